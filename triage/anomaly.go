@@ -1,0 +1,39 @@
+package triage
+
+import "time"
+
+// AnomalyID names an Anomaly: series and onset make it, so that a repeated detection is the same Anomaly.
+type AnomalyID string
+
+// Anomaly is a metric that left its expected range. Mostly it is evidence; a traffic surge or a failing dependency
+// with no change behind it may itself be the trigger.
+type Anomaly struct {
+	ID     AnomalyID `json:"id,omitempty"`
+	Source string    `json:"source,omitempty"`
+	Scope
+	Signal     Signal            `json:"signal"`
+	Series     string            `json:"series"`            // what was measured, as a person would write it: metric name or expression
+	Onset      Interval          `json:"onset"`             // when it left its range
+	EndedAt    time.Time         `json:"ended_at,omitzero"` // zero while it lasts
+	ObservedAt time.Time         `json:"observed_at,omitzero"`
+	From       float64           `json:"from"`   // typical value before, in the series' own unit
+	To         float64           `json:"to"`     // typical value since
+	Effect     float64           `json:"effect"` // robust shift: (to − from) / MAD-based spread; dimensionless, signed
+	Labels     map[string]string `json:"labels,omitempty"`
+}
+
+// Interval is a time known only to lie between Earliest and Latest; Best is the likeliest point. All three may be equal.
+type Interval struct {
+	Earliest time.Time `json:"earliest"`
+	Best     time.Time `json:"best"`
+	Latest   time.Time `json:"latest"`
+}
+
+// IsZero reports whether the interval is unset.
+func (i Interval) IsZero() bool { return i.Earliest.IsZero() && i.Best.IsZero() && i.Latest.IsZero() }
+
+// Event is a Change or an Anomaly: exactly one of the two is set.
+type Event struct {
+	Change  *Change  `json:"change,omitempty"`
+	Anomaly *Anomaly `json:"anomaly,omitempty"`
+}

@@ -1,0 +1,85 @@
+package triage
+
+import "time"
+
+// CaseSchema is the version of the case file format.
+const CaseSchema = 1
+
+// Case is one recorded scenario: what replay, demo, tests and incident exports read and write.
+// What the right answer is stands beside it in the file, under "expect", which this type cannot see.
+type Case struct {
+	Schema    int                `json:"schema"`
+	ID        string             `json:"id"`
+	Source    *CaseSource        `json:"source,omitempty"`
+	Synthetic []string           `json:"synthetic,omitempty"` // what is made up
+	Window    CaseWindow         `json:"window"`
+	ReportAt  time.Time          `json:"report_at,omitzero"` // default: first alert's starts_at
+	Topology  Topology           `json:"topology"`
+	Services  map[string]Service `json:"services,omitempty"`
+	Changes   []Change           `json:"changes"`
+	Anomalies []Anomaly          `json:"anomalies,omitempty"`
+	Alerts    []Alert            `json:"alerts"`
+	Symptom   *Symptom           `json:"symptom,omitempty"` // what Prometheus said about the rule, where it was recorded
+	Series    []Series           `json:"series"`
+	Coverage  []Coverage         `json:"coverage,omitempty"`
+	History   []Outcome          `json:"history,omitempty"`
+	Events    []CaseEvent        `json:"events,omitempty"` // what happens after report_at
+}
+
+// CaseSource says where the facts of a Case come from.
+type CaseSource struct {
+	URL     string `json:"url"`
+	Licence string `json:"licence"`
+}
+
+// CaseWindow is the time a Case covers.
+type CaseWindow struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// CaseEvent is something that happens after the report: a Change (an undo, a hotfix), a resolved Alert, further samples.
+type CaseEvent struct {
+	At     time.Time `json:"at"`
+	Change *Change   `json:"change,omitempty"`
+	Alert  *Alert    `json:"alert,omitempty"`
+	Series *Series   `json:"series,omitempty"`
+}
+
+// Expect is the right answer of a Case. Only scoring reads it.
+type Expect struct {
+	Truth       []ChangeID   `json:"truth"`
+	Latent      []ChangeID   `json:"latent,omitempty"`
+	NoneReason  string       `json:"none_reason,omitempty"`
+	Onset       *ExpectOnset `json:"onset,omitempty"`
+	Action      []Action     `json:"action,omitempty"` // any of these is right
+	Unsafe      []Unsafe     `json:"unsafe,omitempty"`
+	UndoOf      ChangeID     `json:"undo_of,omitempty"`
+	RecoveredAt time.Time    `json:"recovered_at,omitzero"`
+}
+
+// ExpectOnset is the true onset.
+type ExpectOnset struct {
+	Earliest time.Time `json:"earliest"`
+	Latest   time.Time `json:"latest"`
+}
+
+// Unsafe is a Change that must not be reversed.
+type Unsafe struct {
+	ID     ChangeID `json:"id"`
+	Reason string   `json:"reason"`
+}
+
+// ReportTime is report_at, or when the first alert fired.
+func (c Case) ReportTime() time.Time {
+	if !c.ReportAt.IsZero() {
+		return c.ReportAt
+	}
+	var t time.Time
+	for _, a := range c.Alerts {
+		if t.IsZero() || a.StartsAt.Before(t) {
+			t = a.StartsAt
+		}
+	}
+	return t
+}

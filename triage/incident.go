@@ -1,0 +1,105 @@
+package triage
+
+import "time"
+
+// IncidentState says where an Incident stands.
+type IncidentState string
+
+// The states of an Incident. A recovered or closed one may be reopened.
+const (
+	IncidentOpen       IncidentState = "open"
+	IncidentMitigating IncidentState = "mitigating"
+	IncidentRecovered  IncidentState = "recovered"
+	IncidentClosed     IncidentState = "closed"
+)
+
+// Incident is a set of alerts that belong together, from open to closed.
+type Incident struct {
+	ID          string        `json:"id"`
+	State       IncidentState `json:"state"`
+	Title       string        `json:"title"`
+	Scope                     // of the first alert; Service is canonical
+	ServiceRule NameRule      `json:"service_rule,omitempty"` // how the alert's label was joined to the service
+	ServiceFrom string        `json:"service_from,omitempty"` // "label app=checkout-svc": where the name came from
+	GroupKey    string        `json:"group_key,omitempty"`
+	Pages       bool          `json:"pages"` // whether it is posted; other incidents are only recorded
+	OpenedAt    time.Time     `json:"opened_at"`
+	UpdatedAt   time.Time     `json:"updated_at"`
+	RecoveredAt time.Time     `json:"recovered_at,omitzero"`
+	ClosedAt    time.Time     `json:"closed_at,omitzero"`
+	Reopened    int           `json:"reopened,omitempty"`
+	Alerts      []Alert       `json:"alerts"`  // by Key, first seen first; bounded
+	Reports     int           `json:"reports"` // number of the latest Report
+}
+
+// Firing counts the alerts that still fire.
+func (i Incident) Firing() int {
+	n := 0
+	for _, a := range i.Alerts {
+		if a.Status != AlertResolved {
+			n++
+		}
+	}
+	return n
+}
+
+// DeliveryState says how far a Delivery has got.
+type DeliveryState string
+
+// The states of a Delivery. Shadow was recorded and never meant to be sent; Dead needs a person.
+const (
+	DeliveryPending   DeliveryState = "pending"
+	DeliveryDelivered DeliveryState = "delivered"
+	DeliveryDead      DeliveryState = "dead"
+	DeliveryShadow    DeliveryState = "shadow"
+	DeliveryHeld      DeliveryState = "held" // outcome unknown and on_uncertain is hold
+)
+
+// Delivery is one Report on its way to one receiver: a row of the outbox.
+type Delivery struct {
+	ID           string        `json:"id"` // stable across retries: receivers de-duplicate by it
+	IncidentID   string        `json:"incident_id"`
+	ReportNumber int           `json:"report_number"`
+	Receiver     string        `json:"receiver"`
+	State        DeliveryState `json:"state"`
+	Attempts     int           `json:"attempts"`
+	CreatedAt    time.Time     `json:"created_at"`
+	NextAttempt  time.Time     `json:"next_attempt,omitzero"`
+	DeliveredAt  time.Time     `json:"delivered_at,omitzero"`
+	LastError    string        `json:"last_error,omitempty"` // no URL, no token
+	RemoteID     string        `json:"remote_id,omitempty"`  // what the other side calls it: Slack channel/ts
+}
+
+// Feedback is what a person said about an Incident.
+type Feedback struct {
+	IncidentID string    `json:"incident_id"`
+	Verdict    string    `json:"verdict"`             // confirm, reject, none
+	ChangeID   ChangeID  `json:"change_id,omitempty"` // for confirm and reject
+	Comment    string    `json:"comment,omitempty"`
+	At         time.Time `json:"at"`
+}
+
+// The verdicts of Feedback.
+const (
+	FeedbackConfirm = "confirm" // it was this change
+	FeedbackReject  = "reject"  // it was not this change
+	FeedbackNone    = "none"    // it was no change
+)
+
+// Outcome counts how changes of one service and kind turned out before.
+type Outcome struct {
+	Service string  `json:"service"`
+	Kind    Kind    `json:"kind"`
+	Outcome string  `json:"outcome"` // confirmed, verified, rejected, harmless
+	N       float64 `json:"n"`
+}
+
+// Quarantined is a record that could not be taken, kept with its reason so that nothing is lost.
+type Quarantined struct {
+	ID     string    `json:"id"`
+	Source string    `json:"source"`
+	Origin string    `json:"origin,omitempty"` // "topic=deploys partition=3 offset=42"
+	Reason string    `json:"reason"`
+	Body   []byte    `json:"body,omitempty"` // bounded; base64 in JSON
+	At     time.Time `json:"at"`
+}

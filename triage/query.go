@@ -1,0 +1,23 @@
+package triage
+
+import "time"
+
+// ChangeQuery selects changes by the interval [From, To] that their activity meets (start to last activity, either end uncertain).
+// Empty fields select everything. Results are sorted by OccurredAt, then ID.
+type ChangeQuery struct {
+	From, To    time.Time
+	Services    []string // canonical names; a global or service-less Change always matches
+	Environment string
+	Kind        Kind
+	Text        string // substring of title, version or service, case-insensitive
+	Limit       int    // 0: no limit
+	After       string // opaque cursor of the previous page, for stores that page
+}
+
+// SignalQuery asks for the RED and saturation series of services over [From, To].
+type SignalQuery struct {
+	Services []string // canonical names
+	Scope    Scope    // environment, cluster, namespace and region to match, where known
+	From, To time.Time
+	SplitBy  []string // further labels to keep: version, pod, region; empty: one series per service and signal
+}

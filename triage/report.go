@@ -1,0 +1,155 @@
+package triage
+
+import "time"
+
+// MilliNats is a log-odds contribution in thousandths of a nat. Integers sum exactly and compare alike on every platform.
+type MilliNats int64
+
+// Evidence is one Factor's outcome on one candidate.
+type Evidence struct {
+	Factor       string    `json:"factor"` // name in the weights table
+	Contribution MilliNats `json:"contribution"`
+	Sentence     string    `json:"sentence"`         // with numbers, for a tired reader
+	Direct       bool      `json:"direct,omitempty"` // own-service shift or split: a reversal needs at least one
+	Veto         bool      `json:"veto,omitempty"`   // rules the candidate out: after onset, shifted long before
+}
+
+// Suspect is a candidate with its rank. Exactly one of Change and Anomaly is set.
+type Suspect struct {
+	Rank        int        `json:"rank"` // from 1
+	Change      *Change    `json:"change,omitempty"`
+	Anomaly     *Anomaly   `json:"anomaly,omitempty"`
+	Probability float64    `json:"probability"`    // calibrated, rounded to 1e-6; with the others and none it sums to 1
+	LogOdds     MilliNats  `json:"log_odds"`       // sum of the contributions
+	Hops        *int       `json:"hops,omitempty"` // calls between symptom and suspect; absent if there is no path
+	Path        []string   `json:"path,omitempty"` // services from symptom to suspect
+	For         []Evidence `json:"for"`            // sorted by contribution, strongest first
+	Against     []Evidence `json:"against"`        // sorted by contribution, strongest first
+}
+
+// ID is the id of the Change or Anomaly.
+func (s Suspect) ID() string {
+	if s.Change != nil {
+		return string(s.Change.ID)
+	}
+	if s.Anomaly != nil {
+		return string(s.Anomaly.ID)
+	}
+	return ""
+}
+
+// None is the hypothesis that no change we saw explains the symptom.
+type None struct {
+	Probability float64    `json:"probability"`
+	LogOdds     MilliNats  `json:"log_odds"`
+	Evidence    []Evidence `json:"evidence"`
+}
+
+// Verdict is what we say about undoing.
+type Verdict string
+
+// The verdicts. The three refusals are kept apart: a reversal would do harm, will not help, or we cannot tell.
+const (
+	VerdictAct         Verdict = "act"
+	VerdictHarmful     Verdict = "harmful"
+	VerdictWillNotHelp Verdict = "will_not_help"
+	VerdictCannotTell  Verdict = "cannot_tell"
+)
+
+// Action is the next step we recommend.
+type Action string
+
+// The actions, safest reversal first. FlagOff restores the flag's previous value, which is usually off.
+const (
+	ActionFlagOff       Action = "flag_off"
+	ActionConfigRevert  Action = "config_revert"
+	ActionRollback      Action = "rollback"
+	ActionPauseRollout  Action = "pause_rollout"
+	ActionFixForward    Action = "fix_forward"
+	ActionDoNotRollBack Action = "do_not_roll_back"
+	ActionInvestigate   Action = "investigate"
+)
+
+// Reversal reports whether the action undoes a Change. Pausing does not.
+func (a Action) Reversal() bool {
+	return a == ActionFlagOff || a == ActionConfigRevert || a == ActionRollback
+}
+
+// Recommendation is the safest next step, or the reason why there is none.
+type Recommendation struct {
+	Verdict    Verdict  `json:"verdict"`
+	Action     Action   `json:"action"`
+	Target     *Target  `json:"target,omitempty"`
+	Steps      []string `json:"steps,omitempty"`       // what to do, one line each
+	AlsoUndoes []Undone `json:"also_undoes,omitempty"` // what the reversal takes along
+	Check      string   `json:"check,omitempty"`       // how to see that it worked, or what would separate two suspects
+	Reason     string   `json:"reason"`                // one sentence
+	Avoid      []Avoid  `json:"avoid,omitempty"`
+	Owner      string   `json:"owner,omitempty"` // team, schedule, channel; never a person
+}
+
+// Target is exactly what to act on.
+type Target struct {
+	ChangeID ChangeID `json:"change_id"`
+	Kind     Kind     `json:"kind"`
+	Scope
+	Name string `json:"name,omitempty"` // flag key, config name, workload
+	From string `json:"from,omitempty"` // where it stands now
+	To   string `json:"to,omitempty"`   // what to go back to
+	URL  string `json:"url,omitempty"`
+}
+
+// Undone is a later Change that a reversal would take along.
+type Undone struct {
+	ChangeID ChangeID  `json:"change_id"`
+	Service  string    `json:"service,omitempty"`
+	Title    string    `json:"title,omitempty"`
+	At       time.Time `json:"at"`
+	Owner    string    `json:"owner,omitempty"`
+}
+
+// Avoid is a step we advise against. Class is one of the refusing verdicts.
+type Avoid struct {
+	Action Action   `json:"action"`
+	Target ChangeID `json:"target,omitempty"`
+	Class  Verdict  `json:"class"`
+	Reason string   `json:"reason"`
+}
+
+// SymptomSummary is what the alert's own series say at report time.
+type SymptomSummary struct {
+	Sentence string   `json:"sentence"` // "checkout 5xx 0.2 % → 14 % since 03:02:10 UTC"
+	Service  string   `json:"service,omitempty"`
+	Signal   Signal   `json:"signal,omitempty"`
+	Before   *float64 `json:"before,omitempty"`
+	Now      *float64 `json:"now,omitempty"`
+	Trend    string   `json:"trend,omitempty"` // rising, falling, steady
+}
+
+// Report is one immutable, numbered answer about an Incident.
+type Report struct {
+	IncidentID     string         `json:"incident_id,omitempty"`
+	Number         int            `json:"number,omitempty"` // from 1 within the Incident
+	CreatedAt      time.Time      `json:"created_at"`       // report time: no later sample was used
+	Cause          string         `json:"cause,omitempty"`  // why it was made: alert, more alerts, late change, second look, ad hoc
+	ModelVersion   string         `json:"model_version"`    // of the weights table
+	Symptom        SymptomSummary `json:"symptom"`
+	Onset          Onset          `json:"onset"`
+	LookbackS      float64        `json:"lookback_s"`
+	Widened        bool           `json:"widened,omitempty"` // nothing fitted in the lookback, so the longer store was searched
+	Candidates     int            `json:"candidates"`        // how many changes were weighed; Suspects may be fewer
+	Suspects       []Suspect      `json:"suspects"`
+	None           None           `json:"none"`
+	Recommendation Recommendation `json:"recommendation"`
+	Coverage       []Coverage     `json:"coverage"`
+	Notes          []string       `json:"notes,omitempty"`    // what a reader must know: deadline hit, candidates cut, name joined by rule
+	Deadline       bool           `json:"deadline,omitempty"` // evidence was cut short by the triage deadline
+}
+
+// Leader is the first suspect, or nil.
+func (r Report) Leader() *Suspect {
+	if len(r.Suspects) == 0 {
+		return nil
+	}
+	return &r.Suspects[0]
+}
