@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash/fnv"
 	"time"
 )
 
@@ -155,6 +156,13 @@ func (c Change) JoinKeys() []string {
 		keys = append(keys, "digest\x00"+c.Digest+"\x00"+c.Service+"\x00"+c.Environment)
 	}
 	return keys
+}
+
+// HashJoinKey is the 64-bit FNV-1a hash of a join key: what the journal and the window keep instead of the string.
+func HashJoinKey(key string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(key)) // never returns an error
+	return h.Sum64()
 }
 
 // DeriveID makes the id of a Change whose source has none: a hash over source, kind, scope, version, title and the second it occurred.
