@@ -1,0 +1,22 @@
+# The binary is built outside (make build) or by the first stage when this file is built alone.
+# The image holds the binary, the CA bundle and a configuration; nothing else.
+FROM scratch
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="triaged" \
+      org.opencontainers.image.description="Says which change most likely caused an alert, and the safest way back." \
+      org.opencontainers.image.source="https://github.com/triaged-dev/triaged" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY bin/triaged /bin/triaged
+COPY bin/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY configs/triaged.yml /etc/triaged/triaged.yml
+COPY --chown=65534:65534 bin/empty /triaged
+USER 65534:65534
+EXPOSE 9792
+VOLUME ["/triaged"]
+WORKDIR /triaged
+HEALTHCHECK --interval=30s --timeout=3s CMD ["/bin/triaged", "healthcheck"]
+ENTRYPOINT ["/bin/triaged"]
+CMD ["serve", "--config.file=/etc/triaged/triaged.yml", "--storage.path=/triaged"]

@@ -1,0 +1,58 @@
+# make run     the demo: a whole incident on this machine, nothing to install
+# make test    every test; those against real peers run where the peers are installed
+# make check   format, vet, lint, module files
+# make bench   the benchmarks, each beside its limit measured in the same run
+
+GO            ?= go
+PKGS          ?= ./...
+VERSION       := $(shell cat VERSION)
+REVISION      := $(shell git rev-parse --short HEAD 2>/dev/null)
+BRANCH        := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+V             := github.com/prometheus/common/version
+LDFLAGS       := -s -w -X $(V).Version=$(VERSION) -X $(V).Revision=$(REVISION) -X $(V).Branch=$(BRANCH)
+LINT          := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
+IMAGE         ?= triaged:$(VERSION)
+
+# REQUIRE_PEERS=1 turns a test that would be skipped for want of a peer into a failure.
+export REQUIRE_PEERS
+
+.PHONY: run build test check fmt lint bench fuzz vuln image clean
+
+run: build
+	./bin/triaged demo
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/triaged ./cmd/triaged
+
+test:
+	./tools/peers.sh
+	$(GO) test -race -shuffle=on -timeout=20m $(PKGS)
+
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed (run make fmt):"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) fix -diff ./...
+	$(GO) vet ./...
+	$(GO) mod tidy -diff
+	$(LINT) run
+
+fmt:
+	gofmt -w $$(git ls-files '*.go')
+
+lint:
+	$(LINT) run
+
+bench:
+	$(GO) test -run='^$$' -bench=. -benchmem $(PKGS)
+
+FUZZTIME ?= 30s
+fuzz:
+	FUZZTIME=$(FUZZTIME) ./tools/fuzz.sh
+
+vuln:
+	$(GO) tool -modfile=tools/govulncheck/go.mod govulncheck ./...
+
+image: build
+	buildah build -t $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+
+clean:
+	rm -rf bin data

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/triaged-dev/triaged/"
+
+// mayImport is the house's rule of who may know whom: package (or the tree below it, with /…) → packages of ours it may import.
+// Arrows go one way: triage ← sources, collector, correlate, journal, alerting, api, web ← configs ← cmd/triaged.
+var mayImport = []struct {
+	pkg string
+	may []string
+}{
+	{"triage", nil},
+	{"sources/cloudevents", []string{"triage"}},
+	{"sources/mapping", []string{"triage"}},
+	{"sources/kafka", []string{"triage"}},
+	{"sources/github", []string{"triage"}},
+	{"sources/prometheus", []string{"triage"}},
+	{"collector", []string{"triage"}},
+	{"correlate", []string{"triage"}},
+	{"correlate/detect", []string{"triage"}},
+	{"correlate/replay", []string{"triage", "correlate"}},
+	{"journal", []string{"triage"}},
+	{"alerting", []string{"triage"}},
+	{"alerting/…", []string{"triage", "alerting", "alerting/…"}},
+	{"api", []string{"triage"}},
+	{"api/apitest", []string{"api"}},
+	{"web", []string{"triage"}},
+	{"configs/hooks", nil},
+	{"configs", []string{"triage", "sources/…", "collector", "correlate", "journal", "alerting", "alerting/…", "api", "web", "configs/hooks"}},
+	{"cmd/casegen", []string{"triage", "cmd/casegen/…"}},
+	{"cmd/casegen/…", []string{"triage", "cmd/casegen/…"}},
+	{"cmd/triaged", []string{"…"}},
+	{"cmd/triaged/…", []string{"…"}},
+	{"testdata/…", nil},
+}
+
+func matches(pattern, pkg string) bool {
+	if prefix, tree := strings.CutSuffix(pattern, "…"); tree {
+		return strings.HasPrefix(pkg, prefix)
+	}
+	return pattern == pkg
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	seen := 0
+	for {
+		var p struct {
+			ImportPath                         string
+			Imports, TestImports, XTestImports []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		seen++
+		name := strings.TrimPrefix(p.ImportPath, module)
+		i := slices.IndexFunc(mayImport, func(r struct {
+			pkg string
+			may []string
+		},
+		) bool {
+			return matches(r.pkg, name)
+		})
+		if i < 0 {
+			t.Errorf("%s is a new room of the house: add it to the rule above, and a note in docs/decisions", name)
+			continue
+		}
+		for _, imp := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			ours, ok := strings.CutPrefix(imp, module)
+			if !ok || ours == name {
+				continue
+			}
+			if !slices.ContainsFunc(mayImport[i].may, func(m string) bool { return matches(m, ours) }) {
+				t.Errorf("%s must not import %s", name, ours)
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("go list showed only %d packages", seen)
+	}
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Says which real peers the tests will find on this machine; with REQUIRE_PEERS=1 a missing one is a failure.
+set -u
+missing=0
+peer() { # name, command
+  if command -v "$2" >/dev/null 2>&1; then
+    printf 'peer %-14s %s\n' "$1" "$(command -v "$2")"
+  else
+    printf 'peer %-14s missing: the tests against it are skipped (Debian package: %s)\n' "$1" "$3"
+    missing=1
+  fi
+}
+peer prometheus prometheus prometheus
+peer promtool promtool prometheus
+peer alertmanager prometheus-alertmanager prometheus-alertmanager
+if [ -z "${TRIAGED_SHARED:-}" ]; then
+  echo "TRIAGED_SHARED is not set: the tests over recorded cases and captured payloads are skipped"
+fi
+[ "$missing" = 0 ] || [ "${REQUIRE_PEERS:-}" != 1 ] || { echo "REQUIRE_PEERS=1 and a peer is missing" >&2; exit 1; }
