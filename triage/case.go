@@ -24,6 +24,20 @@ type Case struct {
 	Coverage  []Coverage         `json:"coverage,omitempty"`
 	History   []Outcome          `json:"history,omitempty"`
 	Events    []CaseEvent        `json:"events,omitempty"` // what happens after report_at
+	Ask       *CaseAsk           `json:"ask,omitempty"`    // what was asked, where the Case is the input of a report
+}
+
+// CaseAsk is what a report was asked for, besides the evidence: with it the Case replays to the same report.
+type CaseAsk struct {
+	IncidentID string             `json:"incident_id,omitempty"`
+	Number     int                `json:"number,omitempty"`
+	Cause      string             `json:"cause,omitempty"`
+	Scope      Scope              `json:"scope,omitzero"` // of the incident, names canonical
+	LookbackS  float64            `json:"lookback_s,omitzero"`
+	Widened    bool               `json:"widened,omitempty"`
+	Deadline   bool               `json:"deadline,omitempty"`
+	Notes      []string           `json:"notes,omitempty"`
+	ChangeRate map[string]float64 `json:"change_rate,omitempty"` // usual changes per hour, by service
 }
 
 // CaseSource says where the facts of a Case come from.
