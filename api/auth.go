@@ -1,0 +1,124 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/time/rate"
+)
+
+// caller is who a request comes from, as far as we can prove it.
+type caller struct {
+	name   string // of the token; "anonymous", "local"
+	scopes []Scope
+	limit  *rate.Limiter // nil: no limit
+}
+
+func (c *caller) may(s Scope) bool {
+	return slices.Contains(c.scopes, s) || slices.Contains(c.scopes, ScopeAdmin)
+}
+
+// gate knows the callers. It is immutable.
+type gate struct {
+	tokens    []keyedCaller
+	anonymous *caller // nil: not let in
+	local     *caller // nil: callers on this machine need a token too
+	warnings  []string
+}
+
+type keyedCaller struct {
+	digest [sha256.Size]byte
+	caller *caller
+}
+
+// newGate reads the token files. Callers on this machine need no token only as long as none is configured and every listen
+// address is a loopback address: whoever configures tokens wants them asked for, proxies on the same machine included.
+func newGate(c Config, listen []string) (*gate, error) {
+	limiter := func() *rate.Limiter {
+		if c.Limits.RequestsPerSecond <= 0 {
+			return nil
+		}
+		return rate.NewLimiter(rate.Limit(c.Limits.RequestsPerSecond), c.Limits.Burst)
+	}
+	g := &gate{}
+	for _, t := range c.Tokens {
+		s, err := t.secret()
+		if err != nil {
+			return nil, err
+		}
+		g.tokens = append(g.tokens, keyedCaller{sha256.Sum256([]byte(s)), &caller{t.Name, slices.Clone(t.Scopes), limiter()}})
+	}
+	loopback := len(listen) > 0 && !slices.ContainsFunc(listen, func(a string) bool { return !isLoopback(a) })
+	switch {
+	case len(c.Anonymous) > 0:
+		g.anonymous = &caller{"anonymous", slices.Clone(c.Anonymous), limiter()}
+		g.warnings = append(g.warnings, fmt.Sprintf("auth.anonymous lets anybody who reaches the port do this without a token: %v", c.Anonymous))
+	case len(g.tokens) == 0 && loopback:
+		g.local = &caller{"local", Scopes(), limiter()}
+	case len(g.tokens) == 0:
+		g.warnings = append(g.warnings, "no auth.tokens are configured and the listener is not on loopback: every request that needs a scope is refused; configure auth.tokens")
+	}
+	return g, nil
+}
+
+// identify returns the caller, nil if there is none. badToken tells a wrong token from a missing one: a wrong token is
+// never taken for no token. Every digest is compared, in constant time.
+func (g *gate) identify(r *http.Request) (c *caller, badToken bool) {
+	if token, ok := bearer(r); ok {
+		digest := sha256.Sum256([]byte(token))
+		for _, t := range g.tokens {
+			if subtle.ConstantTimeCompare(digest[:], t.digest[:]) == 1 {
+				c = t.caller
+			}
+		}
+		return c, c == nil
+	}
+	if g.anonymous != nil {
+		return g.anonymous, false
+	}
+	if g.local != nil && fromThisMachine(r) {
+		return g.local, false
+	}
+	return nil, false
+}
+
+func bearer(r *http.Request) (token string, ok bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return strings.TrimSpace(token), true
+}
+
+// proxyHeaders are set by something that forwards for others. They are never believed; their presence shows that the
+// caller is not whoever holds the connection.
+var proxyHeaders = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"}
+
+// fromThisMachine needs the connection and the Host header to be on loopback: the latter keeps out a page in a local
+// browser whose name was rebound to 127.0.0.1.
+func fromThisMachine(r *http.Request) bool {
+	if slices.ContainsFunc(proxyHeaders, func(h string) bool { return len(r.Header.Values(h)) > 0 }) {
+		return false
+	}
+	return isLoopback(r.RemoteAddr) && isLoopback(r.Host)
+}
+
+// isLoopback reads host, host:port and [host]:port. An empty host means every address, which is not loopback.
+func isLoopback(addr string) bool {
+	host := addr
+	if h, _, err := net.SplitHostPort(addr); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// EventStore takes events in. Emit follows triage.Emit: nil means durable and in the window. Quarantine keeps a record
+// that could not be taken; it may block for the store but never fails the caller.
+type EventStore interface {
+	Emit(ctx context.Context, events []triage.Event) error
+	Quarantine(ctx context.Context, q triage.Quarantined)
+}
+
+// SourceReader says how the sources are doing, now and over a stretch of time.
+type SourceReader interface {
+	Sources() []triage.SourceStatus
+	Coverage(from, to time.Time) []triage.Coverage
+}
+
+// Collector is what the API needs of the collector.
+type Collector interface {
+	EventStore
+	SourceReader
+}
+
+// ChangeReader reads stored changes. ResolveChange follows aliases; Changes leaves out what it does not have.
+type ChangeReader interface {
+	ResolveChange(ctx context.Context, id triage.ChangeID) (triage.ChangeID, error)
+	Changes(ctx context.Context, ids []triage.ChangeID) ([]triage.Change, error)
+	FindChanges(ctx context.Context, q triage.ChangeQuery) (changes []triage.Change, next string, err error)
+}
+
+// AnomalyReader reads stored anomalies.
+type AnomalyReader interface {
+	FindAnomalies(ctx context.Context, q triage.ChangeQuery) (anomalies []triage.Anomaly, next string, err error)
+}
+
+// IncidentReader reads incidents and what was said about them. Reports are in order of their number.
+type IncidentReader interface {
+	Incident(ctx context.Context, id string) (triage.Incident, error)
+	Incidents(ctx context.Context, q triage.IncidentQuery) (incidents []triage.Incident, next string, err error)
+	Report(ctx context.Context, incidentID string, n int) (triage.Report, error)
+	Reports(ctx context.Context, incidentID string) ([]triage.Report, error)
+	ReportInput(ctx context.Context, incidentID string, n int) (triage.Case, error)
+}
+
+// FeedbackStore keeps what people said about an Incident.
+type FeedbackStore interface {
+	SaveFeedback(ctx context.Context, f triage.Feedback) error
+	Feedback(ctx context.Context, incidentID string) ([]triage.Feedback, error)
+}
+
+// DeliveryReader reads the outbox.
+type DeliveryReader interface {
+	Deliveries(ctx context.Context, q triage.DeliveryQuery) (deliveries []triage.Delivery, next string, err error)
+	Delivery(ctx context.Context, id string) (triage.Delivery, error)
+}
+
+// QuarantineReader reads the records that could not be taken. An empty source means all of them.
+type QuarantineReader interface {
+	Quarantined(ctx context.Context, source, after string, limit int) (records []triage.Quarantined, next string, err error)
+}
+
+// Store is what the API reads of the journal. Errors for which Options.NotFound is true become 404, a
+// *triage.FieldError (a cursor that is not ours) becomes 400, anything else 500.
+type Store interface {
+	ChangeReader
+	AnomalyReader
+	IncidentReader
+	FeedbackStore
+	DeliveryReader
+	QuarantineReader
+}
+
+// AlertIntake takes alerts in; nil means journalled. A body that cannot be read is an error made by InvalidInput or one
+// that wraps a *triage.FieldError; it becomes 422. Any other error becomes 503, which Alertmanager retries.
+type AlertIntake interface {
+	AcceptWebhook(ctx context.Context, body []byte) error // Alertmanager v4 and Grafana
+	AcceptAlerts(ctx context.Context, body []byte) error  // Alertmanager API v2, as Prometheus sends
+}
+
+// Resender puts a Delivery back into the outbox. A *triage.FieldError means that its state does not allow it.
+type Resender interface {
+	Resend(ctx context.Context, deliveryID string) error
+}
+
+// Triager answers one ad hoc question. It never fails for a dead peer.
+type Triager interface {
+	Triage(ctx context.Context, r triage.Request) (triage.Answer, error)
+}
+
+// TopologySource knows who calls whom.
+type TopologySource interface {
+	Topology() triage.Topology
+}
+
+// CloudEvents decodes CloudEvents in structured, binary or batch mode, as the headers say. It returns every event it
+// could read, and for the rest an error that joins *triage.FieldError; both may be set. No event and no error means that the
+// CloudEvents were well-formed but told of no change.
+type CloudEvents func(header http.Header, body []byte) ([]triage.Event, error)
+
+// Check is one condition of /-/ready. Err is nil, or one sentence without secrets.
+type Check struct {
+	Name string
+	Err  func() error
+}

@@ -1,0 +1,347 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"time"
+)
+
+// request is what an endpoint gets: the request with its body read whole, and who sent it.
+type request struct {
+	*http.Request
+	id       string
+	caller   *caller // nil where the route needs no scope
+	settings *settings
+	body     []byte
+}
+
+// endpoint answers one request with a value or an error; encoding and statuses happen in finish. A reply says more than
+// its value: a status, headers, a body that is not JSON.
+type endpoint func(*request) (any, error)
+
+type reply struct {
+	status  int
+	header  http.Header
+	value   any          // written as JSON
+	raw     []byte       // or these bytes, with the content type in header
+	handler http.Handler // or this handler, which writes everything
+}
+
+// route registers an endpoint behind the checks every request passes.
+func (a *API) route(pattern string, scope Scope, lane laneName, e endpoint) {
+	a.patterns = append(a.patterns, pattern)
+	a.mux.HandleFunc(pattern, a.watch(pattern, func(w *writer, r *request) error {
+		release, err := a.admit(w, r, scope, lane)
+		if err != nil {
+			return err
+		}
+		defer release()
+		free, err := a.readBody(w, r, r.settings.lanes[lane].body)
+		if err != nil {
+			return err
+		}
+		defer free()
+		ctx, cancel := context.WithTimeout(r.Context(), r.settings.lanes[lane].timeout)
+		defer cancel()
+		r.Request = r.WithContext(ctx)
+		value, err := e(r)
+		if err != nil {
+			return err
+		}
+		return a.finish(w, r, value)
+	}))
+}
+
+// stream registers a handler that writes for as long as it likes.
+func (a *API) stream(pattern string, scope Scope, serve func(*writer, *request) error) {
+	a.patterns = append(a.patterns, pattern)
+	a.mux.HandleFunc(pattern, a.watch(pattern, func(w *writer, r *request) error {
+		release, err := a.admit(w, r, scope, laneStream)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return serve(w, r)
+	}))
+}
+
+// watch gives the request its id and the answer its security headers, measures, turns errors into problems and survives panics.
+func (a *API) watch(pattern string, serve func(*writer, *request) error) http.HandlerFunc {
+	return func(rw http.ResponseWriter, hr *http.Request) {
+		began := a.now()
+		w := &writer{ResponseWriter: rw}
+		r := &request{Request: hr, id: rand.Text()[:16], settings: a.settings.Load()}
+		h := w.Header()
+		h.Set("X-Request-Id", r.id)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		defer func() {
+			if v := recover(); v != nil {
+				a.metrics.panics.Inc()
+				a.fail(w, r, problem(kindInternal, "The request could not be answered.").because(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
+			}
+			a.metrics.duration.WithLabelValues(pattern, methodLabel(r.Method), strconv.Itoa(w.code())).Observe(a.now().Sub(began).Seconds())
+		}()
+		if err := serve(w, r); err != nil {
+			a.fail(w, r, err)
+		}
+	}
+}
+
+// admit lets a request in or says why not: cross-origin, identity, scope, rate, load. The lane's slot is the caller's
+// until release.
+func (a *API) admit(w *writer, r *request, scope Scope, name laneName) (release func(), err error) {
+	if err := a.origin.Check(r.Request); err != nil {
+		return nil, problem(kindCrossOrigin, "The browser says that this request was made by a page of another site.").because(err)
+	}
+	if scope != "" {
+		if err := a.authorize(r, scope); err != nil {
+			return nil, err
+		}
+	}
+	l := r.settings.lanes[name]
+	gauge := a.metrics.inFlight.WithLabelValues(l.name)
+	if l.slots != nil && !l.slots.TryAcquire(1) {
+		return nil, problem(kindBusy, "Too many requests of this sort are being worked on; send it again.").retryAfter(time.Second)
+	}
+	gauge.Inc()
+	return func() {
+		gauge.Dec()
+		if l.slots != nil {
+			l.slots.Release(1)
+		}
+	}, nil
+}
+
+func (a *API) authorize(r *request, scope Scope) error {
+	c, badToken := r.settings.auth.identify(r.Request)
+	if c == nil {
+		challenge := `Bearer realm="triaged"`
+		detail := "Send a token: Authorization: Bearer <token>."
+		if badToken {
+			challenge += `, error="invalid_token"`
+			detail = "The token is not one of those configured."
+		}
+		return problem(kindUnauthorized, "%s", detail).head("WWW-Authenticate", challenge)
+	}
+	if !c.may(scope) {
+		return problem(kindForbidden, "This needs the scope %s.", scope).
+			head("WWW-Authenticate", fmt.Sprintf(`Bearer realm="triaged", error="insufficient_scope", scope=%q`, scope))
+	}
+	if c.limit != nil {
+		if now := a.now(); !c.limit.AllowN(now, 1) {
+			wait := time.Duration(float64(time.Second) / float64(c.limit.Limit()))
+			return problem(kindRate, "This caller may make %v requests per second.", float64(c.limit.Limit())).retryAfter(wait)
+		}
+	}
+	r.caller = c
+	return nil
+}
+
+// readBody reads the whole body, at most limit bytes of it and for at most the body timeout. Its bytes count against
+// what all bodies together may take until free is called.
+func (a *API) readBody(w *writer, r *request, limit int64) (free func(), err error) {
+	if limit == 0 {
+		return func() {}, nil
+	}
+	tooLarge := func() *Problem {
+		return problem(kindTooLarge, "The body may have %d bytes; send it in smaller parts.", limit)
+	}
+	size := r.ContentLength
+	if size > limit {
+		return nil, tooLarge()
+	}
+	if size < 0 {
+		size = limit
+	}
+	if !r.settings.bodies.TryAcquire(size) {
+		return nil, problem(kindBusy, "Too many bodies are being read; send it again.").retryAfter(time.Second)
+	}
+	free = func() { r.settings.bodies.Release(size) }
+	rc := http.NewResponseController(w.ResponseWriter)
+	timed := rc.SetReadDeadline(time.Now().Add(time.Duration(r.settings.limits.BodyTimeout))) == nil
+	var buf bytes.Buffer
+	if r.ContentLength > 0 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	_, err = buf.ReadFrom(http.MaxBytesReader(w.ResponseWriter, r.Body, limit))
+	if timed {
+		// The server reads on in the background to notice a client that goes away; that must not time out.
+		_ = rc.SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		free()
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, tooLarge()
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			w.Header().Set("Connection", "close")
+			return nil, problem(kindSlow, "The body did not arrive within %v.", r.settings.limits.BodyTimeout)
+		}
+		return nil, problem(kindMalformed, "The body ended before it was complete.").because(err)
+	}
+	r.body = buf.Bytes()
+	return free, nil
+}
+
+// finish writes the value of an endpoint. Nothing is written before it is encoded, so an encoding that fails is still a problem.
+func (a *API) finish(w *writer, r *request, value any) error {
+	rep, ok := value.(reply)
+	if !ok {
+		rep = reply{value: value}
+	}
+	if rep.handler != nil {
+		rep.handler.ServeHTTP(w, r.Request)
+		return nil
+	}
+	if rep.status == 0 {
+		rep.status = http.StatusOK
+	}
+	h := w.Header()
+	body := rep.raw
+	if body == nil && rep.value != nil {
+		encoded, err := json.Marshal(rep.value)
+		if err != nil {
+			return fmt.Errorf("encode the answer: %w", err)
+		}
+		body = append(encoded, '\n')
+		h.Set("Content-Type", "application/json")
+	}
+	for k, v := range rep.header {
+		h[k] = v
+	}
+	w.send(rep.status, body)
+	return nil
+}
+
+// fail answers with a problem and logs, once, what the caller is not told.
+func (a *API) fail(w *writer, r *request, err error) {
+	p := a.problemFor(r, err)
+	if w.status != 0 {
+		// The answer has begun; all that is left is to say why it ends.
+		a.log.Warn("answer cut short", "request_id", r.id, "path", r.URL.Path, "err", err)
+		return
+	}
+	a.metrics.rejected.WithLabelValues(string(p.kind)).Inc()
+	attrs := []any{"request_id", r.id, "method", r.Method, "path", r.URL.Path, "status", p.Status, "remote", r.RemoteAddr, "err", err}
+	if r.caller != nil {
+		attrs = append(attrs, "caller", r.caller.name)
+	}
+	if p.Status >= http.StatusInternalServerError && p.kind != kindBusy {
+		a.log.Error("request not served", attrs...)
+	} else {
+		a.log.Debug("request not served", attrs...)
+	}
+	p.Instance = "urn:triaged:request:" + r.id
+	body, err := json.Marshal(p)
+	if err != nil {
+		body = nil // cannot happen: strings and numbers only
+	}
+	for k, v := range p.header {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.send(p.Status, append(body, '\n'))
+}
+
+// problemFor maps any error onto what the outside is told.
+func (a *API) problemFor(r *request, err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	switch {
+	case a.opts.NotFound(err):
+		return problem(kindNotFound, "Nothing is stored under %s.", r.URL.Path).because(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem(kindUnavailable, "It took too long; send it again.").retryAfter(5 * time.Second).because(err)
+	case errors.Is(err, context.Canceled):
+		return problem(kindUnavailable, "The request was given up.").retryAfter(time.Second).because(err)
+	case r.Method == http.MethodGet && len(fieldErrors(err)) > 0:
+		return problem(kindParameter, "A parameter cannot be used.").with(fieldProblems(err)...).because(err)
+	}
+	return problem(kindInternal, "The request could not be answered; the log says more under this id.").because(err)
+}
+
+// serveUnknown answers what no route matches.
+func (a *API) serveUnknown(w http.ResponseWriter, r *http.Request) {
+	a.watch("other", func(w *writer, r *request) error {
+		probe := &discard{header: make(http.Header)}
+		a.mux.ServeHTTP(probe, r.Request)
+		if probe.status == http.StatusMethodNotAllowed {
+			allow := probe.header.Get("Allow")
+			return problem(kindMethod, "Use %s here.", allow).head("Allow", allow)
+		}
+		return problem(kindNotFound, "There is nothing at this path; /api/openapi.yaml lists what there is.")
+	})(w, r)
+}
+
+// discard takes the status and headers of the mux's own answer and drops its text.
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+
+// writer remembers the status.
+type writer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *writer) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController through.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *writer) code() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}
+
+// send writes an answer whole. A client that went away is not our concern.
+func (w *writer) send(status int, body []byte) {
+	if status != http.StatusNoContent {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.WriteHeader(status)
+	if len(body) > 0 {
+		_, _ = io.Copy(w, bytes.NewReader(body))
+	}
+}
+
+func methodLabel(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
