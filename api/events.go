@@ -16,7 +16,7 @@ const (
 	streamDeadline = 10 * time.Second // for one write; a client that does not read is let go
 )
 
-// serveEvents streams what is stored from now on, as server-sent events: change, anomaly, incident. A client that is too
+// serveEvents streams what is stored from now on, as server-sent events: change, anomaly, incident, report. A client that is too
 // slow loses events, and after a gap or a reconnect reads the lists again; nothing is replayed. The stream ends when
 // the daemon shuts down.
 func (a *API) serveEvents(w *writer, r *request) error {
@@ -24,16 +24,16 @@ func (a *API) serveEvents(w *writer, r *request) error {
 		return p.err
 	}
 	var events <-chan triage.Event
-	var incidents <-chan triage.Incident
+	var updates <-chan Update
 	if a.opts.Events != nil {
 		ch, stop := a.opts.Events(eventBuffer)
 		defer stop()
 		events = ch
 	}
-	if a.opts.IncidentFeed != nil {
-		ch, stop := a.opts.IncidentFeed(eventBuffer)
+	if a.opts.Updates != nil {
+		ch, stop := a.opts.Updates(eventBuffer)
 		defer stop()
-		incidents = ch
+		updates = ch
 	}
 	rc := http.NewResponseController(w.ResponseWriter)
 	_ = rc.SetReadDeadline(time.Time{}) // the request is read; only its end is awaited now
@@ -73,11 +73,15 @@ func (a *API) serveEvents(w *writer, r *request) error {
 			default:
 				continue
 			}
-		case inc, ok := <-incidents:
+		case u, ok := <-updates:
 			if !ok {
 				return nil
 			}
-			msg, err = message("incident", inc)
+			if msg, err = message("incident", u.Incident); err == nil && u.Report != nil {
+				var rep []byte
+				rep, err = message("report", u.Report)
+				msg = append(msg, rep...)
+			}
 		}
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -26,9 +27,9 @@ type received struct {
 	Warnings []string   `json:"warnings"`
 }
 
-// rejected is one record that was not taken, with what is wrong with it. Index is absent where the place is not known.
+// rejected is one record that was not taken, with what is wrong with it.
 type rejected struct {
-	Index  *int           `json:"index,omitempty"`
+	Index  *int           `json:"index"` // from 0
 	Errors []FieldProblem `json:"errors"`
 }
 
@@ -46,40 +47,46 @@ func (a *API) postEvents(r *request, bare string) (any, error) {
 		return nil, err
 	}
 	out := received{Accepted: []string{}, Rejected: []rejected{}, Warnings: []string{}}
+	if len(records) == 0 {
+		out.Warnings = append(out.Warnings, "the list is empty; nothing was stored")
+	}
 	var events []triage.Event
 	var bad []record
 	for _, rec := range records {
-		if rec.err != nil {
-			bad = append(bad, rec)
-			out.Rejected = append(out.Rejected, reject(rec))
+		warn := func(text string) {
+			if !single {
+				text = fmt.Sprintf("record %d: %s", rec.index, text)
+			}
+			out.Warnings = append(out.Warnings, text)
+		}
+		if reason, ok := triage.IsIgnored(rec.err); ok {
+			warn("not stored: " + reason)
 			continue
 		}
-		k := key
-		if key != "" && !single {
-			k += "/" + strconv.Itoa(rec.index)
+		if rec.err != nil {
+			bad = append(bad, rec)
+			out.Rejected = append(out.Rejected, rejected{&rec.index, fieldProblems(rec.err)})
+			continue
 		}
-		ev, warning := a.complete(rec.event, k)
-		if warning != "" {
-			if !single {
-				warning = fmt.Sprintf("record %d: %s", rec.index, warning)
+		for i, ev := range rec.events {
+			ev, warning := a.complete(ev, partKey(key, single, rec.index, i))
+			if warning != "" {
+				warn(warning)
 			}
-			out.Warnings = append(out.Warnings, warning)
+			events = append(events, ev)
+			out.Accepted = append(out.Accepted, eventID(ev))
 		}
-		events = append(events, ev)
-		out.Accepted = append(out.Accepted, eventID(ev))
 	}
 	a.metrics.records.WithLabelValues("rejected").Add(float64(len(bad)))
-	if len(events) == 0 {
-		if len(bad) == 0 {
-			out.Warnings = append(out.Warnings, "the body holds no event that tells of a change or an anomaly; nothing was stored")
-			return out, nil
-		}
+	if len(events) == 0 && len(bad) > 0 {
 		return nil, refuse(out.Rejected, single)
 	}
-	if err := a.opts.Collector.Emit(r.Context(), events); err != nil {
-		return nil, unstored("The events are not stored; send them again.", err)
+	if len(events) > 0 {
+		if err := a.opts.Collector.Emit(r.Context(), events); err != nil {
+			return nil, unstored("The events are not stored; send them again.", err)
+		}
+		a.metrics.records.WithLabelValues("accepted").Add(float64(len(events)))
 	}
-	a.metrics.records.WithLabelValues("accepted").Add(float64(len(events)))
 	// The sender sees a 2xx and may never look at what was refused: keep it for the operator.
 	for _, rec := range bad {
 		a.quarantine(r.Context(), pushSource, fmt.Sprintf("caller=%s record=%d", r.caller.name, rec.index), rec.err, rec.raw)
@@ -93,17 +100,22 @@ func (a *API) recordsOf(r *request, bare string) (records []record, single bool,
 	if err != nil {
 		return nil, false, err
 	}
-	limits := r.settings.limits
+	limits, cloud := r.settings.limits, a.opts.CloudEvents
+	if cloud == nil && (f == formCloudEvent || f == formCloudBatch) {
+		return nil, false, problem(kindMediaType, "CloudEvents are not read here; send application/json.")
+	}
+	read := func(raw []byte) ([]triage.Event, error) { return decode(raw, bare, cloud) }
 	switch f {
-	case formCloudEvents:
-		records, err = a.cloudEvents(r)
-		return records, false, err
+	case formCloudEvent:
+		records, single = []record{{raw: r.body}}, true
+		read = func(raw []byte) ([]triage.Event, error) { return cloud(r.Header, raw) }
+	case formCloudBatch:
+		records, single, err = splitJSON(r.body, limits.BatchRecords)
+		structured := http.Header{"Content-Type": {"application/cloudevents+json"}}
+		read = func(raw []byte) ([]triage.Event, error) { return cloud(structured, raw) }
 	case formLines:
 		records, err = splitLines(r.body, limits.BatchRecords)
-		if len(records) == 0 && err == nil {
-			err = malformed(nil)
-		}
-	default:
+	case formJSON:
 		records, single, err = splitJSON(r.body, limits.BatchRecords)
 	}
 	if err != nil {
@@ -119,49 +131,41 @@ func (a *API) recordsOf(r *request, bare string) (records []record, single bool,
 		case int64(len(rec.raw)) > limits.RecordBytes:
 			rec.err = &triage.FieldError{Remedy: fmt.Sprintf("is %d bytes; one record may have %d", len(rec.raw), limits.RecordBytes)}
 		default:
-			rec.event, rec.err = decode(rec.raw, bare)
+			rec.events, rec.err = read(rec.raw)
+			if rec.err == nil {
+				rec.err = validate(rec.events)
+			}
 		}
 	}
 	return records, single, nil
 }
 
-// cloudEvents reads the body with the decoder we were given.
-func (a *API) cloudEvents(r *request) ([]record, error) {
-	if a.opts.CloudEvents == nil {
-		return nil, problem(kindMediaType, "CloudEvents are not configured here; send application/json.")
-	}
-	events, err := a.opts.CloudEvents(r.Header, r.body)
-	if err != nil && !isInput(err) && len(events) == 0 {
-		return nil, problem(kindMalformed, "The CloudEvents cannot be read.").with(FieldProblem{Remedy: err.Error()}).because(err)
-	}
-	if len(events) > r.settings.limits.BatchRecords {
-		return nil, tooMany(r.settings.limits.BatchRecords)
-	}
-	var records []record
-	for i, ev := range events {
-		rec := record{index: i, event: ev}
+// validate checks what a decoder that is not ours returned.
+func validate(events []triage.Event) error {
+	var problems []error
+	for _, ev := range events {
 		switch {
 		case ev.Change != nil:
-			rec.err = ev.Change.Validate("change")
+			problems = append(problems, ev.Change.Validate("change"))
 		case ev.Anomaly != nil:
-			rec.err = ev.Anomaly.Validate("anomaly")
-		default:
-			continue
+			problems = append(problems, ev.Anomaly.Validate("anomaly"))
 		}
-		records = append(records, rec)
 	}
-	if err != nil {
-		records = append(records, record{index: -1, raw: r.body, err: err})
-	}
-	return records, nil
+	return errors.Join(problems...)
 }
 
-func reject(rec record) rejected {
-	out := rejected{Errors: fieldProblems(rec.err)}
-	if rec.index >= 0 {
-		out.Index = &rec.index
+// partKey is the idempotency key of one event of a body: a key names the body, and its parts by their place.
+func partKey(key string, single bool, record, event int) string {
+	if key == "" {
+		return ""
 	}
-	return out
+	if !single {
+		key += "/" + strconv.Itoa(record)
+	}
+	if event > 0 {
+		key += "." + strconv.Itoa(event)
+	}
+	return key
 }
 
 // maxProblems bounds the errors of one answer, so that a bad batch is not answered with a larger one.
@@ -299,41 +303,4 @@ func utc(t time.Time) time.Time {
 		return t
 	}
 	return t.UTC()
-}
-
-func itoa(n int) string { return strconv.Itoa(n) }
-
-// postAlertWebhook takes a webhook of Alertmanager or Grafana.
-func (a *API) postAlertWebhook(r *request) (any, error) {
-	return a.acceptAlerts(r, a.opts.Alerts.AcceptWebhook)
-}
-
-// postAlerts takes what Prometheus sends to Alertmanager.
-func (a *API) postAlerts(r *request) (any, error) {
-	return a.acceptAlerts(r, a.opts.Alerts.AcceptAlerts)
-}
-
-// acceptAlerts hands the body over. Senders drop what is answered with 4xx, so a body that is refused is kept.
-func (a *API) acceptAlerts(r *request, accept func(context.Context, []byte) error) (any, error) {
-	f, err := formOf(r.Header)
-	if err != nil {
-		return nil, err
-	}
-	if f != formJSON {
-		return nil, problem(kindMediaType, "Alerts are taken as application/json.")
-	}
-	if _, _, err := splitJSON(r.body, r.settings.limits.BatchRecords); err != nil {
-		if p, ok := errors.AsType[*Problem](err); ok && p.kind == kindMalformed {
-			a.quarantine(r.Context(), "alerts", "caller="+r.caller.name, err, r.body)
-		}
-		return nil, err
-	}
-	if err := accept(r.Context(), r.body); err != nil {
-		if !isInput(err) {
-			return nil, unstored("The alerts are not stored; send them again.", err)
-		}
-		a.quarantine(r.Context(), "alerts", "caller="+r.caller.name, err, r.body)
-		return nil, problem(kindRecord, "The alerts cannot be read; the body is kept in the quarantine.").with(fieldProblems(err)...).because(err)
-	}
-	return map[string]string{"status": "accepted"}, nil
 }

@@ -76,11 +76,12 @@ type Store interface {
 	QuarantineReader
 }
 
-// AlertIntake takes alerts in; nil means journalled. A body that cannot be read is an error made by InvalidInput or one
-// that wraps a *triage.FieldError; it becomes 422. Any other error becomes 503, which Alertmanager retries.
+// AlertIntake takes alerts in; err nil means journalled. problems are alerts of the body that could not be used while the
+// others were taken. A body of which nothing can be used is an error made by InvalidInput or one that wraps a
+// *triage.FieldError; it becomes 422. Any other error becomes 503, which Alertmanager retries.
 type AlertIntake interface {
-	AcceptWebhook(ctx context.Context, body []byte) error // Alertmanager v4 and Grafana
-	AcceptAlerts(ctx context.Context, body []byte) error  // Alertmanager API v2, as Prometheus sends
+	AcceptWebhook(ctx context.Context, body []byte) (problems []error, err error) // Alertmanager v4 and Grafana
+	AcceptAlerts(ctx context.Context, body []byte) (problems []error, err error)  // Alertmanager API v2, as Prometheus sends
 }
 
 // Resender puts a Delivery back into the outbox. A *triage.FieldError means that its state does not allow it.
@@ -98,12 +99,18 @@ type TopologySource interface {
 	Topology() triage.Topology
 }
 
-// CloudEvents decodes CloudEvents in structured, binary or batch mode, as the headers say. It returns every event it
-// could read, and for the rest an error that joins *triage.FieldError; both may be set. No event and no error means that the
-// CloudEvents were well-formed but told of no change.
+// CloudEvents decodes one CloudEvent in structured or binary mode, as the headers say, or a bare CDEvent under
+// application/json. A *triage.Ignored is one that tells of no change; every other error is the sender's. Batches are
+// taken apart before, so that one bad event does not cost the others.
 type CloudEvents func(header http.Header, body []byte) ([]triage.Event, error)
 
-// Check is one condition of /-/ready. Err is nil, or one sentence without secrets.
+// Update says that an Incident changed; Report is set when it was by a new one.
+type Update struct {
+	Incident triage.Incident
+	Report   *triage.Report
+}
+
+// Check is one condition of /-/ready. Err returns nil, or one sentence without secrets.
 type Check struct {
 	Name string
 	Err  func() error

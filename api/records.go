@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -16,9 +17,10 @@ import (
 type form int
 
 const (
-	formJSON form = iota // one object or a list
-	formLines
-	formCloudEvents
+	formJSON       form = iota // one object or a list
+	formLines                  // newline-delimited JSON
+	formCloudEvent             // one, structured or binary
+	formCloudBatch
 )
 
 // formOf reads the content type. A missing one is read as JSON: many senders forget it.
@@ -26,40 +28,47 @@ func formOf(h http.Header) (form, error) {
 	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return 0, problem(kindMediaType, "Send the body uncompressed; Content-Encoding %q is not understood.", cutText(enc, maxErrorValue))
 	}
-	ct := h.Get("Content-Type")
 	media := "application/json"
-	if ct != "" {
+	if ct := h.Get("Content-Type"); ct != "" {
 		m, _, err := mime.ParseMediaType(ct)
 		if err != nil {
 			return 0, problem(kindMediaType, "The content type %q cannot be read; send application/json.", cutText(ct, maxErrorValue))
 		}
 		media = m
 	}
-	switch {
-	case strings.HasPrefix(media, "application/cloudevents"), h.Get("Ce-Specversion") != "":
-		return formCloudEvents, nil
-	case media == "application/json":
+	switch media {
+	case "application/cloudevents+json", "application/cloudevents":
+		return formCloudEvent, nil
+	case "application/cloudevents-batch+json":
+		return formCloudBatch, nil
+	}
+	if h.Get("Ce-Specversion") != "" && !strings.HasPrefix(media, "application/cloudevents") {
+		return formCloudEvent, nil
+	}
+	switch media {
+	case "application/json":
 		return formJSON, nil
-	case media == "application/x-ndjson", media == "application/ndjson", media == "application/jsonl":
+	case "application/x-ndjson", "application/ndjson", "application/jsonl":
 		return formLines, nil
 	}
-	return 0, problem(kindMediaType, "Send application/json, application/x-ndjson or CloudEvents, not %q. With curl: -H 'Content-Type: application/json'.", cutText(media, maxErrorValue))
+	return 0, problem(kindMediaType,
+		"Send application/json, application/x-ndjson or CloudEvents as JSON, not %q. With curl: -H 'Content-Type: application/json'.", cutText(media, maxErrorValue))
 }
 
 // record is one thing of a body, in its place.
 type record struct {
-	index int
-	raw   []byte
-	event triage.Event
-	err   error // joins *triage.FieldError
+	index  int
+	raw    []byte
+	events []triage.Event // usually one
+	err    error          // the sender's fault; joins *triage.FieldError where the field is known
 }
 
 // splitJSON takes a body apart without reading its records: an object is one record, a list one for each element. JSON
 // that is malformed anywhere is refused whole, since nothing after the fault can be trusted to be what it seems.
 func splitJSON(body []byte, maxRecords int) (records []record, single bool, err error) {
-	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	if !json.Valid(body) {
-		return nil, false, malformed(body)
+	body = bytes.TrimSpace(body)
+	if err := checkJSON(body); err != nil {
+		return nil, false, err
 	}
 	if body[0] != '[' {
 		return []record{{raw: body}}, true, nil
@@ -98,11 +107,22 @@ func splitLines(body []byte, maxRecords int) ([]record, error) {
 		}
 		records = append(records, rec)
 	}
+	if len(records) == 0 {
+		return nil, malformed(nil)
+	}
 	return records, nil
 }
 
 func tooMany(limit int) *Problem {
 	return problem(kindTooLarge, "One body may have %d records; send it in smaller parts.", limit)
+}
+
+// checkJSON refuses what is not JSON, whole.
+func checkJSON(body []byte) error {
+	if !json.Valid(body) {
+		return malformed(bytes.TrimSpace(body))
+	}
+	return nil
 }
 
 // malformed says where the JSON stops being JSON.
@@ -118,7 +138,7 @@ func jsonFault(data []byte) string {
 	err := json.Unmarshal(data, &v)
 	if se, ok := errors.AsType[*json.SyntaxError](err); ok {
 		line := 1 + bytes.Count(data[:min(int(se.Offset), len(data))], []byte("\n"))
-		return strings.TrimPrefix(se.Error(), "json: ") + " at byte " + itoa(int(se.Offset)) + ", line " + itoa(line)
+		return strings.TrimPrefix(se.Error(), "json: ") + " at byte " + strconv.Itoa(int(se.Offset)) + ", line " + strconv.Itoa(line)
 	}
 	if err == nil || errors.Is(err, io.EOF) {
 		return "it is empty"
@@ -126,27 +146,35 @@ func jsonFault(data []byte) string {
 	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
-// decode reads one record: an envelope, or a bare Change or Anomaly, whichever bare says.
-func decode(raw []byte, bare string) (triage.Event, error) {
-	var env struct {
-		Change  json.RawMessage `json:"change"`
-		Anomaly json.RawMessage `json:"anomaly"`
+// decode reads one record: an envelope, a bare Change or Anomaly, whichever bare says, or an event that cloud reads.
+func decode(raw []byte, bare string, cloud CloudEvents) ([]triage.Event, error) {
+	var probe struct {
+		Change      json.RawMessage `json:"change"`
+		Anomaly     json.RawMessage `json:"anomaly"`
+		SpecVersion json.RawMessage `json:"specversion"` // of a CloudEvent
+		Context     json.RawMessage `json:"context"`     // of a CDEvent
 	}
-	if json.Unmarshal(raw, &env) == nil && (env.Change != nil || env.Anomaly != nil) {
-		return triage.DecodeEvent(raw)
+	if json.Unmarshal(raw, &probe) == nil {
+		switch {
+		case probe.Change != nil || probe.Anomaly != nil:
+			return listed(triage.DecodeEvent(raw))
+		case cloud != nil && (probe.SpecVersion != nil || probe.Context != nil):
+			return cloud(http.Header{"Content-Type": {"application/json"}}, raw)
+		}
 	}
 	if bare == "anomaly" {
 		an, err := triage.DecodeAnomaly(raw, "")
-		if err != nil {
-			return triage.Event{}, err
-		}
-		return triage.Event{Anomaly: &an}, nil
+		return listed(triage.Event{Anomaly: &an}, err)
 	}
 	c, err := triage.DecodeChange(raw, "")
+	return listed(triage.Event{Change: &c}, err)
+}
+
+func listed(ev triage.Event, err error) ([]triage.Event, error) {
 	if err != nil {
-		return triage.Event{}, err
+		return nil, err
 	}
-	return triage.Event{Change: &c}, nil
+	return []triage.Event{ev}, nil
 }
 
 func clip(data []byte) string {
