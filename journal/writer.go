@@ -1,0 +1,239 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// maxBatch is how many entries one transaction takes before the rest waits for the next: about 1 MB and 15 ms.
+const maxBatch = 1000
+
+// request is one caller's write. do may run twice, if the batch has to be taken apart, so it only touches the database.
+type request struct {
+	op      string
+	entries int
+	do      func(*writer) error
+	done    chan error // buffered: the writer never waits for a caller that gave up
+}
+
+// writer is the one connection that writes, with its prepared statements. Only Run's goroutine uses it, and Open before that.
+type writer struct {
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt
+}
+
+func newWriter(conn *sql.Conn) *writer {
+	return &writer{conn: conn, stmts: make(map[string]*sql.Stmt)}
+}
+
+func (w *writer) close() error {
+	var errs []error
+	for _, s := range w.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close())...)
+}
+
+func (w *writer) stmt(query string) (*sql.Stmt, error) {
+	if s, ok := w.stmts[query]; ok {
+		return s, nil
+	}
+	s, err := w.conn.PrepareContext(context.Background(), query)
+	if err != nil {
+		return nil, err
+	}
+	w.stmts[query] = s
+	return s, nil
+}
+
+// exec runs a constant statement, prepared once, and returns how many rows it changed.
+func (w *writer) exec(query string, args ...any) (int64, error) {
+	s, err := w.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	// A transaction is never torn by a caller's context: it is short, and its outcome must be known.
+	r, err := s.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// row reads one row with a prepared statement; the error may be sql.ErrNoRows.
+func (w *writer) row(query string, args []any, into ...any) error {
+	s, err := w.stmt(query)
+	if err != nil {
+		return err
+	}
+	return s.QueryRowContext(context.Background(), args...).Scan(into...)
+}
+
+// script runs statements that are not worth preparing.
+func (w *writer) script(ctx context.Context, text string) error {
+	_, err := w.conn.ExecContext(ctx, text)
+	return err
+}
+
+// transaction runs do and commits, or leaves nothing of it behind.
+func (w *writer) transaction(ctx context.Context, do func() error) error {
+	if err := w.script(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := do()
+	if err == nil {
+		err = w.script(ctx, "COMMIT")
+	}
+	if err != nil {
+		// A full disk may have rolled back by itself, then there is nothing left to do.
+		_ = w.script(context.WithoutCancel(ctx), "ROLLBACK")
+	}
+	return err
+}
+
+// write hands do to the writer and waits until its transaction is on the disk. If ctx ends before the writer takes it,
+// nothing was written; if it ends later, the outcome is unknown to the caller, and repeating the write is safe.
+func (j *Journal) write(ctx context.Context, op string, entries int, do func(*writer) error) error {
+	r := &request{op: op, entries: entries, do: do, done: make(chan error, 1)}
+	var err error
+	select {
+	case j.queue <- r:
+		select {
+		case err = <-r.done:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	case <-j.ended:
+		err = ErrClosed
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	j.metrics.write(op, err)
+	return j.failed(op, err)
+}
+
+// Run accepts writes, commits them in groups, and removes what is past its retention. It blocks until ctx ends or Close
+// is called, and returns nil then; every write it took is answered before it returns. It returns an error only when
+// the file turns out to be damaged: started again, Open moves the file aside. It may be called once.
+func (j *Journal) Run(ctx context.Context) error {
+	if j.running.Swap(true) {
+		return errors.New("journal: Run was called twice")
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(j.stop, func() { cancel(ErrClosed) })()
+
+	var wg sync.WaitGroup
+	wg.Go(func() { j.sweepLoop(ctx) })
+	wg.Go(func() { j.checkLater(ctx) })
+	err := j.writeLoop(ctx)
+	cancel(nil)
+	j.end()
+	wg.Wait()
+	return err
+}
+
+// writeLoop takes requests until ctx ends. It batches what is waiting and does not wait for more.
+func (j *Journal) writeLoop(ctx context.Context) error {
+	var batch []*request
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-j.queue:
+			batch = j.gather(append(batch[:0], r))
+		}
+		start := time.Now()
+		entries, err := j.commit(batch)
+		if entries > 0 {
+			j.metrics.commit(entries, time.Since(start))
+		}
+		clear(batch)
+		if corrupt(err) {
+			j.markDamaged(err)
+			return j.failed("write", err)
+		}
+	}
+}
+
+// gather adds to the batch what other callers have ready, up to maxBatch entries.
+func (j *Journal) gather(batch []*request) []*request {
+	n := batch[0].entries
+	for n < maxBatch {
+		select {
+		case r := <-j.queue:
+			batch = append(batch, r)
+			n += r.entries
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit writes the batch in one transaction and answers its requests. If a request cannot be written, it alone fails:
+// the batch is written again with a savepoint around each. A disk that fails, fails them all. The number of entries that
+// became durable is returned, and the error if it was the disk.
+func (j *Journal) commit(batch []*request) (entries int, err error) {
+	ctx := context.Background()
+	err = j.w.transaction(ctx, func() error {
+		for _, r := range batch {
+			if err := r.do(j.w); err != nil {
+				return err
+			}
+			entries += r.entries
+		}
+		return nil
+	})
+	results := make([]error, len(batch))
+	switch {
+	case err == nil:
+	case ofStorage(err) || len(batch) == 1:
+		entries = 0
+		for i := range results {
+			results[i] = err
+		}
+	default:
+		entries, err = j.commitApart(ctx, batch, results)
+	}
+	for i, r := range batch {
+		r.done <- results[i]
+	}
+	return entries, err
+}
+
+// commitApart is commit with a savepoint around each request; it fills results.
+func (j *Journal) commitApart(ctx context.Context, batch []*request, results []error) (entries int, err error) {
+	err = j.w.transaction(ctx, func() error {
+		for i, r := range batch {
+			if err := j.w.script(ctx, "SAVEPOINT one"); err != nil {
+				return err
+			}
+			results[i] = r.do(j.w)
+			if ofStorage(results[i]) {
+				return results[i]
+			}
+			end := "RELEASE one"
+			if results[i] != nil {
+				end = "ROLLBACK TO one; RELEASE one"
+			} else {
+				entries += r.entries
+			}
+			if err := j.w.script(ctx, end); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		for i := range results {
+			results[i] = err
+		}
+		return 0, fmt.Errorf("write %d requests one by one: %w", len(batch), err)
+	}
+	return entries, nil
+}
