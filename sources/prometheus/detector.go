@@ -1,0 +1,3 @@
+package prometheus
+
+const minBaseline = 20 // samples; fewer say nothing about what is usual

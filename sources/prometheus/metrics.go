@@ -1,0 +1,71 @@
+package prometheus
+
+import (
+	"errors"
+
+	prom "github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics of one server; every one has the constant label server.
+type metrics struct {
+	queries     *prom.CounterVec // outcome
+	seconds     prom.Histogram
+	inflight    prom.Gauge
+	cacheHits   prom.Counter
+	budgetWaits prom.Counter
+	dropped     prom.Counter
+	anomalies   prom.Counter
+}
+
+// newMetrics registers on reg, or nowhere when it is nil. A source made again after a reload finds its metrics there and keeps
+// counting on; breakerState is read at scrape from the newest source.
+func newMetrics(reg prom.Registerer, server string, breakerState func() float64) *metrics {
+	same := prom.Labels{"server": server}
+	m := &metrics{
+		queries: register(reg, prom.NewCounterVec(prom.CounterOpts{
+			ConstLabels: same, Name: "triaged_prometheus_queries_total", Help: "Requests to Prometheus by outcome: ok, or why there was no answer.",
+		}, []string{"outcome"})),
+		seconds: register(reg, prom.NewHistogram(prom.HistogramOpts{
+			ConstLabels: same, Name: "triaged_prometheus_query_seconds", Help: "Time one request to Prometheus took, without waiting for its turn.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		})),
+		inflight: register(reg, prom.NewGauge(prom.GaugeOpts{
+			ConstLabels: same, Name: "triaged_prometheus_inflight", Help: "Requests to Prometheus under way.",
+		})),
+		cacheHits: register(reg, prom.NewCounter(prom.CounterOpts{
+			ConstLabels: same, Name: "triaged_prometheus_cache_hits_total", Help: "Queries answered without asking Prometheus.",
+		})),
+		budgetWaits: register(reg, prom.NewCounter(prom.CounterOpts{
+			ConstLabels: same, Name: "triaged_prometheus_budget_waits_total", Help: "Queries that had to wait for the budget per minute, or were given up because of it.",
+		})),
+		dropped: register(reg, prom.NewCounter(prom.CounterOpts{
+			ConstLabels: same, Name: "triaged_prometheus_series_dropped_total", Help: "Series of answers beyond max_series, and series the anomaly detector had no room for.",
+		})),
+		anomalies: register(reg, prom.NewCounter(prom.CounterOpts{
+			ConstLabels: same, Name: "triaged_prometheus_anomalies_total", Help: "Anomalies that began.",
+		})),
+	}
+	if reg != nil {
+		g := prom.NewGaugeFunc(prom.GaugeOpts{
+			ConstLabels: same, Name: "triaged_prometheus_breaker_state", Help: "0 closed, 1 half open, 2 open: the server is left alone.",
+		}, breakerState)
+		reg.Unregister(g)
+		register(reg, g)
+	}
+	return m
+}
+
+// register adds c, or returns what is already there under its name.
+func register[C prom.Collector](reg prom.Registerer, c C) C {
+	if reg == nil {
+		return c
+	}
+	if err := reg.Register(c); err != nil {
+		if are, ok := errors.AsType[prom.AlreadyRegisteredError](err); ok {
+			if existing, ok := are.ExistingCollector.(C); ok {
+				return existing
+			}
+		}
+	}
+	return c
+}

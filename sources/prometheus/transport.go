@@ -1,0 +1,72 @@
+package prometheus
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/prometheus/common/config"
+)
+
+// newTransport makes the HTTP side of one server: what http_config says, the tenant, and the bound on answers.
+// base replaces http_config where it is not nil.
+func newTransport(cfg Config, base http.RoundTripper) (http.RoundTripper, error) {
+	if base == nil {
+		rt, err := config.NewRoundTripperFromConfig(cfg.HTTPConfig, "prometheus", config.WithUserAgent("triaged"))
+		if err != nil {
+			return nil, fmt.Errorf("set up http_config of prometheus %s: %w", cfg.Name, err)
+		}
+		base = rt
+	}
+	return &transport{base: base, tenant: cfg.Tenant, limit: cfg.MaxResponseBytes}, nil
+}
+
+type transport struct {
+	base   http.RoundTripper
+	tenant string
+	limit  int64
+}
+
+// RoundTrip adds the tenant and bounds the body, counted after decompression.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.tenant != "" {
+		req = req.Clone(req.Context())
+		req.Header.Set("X-Scope-OrgID", t.tenant)
+	}
+	resp, err := t.base.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = &boundedBody{body: resp.Body, left: t.limit}
+	return resp, nil
+}
+
+// CloseIdleConnections lets go of connections when the source is closed.
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// boundedBody fails with errTooLarge instead of reading more than left bytes.
+type boundedBody struct {
+	body io.ReadCloser
+	left int64
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, errTooLarge
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.body.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		return 0, errTooLarge
+	}
+	return n, err
+}
+
+func (b *boundedBody) Close() error { return b.body.Close() }
