@@ -1,0 +1,188 @@
+package kafka
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+const (
+	commitTimeout = 5 * time.Second
+	// maxQuarantineBody is how much of a bad record is kept.
+	maxQuarantineBody = 64 << 10
+	quarantineTries   = 3
+)
+
+// committer is the part of kafka.Reader that acknowledges.
+type committer interface {
+	CommitMessages(ctx context.Context, msgs ...kafka.Message) error
+}
+
+// consume takes batches off the queue until ctx ends; it returns why.
+func (s *Source) consume(ctx context.Context, emit triage.Emit, reader committer, q *queue, marks *marks) error {
+	for {
+		msgs, err := q.take(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.deliver(ctx, emit, reader, msgs, marks); err != nil {
+			return err
+		}
+	}
+}
+
+// deliver decodes one batch, hands it on in one emit and only then commits it. It returns an error only when ctx ends.
+func (s *Source) deliver(ctx context.Context, emit triage.Emit, reader committer, msgs []kafka.Message, marks *marks) error {
+	events := make([]triage.Event, 0, len(msgs))
+	quarantined := 0
+	var newest time.Time
+	for _, m := range msgs {
+		es, outcome, err := s.read(m)
+		if outcome == outcomeQuarantined {
+			quarantined++
+			s.keep(ctx, m, err)
+		}
+		s.metrics.records.WithLabelValues(s.cfg.Name, outcome).Inc()
+		events = append(events, es...)
+		if m.Time.After(newest) {
+			newest = m.Time
+		}
+	}
+	if len(events) > 0 {
+		if err := s.hand(ctx, emit, events); err != nil {
+			return err
+		}
+	}
+	s.state.accepted(len(events), quarantined, newest)
+	last := make(map[partition]kafka.Message)
+	for _, m := range msgs {
+		last[partition{m.Topic, m.Partition}] = m
+	}
+	commits := make([]kafka.Message, 0, len(last))
+	for p, m := range last {
+		marks.read(p, m.Offset+1)
+		commits = append(commits, m)
+	}
+	s.commit(ctx, reader, commits)
+	return nil
+}
+
+// hand emits until the store takes the events. While it does not, nothing is committed and nothing behind is read.
+func (s *Source) hand(ctx context.Context, emit triage.Emit, events []triage.Event) error {
+	delay := backoff{least: 100 * time.Millisecond, most: 10 * time.Second}
+	for {
+		err := emit(ctx, events)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		s.metrics.emitErrors.WithLabelValues(s.cfg.Name).Inc()
+		if s.state.set(triage.SourceLate, "the store does not take events: "+err.Error()) {
+			s.log.Warn("the store does not take events; holding them and trying again", "events", len(events), "err", err)
+		}
+		if err := delay.wait(ctx); err != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// commit acknowledges, even while we are being stopped: what the store has taken need not come again. A failure means that the records come again, which the store bears; the next commit covers them too.
+func (s *Source) commit(ctx context.Context, reader committer, msgs []kafka.Message) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	result := "ok"
+	if err := reader.CommitMessages(ctx, msgs...); err != nil {
+		result = "error"
+		s.log.Debug("offsets were not committed; the records may come again", "err", err)
+	}
+	s.metrics.commits.WithLabelValues(s.cfg.Name, result).Inc()
+}
+
+// read decodes one record. err is set for the outcome quarantined only.
+func (s *Source) read(m kafka.Message) (events []triage.Event, outcome string, err error) {
+	if len(m.Value) == 0 {
+		return nil, outcomeTombstone, nil
+	}
+	events, err = s.decode(m)
+	if reason, skip := triage.IsIgnored(err); skip {
+		s.log.Debug("record ignored", "topic", m.Topic, "partition", m.Partition, "offset", m.Offset, "reason", reason)
+		return nil, outcomeIgnored, nil
+	}
+	if err != nil {
+		return nil, outcomeQuarantined, err
+	}
+	for i := range events {
+		if c := events[i].Change; c != nil {
+			if c.Source == "" {
+				c.Source = s.cfg.Name
+			}
+			if c.ID == "" {
+				c.ID = c.DeriveID()
+			}
+		}
+		if a := events[i].Anomaly; a != nil && a.Source == "" {
+			a.Source = s.cfg.Name
+		}
+	}
+	return events, outcomeDecoded, nil
+}
+
+// decode calls the topic's decoder. A decoder that panics has met a bad record, and one record must not stop the daemon.
+func (s *Source) decode(m kafka.Message) (events []triage.Event, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			events, err = nil, fmt.Errorf("decoder gave up: %v", r)
+		}
+	}()
+	headers := make([]Header, len(m.Headers))
+	for i, h := range m.Headers {
+		headers[i] = Header{Key: h.Key, Value: h.Value}
+	}
+	return s.decoders[m.Topic](headers, m.Value, m.Time)
+}
+
+// keep puts a bad record into the quarantine.
+func (s *Source) keep(ctx context.Context, m kafka.Message, reason error) {
+	origin := fmt.Sprintf("topic=%s partition=%d offset=%d", m.Topic, m.Partition, m.Offset)
+	if s.quarantine == nil {
+		s.log.Warn("record could not be read and is passed over", "origin", origin, "err", reason)
+		return
+	}
+	sum := sha256.Sum256([]byte(s.cfg.Name + "\x00" + origin + "\x00" + m.Time.UTC().Format(time.RFC3339Nano)))
+	body := m.Value
+	if len(body) > maxQuarantineBody {
+		body = body[:maxQuarantineBody]
+	}
+	rec := triage.Quarantined{
+		ID: hex.EncodeToString(sum[:8]), Source: s.cfg.Name, Origin: origin, Reason: reason.Error(), Body: body, At: s.now(),
+	}
+	delay := backoff{least: 50 * time.Millisecond, most: time.Second}
+	for try := 1; ; try++ {
+		err := s.quarantine(ctx, rec)
+		if err == nil {
+			return
+		}
+		if try == quarantineTries || delay.wait(ctx) != nil {
+			s.metrics.quarantineErr.WithLabelValues(s.cfg.Name).Inc()
+			s.log.Error("record could neither be read nor quarantined and is passed over", "origin", origin, "reason", reason, "err", err)
+			return
+		}
+	}
+}
+
+// decodeTriaged reads our own format.
+func decodeTriaged(_ []Header, value []byte, _ time.Time) ([]triage.Event, error) {
+	e, err := triage.DecodeEvent(value)
+	if err != nil {
+		return nil, err
+	}
+	return []triage.Event{e}, nil
+}
