@@ -1,0 +1,292 @@
+package alerting
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+const (
+	sweepEvery = time.Second
+	reachDown  = 4 // calls between symptom and cause: at most four in published incidents
+	reachUp    = 1 // a caller can overload what it calls
+	maxHold    = 15 * time.Minute
+)
+
+// OnEvent takes a stored event. A change that undoes a suspect makes the incident mitigating; one that began before the
+// onset, is near enough and was not weighed yet calls for a new triage. Anything else is left to the second looks. It does
+// little per event and never blocks on the store, so it may be fed the collector's full stream.
+func (a *Alerting) OnEvent(ev triage.Event) {
+	c := ev.Change
+	if c == nil || a.Ready() != nil {
+		return
+	}
+	now := a.now()
+	type ask struct {
+		e     *entry
+		cause string
+	}
+	var asks []ask
+	a.mu.Lock()
+	for _, e := range a.entries {
+		switch {
+		case e.report == nil || e.inc.State == triage.IncidentRecovered:
+		case undoes(c, e.report):
+			if e.undo == "" {
+				e.undo = undoSentence(c)
+				inc := e.change()
+				inc.State, inc.UpdatedAt = triage.IncidentMitigating, now
+				e.looks = a.looksAfter(now, now)
+				asks = append(asks, ask{e, CauseUndo})
+			}
+		case isLate(c, e):
+			asks = append(asks, ask{e, CauseLate})
+		}
+	}
+	a.mu.Unlock()
+	slices.SortFunc(asks, func(x, y ask) int { return strings.Compare(x.e.inc.ID, y.e.inc.ID) })
+	for _, k := range asks {
+		a.enqueue(k.e, k.cause, now)
+	}
+}
+
+// undoes reports whether c takes back one of the suspects.
+func undoes(c *triage.Change, r *triage.Report) bool {
+	return len(c.Undoes) > 0 && slices.ContainsFunc(r.Suspects, func(s triage.Suspect) bool {
+		return s.Change != nil && s.Change.ID != c.ID && slices.Contains(c.Undoes, s.Change.ID)
+	})
+}
+
+// undoMark begins the note by which a recovery is joined to the undo before it.
+const undoMark = "undo seen: "
+
+func undoSentence(c *triage.Change) string {
+	return undoMark + describeChange(c) + " at " + clock(c.OccurredAt())
+}
+
+// isLate reports whether c could have caused what e is about and was not known to its latest report. Needs Alerting.mu.
+func isLate(c *triage.Change, e *entry) bool {
+	on := e.report.Onset.Interval
+	if on.IsZero() || c.OccurredAt().After(on.Latest) || !c.ObservedAt.After(e.report.CreatedAt) {
+		return false
+	}
+	if c.LastActivity().Before(on.Earliest.Add(-time.Duration(e.report.LookbackS * float64(time.Second)))) {
+		return false
+	}
+	if c.Service != "" && !c.Global && !e.reach[c.Service] {
+		return false
+	}
+	here, there := c.Scope, e.inc.Scope
+	here.Service, here.Namespace = "", ""
+	_, contradicts := here.Contradicts(there)
+	return !contradicts
+}
+
+// reach is every service whose changes could matter to e.
+func (a *Alerting) reach(e *entry, asked triage.Topology) map[string]bool {
+	t := asked
+	if a.opts.Topology != nil {
+		t = a.opts.Topology.Topology()
+	}
+	a.mu.Lock()
+	inc := e.snapshot()
+	directory := a.directory
+	a.mu.Unlock()
+	services := map[string]bool{inc.Service: true}
+	for _, al := range inc.Alerts {
+		name, _ := a.opts.Victim(al.Labels)
+		name, _ = directory.Resolve(name)
+		services[name] = true
+	}
+	out := make(map[string]bool)
+	for s := range services {
+		for n := range t.Downstream(s, reachDown) {
+			out[n] = true
+		}
+		for n := range t.Upstream(s, reachUp) {
+			out[n] = true
+		}
+	}
+	return out
+}
+
+// sweep does what is due by the clock: second looks, recovery notes, closing, and what found the queue full.
+func (a *Alerting) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		a.sweepOnce(ctx, a.now())
+	}
+}
+
+// due is what the sweeper found for one incident.
+type due struct {
+	e       *entry
+	cause   string // triage
+	note    bool   // say that it recovered
+	persist bool
+	close   bool
+}
+
+func (a *Alerting) sweepOnce(ctx context.Context, now time.Time) {
+	var found []due
+	a.mu.Lock()
+	for _, id := range slices.Sorted(maps.Keys(a.entries)) {
+		if d := a.inspect(a.entries[id], now); d.e != nil {
+			found = append(found, d)
+		}
+	}
+	a.mu.Unlock()
+	for _, d := range found {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := a.carryOut(ctx, d, now); err != nil && ctx.Err() == nil {
+			a.log.Error("keep incident; it is tried again", "incident", d.e.inc.ID, "err", err)
+		}
+	}
+}
+
+// inspect says what is due for e. Needs a.mu.
+func (a *Alerting) inspect(e *entry, now time.Time) due {
+	d := due{}
+	if a.expire(e, now) || e.saved < e.seq {
+		d.e, d.persist = e, true
+	}
+	if e.wanted != "" {
+		d.e, d.cause, e.wanted = e, e.wanted, ""
+	}
+	if e.report == nil && d.cause == "" && !a.queue.has(e.inc.ID) {
+		d.e, d.cause = e, CauseAlert
+	}
+	if e.inc.State != triage.IncidentRecovered {
+		for len(e.looks) > 0 && !e.looks[0].After(now) {
+			e.looks = e.looks[1:]
+			d.e = e
+			if d.cause == "" {
+				d.cause = CauseSecondLook
+			}
+		}
+		return d
+	}
+	quiet := now.Sub(e.inc.RecoveredAt)
+	switch {
+	case a.noteOwed(e) && quiet >= a.hold(e.inc.Reopened):
+		d.e, d.note = e, true
+	case quiet >= time.Duration(a.cfg.CloseAfter) && !a.queue.has(e.inc.ID):
+		d.e, d.close = e, true
+	}
+	return d
+}
+
+// noteOwed reports whether on-call was told that e fires and not yet that it recovered. Needs a.mu.
+func (a *Alerting) noteOwed(e *entry) bool {
+	return e.report != nil && e.report.Cause != CauseRecovered && (e.posted == nil || e.postedAs != triage.IncidentRecovered)
+}
+
+// hold is how long an incident that relapsed n times must stay quiet before recovery is told: 1, 2, 4, 8, … times
+// incidents.recovered_hold, so that a flapping alert does not chat.
+func (a *Alerting) hold(n int) time.Duration {
+	h := time.Duration(a.cfg.RecoveredHold) << min(n, 10)
+	return min(h, max(maxHold, time.Duration(a.cfg.RecoveredHold)))
+}
+
+// expire resolves alerts whose sender has stopped repeating them. Needs a.mu.
+func (a *Alerting) expire(e *entry, now time.Time) bool {
+	changed := false
+	for i, al := range e.inc.Alerts {
+		if al.Status == triage.AlertResolved {
+			continue
+		}
+		fp := al.LabelFingerprint()
+		promised := !al.EndsAt.IsZero() && al.EndsAt.Before(now)
+		if !promised && now.Sub(e.heard[fp]) < time.Duration(a.cfg.StaleAfter) {
+			continue
+		}
+		inc := e.change()
+		inc.Alerts[i].Status, inc.UpdatedAt = triage.AlertResolved, now
+		if !promised {
+			inc.Alerts[i].EndsAt = now
+		}
+		delete(e.heard, fp)
+		markRecovered(inc, now)
+		changed = true
+	}
+	return changed
+}
+
+func (a *Alerting) carryOut(ctx context.Context, d due, now time.Time) error {
+	if d.cause != "" {
+		a.enqueue(d.e, d.cause, now)
+	}
+	switch {
+	case d.note:
+		return a.noteRecovery(ctx, d.e, now)
+	case d.close:
+		return a.close(ctx, d.e, now)
+	case d.persist:
+		_, seq := a.snapshot(d.e)
+		return a.persist(ctx, d.e, seq)
+	}
+	return nil
+}
+
+// noteRecovery makes the last report of an incident that recovered. Nothing is ranked anew: the symptom is gone, and with it the evidence.
+func (a *Alerting) noteRecovery(ctx context.Context, e *entry, now time.Time) error {
+	a.mu.Lock()
+	inc := e.snapshot()
+	r := *e.report
+	a.mu.Unlock()
+	r.Number, r.CreatedAt, r.Cause, r.Deadline = inc.Reports+1, now, CauseRecovered, false
+	r.Notes = slices.DeleteFunc(slices.Clone(r.Notes), func(n string) bool { return !strings.HasPrefix(n, undoMark) })
+	return a.record(ctx, e, triage.Answer{Report: r, Input: inputOf(inc, now)})
+}
+
+// close ends an incident that stayed quiet, and lets go of it.
+func (a *Alerting) close(ctx context.Context, e *entry, now time.Time) error {
+	a.mu.Lock()
+	if e.inc.State != triage.IncidentRecovered { // it fired again meanwhile
+		a.mu.Unlock()
+		return nil
+	}
+	inc := e.snapshot()
+	seq := e.seq
+	a.mu.Unlock()
+	inc.State, inc.ClosedAt, inc.UpdatedAt = triage.IncidentClosed, now, now
+	if err := a.saveClosed(ctx, e, inc); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e.seq != seq {
+		e.seq++ // an alert came while we wrote: the incident lives on and is stored again
+		return nil
+	}
+	a.forget(e)
+	return nil
+}
+
+func (a *Alerting) saveClosed(ctx context.Context, e *entry, inc triage.Incident) error {
+	select {
+	case e.writing <- struct{}{}:
+		defer func() { <-e.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := a.store.SaveIncident(ctx, inc); err != nil {
+		a.metrics.storeFailed.WithLabelValues("incident").Inc()
+		return fmt.Errorf("journal incident %s as closed: %w", inc.ID, err)
+	}
+	a.subs.publish(Update{Incident: inc})
+	return nil
+}

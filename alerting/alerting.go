@@ -1,0 +1,193 @@
+package alerting
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// Options are what an Alerting is made from. Config, Store and Triager are needed.
+type Options struct {
+	Config    Config
+	Route     RouteConfig
+	Receivers Receivers
+	Store     Store
+	Triager   Triager
+	Directory *triage.Directory
+	Topology  TopologySource // nil: no calls are known
+
+	// Victim finds the service an alert is about and says which label told it, as in "label app=checkout-svc".
+	// Nil: VictimFromLabels. The name is resolved by Directory afterwards.
+	Victim func(labels map[string]string) (service, from string)
+	// Links gives the addresses shown with report n of an incident. Nil: none are shown.
+	Links func(incident triage.Incident, n int) Links
+	// Percentages reports whether enough of the team's own labels stand behind the probabilities to print them. Nil: no.
+	Percentages func() bool
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time // nil: time.Now
+	Jitter     func() float64   // in [0,1); nil: random
+}
+
+// Alerting is the desk where alerts arrive and reports leave. Its methods may be called at the same time.
+type Alerting struct {
+	cfg     Config
+	store   Store
+	triager Triager
+	opts    Options
+	log     *slog.Logger
+	now     func() time.Time
+	metrics *metrics
+
+	queue *queue
+	out   *dispatcher
+	subs  subscribers
+
+	loaded  chan struct{} // closed once the incidents of an earlier run are known
+	running sync.Once
+
+	mu        sync.Mutex // guards what follows; nothing blocking happens under it
+	route     RouteConfig
+	directory *triage.Directory
+	entries   map[string]*entry   // incidents not closed, by id
+	byAlert   map[string]*entry   // by LabelFingerprint of their alerts
+	byGroup   map[string][]*entry // by group key
+	byService map[string][]*entry // by service; "" for those without
+}
+
+// ErrBusy means that no further incident can be opened now; nothing of the alert was kept, so the sender should try again.
+var ErrBusy = errors.New("as many incidents are open as incidents.max_open allows; the alert was not taken")
+
+// ErrNotOpen means that the incident is unknown or closed.
+var ErrNotOpen = errors.New("no such open incident")
+
+// New checks the options. It starts nothing and reads nothing: Run does.
+func New(o Options) (*Alerting, error) {
+	if o.Store == nil || o.Triager == nil {
+		return nil, errors.New("alerting needs a store and a triager")
+	}
+	if err := o.Config.Validate(); err != nil {
+		return nil, err
+	}
+	if err := checkReceivers(o.Route, o.Receivers); err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Jitter == nil {
+		o.Jitter = rand.Float64
+	}
+	if o.Victim == nil {
+		o.Victim = VictimFromLabels
+	}
+	if o.Links == nil {
+		o.Links = func(triage.Incident, int) Links { return Links{} }
+	}
+	if o.Percentages == nil {
+		o.Percentages = func() bool { return false }
+	}
+	a := &Alerting{
+		cfg: o.Config, store: o.Store, triager: o.Triager, opts: o, log: o.Logger, now: o.Now,
+		queue:     newQueue(o.Config.Queue),
+		loaded:    make(chan struct{}),
+		route:     o.Route,
+		directory: o.Directory,
+		entries:   make(map[string]*entry),
+		byAlert:   make(map[string]*entry),
+		byGroup:   make(map[string][]*entry),
+		byService: make(map[string][]*entry),
+	}
+	a.metrics = newMetrics(o.Registerer, a)
+	a.subs.lost = a.metrics.updatesLost
+	a.out = newDispatcher(a, o.Receivers)
+	return a, nil
+}
+
+// Run loads the open incidents, then triages and delivers until ctx ends. What is under way then is finished or left to the
+// next start: nothing is lost. It may be called once.
+func (a *Alerting) Run(ctx context.Context) error {
+	first := false
+	a.running.Do(func() { first = true })
+	if !first {
+		return errors.New("alerting runs already")
+	}
+	if err := a.load(ctx); err != nil {
+		return err
+	}
+	close(a.loaded)
+	var wg sync.WaitGroup
+	for range a.cfg.Workers {
+		wg.Go(func() { a.work(ctx) })
+	}
+	wg.Go(func() { a.sweep(ctx) })
+	wg.Go(func() { a.out.run(ctx) })
+	wg.Wait()
+	return nil
+}
+
+// Ready is nil once the incidents of an earlier run are loaded.
+func (a *Alerting) Ready() error {
+	select {
+	case <-a.loaded:
+		return nil
+	default:
+		return errors.New("alerting: open incidents are still being loaded")
+	}
+}
+
+// SetRoute replaces the routing tree. Deliveries already in the outbox keep their receivers.
+func (a *Alerting) SetRoute(r RouteConfig) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.route = r
+}
+
+// SetReceivers replaces the receivers. A pending delivery to a receiver that is gone becomes a dead letter.
+func (a *Alerting) SetReceivers(r Receivers) { a.out.setReceivers(r) }
+
+// Reconfigure replaces routes and receivers together, or neither if they do not fit each other.
+func (a *Alerting) Reconfigure(route RouteConfig, r Receivers) error {
+	if err := checkReceivers(route, r); err != nil {
+		return err
+	}
+	a.out.setReceivers(r)
+	a.SetRoute(route)
+	return nil
+}
+
+// SetDirectory replaces the service names by which alerts coming from now on are resolved.
+func (a *Alerting) SetDirectory(d *triage.Directory) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.directory = d
+}
+
+// Resend puts a dead, held, shadow or delivered delivery back into the outbox, under its own id, with a fresh count of attempts.
+func (a *Alerting) Resend(ctx context.Context, deliveryID string) error {
+	return a.out.resend(ctx, deliveryID)
+}
+
+func checkReceivers(route RouteConfig, r Receivers) error {
+	for name, integrations := range r {
+		seen := make(map[string]bool)
+		for _, i := range integrations {
+			if i.Notifier == nil || i.Name == "" || seen[i.Name] {
+				return errors.New("receiver " + name + ": every integration needs a notifier and a name of its own")
+			}
+			seen[i.Name] = true
+		}
+	}
+	return route.Validate(func(name string) bool { _, ok := r[name]; return ok })
+}

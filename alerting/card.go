@@ -1,0 +1,228 @@
+package alerting
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// Card is one report in the words on-call reads: one screen, plain text, every line single and bounded. Notifiers dress it,
+// they do not reword it.
+type Card struct {
+	Mark     string `json:"mark"`     // one sign that colours the whole: 🔴 a suspect, 🟠 undecided or harmful, ⚪ none, 🟡 undo seen, 🟢 recovered
+	Headline string `json:"headline"` // what is wrong, where, since when
+	Lines    []Line `json:"lines"`
+	Links    Links  `json:"links"`
+	Stamp    string `json:"stamp"` // "report 1 · 03:07:09 UTC"
+}
+
+// Line is one statement of a Card: an upper-case word, what it says, and at most a few lines that belong to it.
+type Line struct {
+	Word string   `json:"word"`
+	Text string   `json:"text,omitempty"`
+	Sub  []string `json:"sub,omitempty"`
+	URL  string   `json:"url,omitempty"` // where to act or read on; never acts on GET
+}
+
+// CardInput is what a Card is made from. Nothing else is read, the clock included.
+type CardInput struct {
+	Incident    triage.Incident
+	Report      triage.Report
+	Previous    *triage.Report // what the reader was told before; nil: nothing
+	Links       Links
+	Percentages bool // print probabilities: only where enough of the team's own labels stand behind them
+}
+
+// NewCard words a report. It names no person and prints no secret; strings from outside are cleaned and bounded.
+func NewCard(in CardInput) Card {
+	c := Card{
+		Links: Links{Page: cleanURL(in.Links.Page), Yes: cleanURL(in.Links.Yes), No: cleanURL(in.Links.No)},
+		Stamp: fmt.Sprintf("report %d · %s UTC", in.Report.Number, clock(in.Report.CreatedAt)),
+	}
+	v := judge(in.Report)
+	if in.Incident.State == triage.IncidentRecovered {
+		c.recovered(in, v)
+		return c
+	}
+	c.Mark, c.Headline = mark(in, v), headline(in)
+	c.changed(in, v)
+	c.verdict(in, v)
+	c.undo(in)
+	c.advice(in, v)
+	c.checks(in)
+	c.rest(in, v)
+	c.blind(in.Report)
+	return c
+}
+
+func (c *Card) add(word, text string, sub ...string) {
+	c.Lines = append(c.Lines, Line{Word: word, Text: text, Sub: sub})
+}
+
+// Text renders the card as plain text, for logs, notes and as the fallback of richer forms.
+func (c Card) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", c.Mark, c.Headline)
+	for _, l := range c.Lines {
+		b.WriteString(l.Word)
+		if l.Text != "" {
+			b.WriteString(": " + l.Text)
+		}
+		if l.URL != "" {
+			b.WriteString(" → " + l.URL)
+		}
+		b.WriteByte('\n')
+		for _, s := range l.Sub {
+			b.WriteString("  " + s + "\n")
+		}
+	}
+	b.WriteString(strings.TrimSpace(c.Links.Page + "   " + c.Stamp))
+	b.WriteByte('\n')
+	if c.Links.Yes != "" && c.Links.No != "" {
+		fmt.Fprintf(&b, "It was this: %s   Not it: %s\n", c.Links.Yes, c.Links.No)
+	}
+	return b.String()
+}
+
+func mark(in CardInput, v judgement) string {
+	switch {
+	case in.Incident.State == triage.IncidentMitigating:
+		return "🟡"
+	case v.word == wordNone:
+		return "⚪"
+	case v.word == wordSeparate || in.Report.Recommendation.Verdict == triage.VerdictHarmful:
+		return "🟠"
+	}
+	return "🔴"
+}
+
+// headline says what is wrong: the symptom, when it was paged, where, and how it goes on.
+func headline(in CardInput) string {
+	r := in.Report
+	s := subject(in)
+	if !strings.Contains(s, "since ") && !r.Onset.Best.IsZero() {
+		s += " since " + clockDay(r.Onset.Best, r.CreatedAt) + " UTC"
+	}
+	if at := pagedAt(in.Incident); !at.IsZero() {
+		s += " (paged " + at.UTC().Format("15:04") + ")"
+	}
+	if p := place(in.Incident.Scope); p != "" {
+		s += " · " + p
+	}
+	switch r.Symptom.Trend {
+	case "rising":
+		s += " · still rising"
+	case "falling":
+		s += " · falling"
+	case "steady":
+		s += " · steady"
+	}
+	if n := in.Incident.Firing(); n > 1 {
+		s += fmt.Sprintf(" · %d alerts", n)
+	}
+	return s
+}
+
+// subject is the symptom in a phrase: measured if it was, else as the alert puts it.
+func subject(in CardInput) string {
+	if s := clean(in.Report.Symptom.Sentence, maxSentence); s != "" {
+		return s
+	}
+	for _, a := range in.Incident.Alerts {
+		if s := clean(a.Annotations["summary"], maxPhrase); s != "" {
+			return s
+		}
+	}
+	if s := clean(in.Incident.Title, maxPhrase); s != "" {
+		return s
+	}
+	return "an alert without a name"
+}
+
+// pagedAt is when the first alert fired.
+func pagedAt(inc triage.Incident) time.Time {
+	var t time.Time
+	for _, a := range inc.Alerts {
+		if t.IsZero() || a.StartsAt.Before(t) {
+			t = a.StartsAt
+		}
+	}
+	return t
+}
+
+// changed tells a reader of an earlier report that its statement no longer stands.
+func (c *Card) changed(in CardInput, v judgement) {
+	if in.Previous == nil || standing(*in.Previous) == standing(in.Report) {
+		return
+	}
+	was := judge(*in.Previous)
+	if was.word == v.word && sameNamed(was, v) {
+		c.add("CHANGED", "the advice, not the suspect; the earlier report advised: "+adviceInShort(*in.Previous))
+		return
+	}
+	c.add("CHANGED", fmt.Sprintf("report %d said %s", in.Previous.Number, statement(was)))
+}
+
+func sameNamed(a, b judgement) bool {
+	if len(a.named) != len(b.named) {
+		return false
+	}
+	for i := range a.named {
+		if a.named[i].ID() != b.named[i].ID() {
+			return false
+		}
+	}
+	return true
+}
+
+// statement is a judgement in one phrase.
+func statement(v judgement) string {
+	names := make([]string, 0, len(v.named))
+	for _, s := range v.named {
+		names = append(names, describeSuspect(s))
+	}
+	if len(names) == 0 {
+		return string(v.word)
+	}
+	return string(v.word) + ": " + strings.Join(names, " / ")
+}
+
+// recovered is the short card that ends an incident.
+func (c *Card) recovered(in CardInput, v judgement) {
+	c.Mark = "🟢"
+	name := clean(firstNonEmpty(in.Incident.Service, in.Incident.Title), maxPhrase)
+	c.Headline = "recovered: " + name
+	if end := in.Incident.RecoveredAt; !end.IsZero() {
+		c.Headline += " at " + clockDay(end, in.Report.CreatedAt) + " UTC"
+		if at := pagedAt(in.Incident); end.After(at) && !at.IsZero() {
+			c.Headline += ", " + span(end.Sub(at)) + " after the page"
+		}
+	}
+	if p := place(in.Incident.Scope); p != "" {
+		c.Headline += " · " + p
+	}
+	if len(v.named) > 0 && v.word == wordLikely {
+		c.add("SUSPECT WAS", describeSuspect(v.named[0])+", "+whenOf(v.named[0], in.Report))
+	} else {
+		c.add("SUSPECT WAS", "none I could name")
+	}
+	c.undo(in)
+}
+
+// undo repeats what was seen of an undo.
+func (c *Card) undo(in CardInput) {
+	for _, n := range in.Report.Notes {
+		s, ok := strings.CutPrefix(n, undoMark)
+		if !ok {
+			continue
+		}
+		s = clean(s, maxSentence)
+		if in.Incident.State == triage.IncidentRecovered {
+			c.add("UNDO SEEN", s)
+		} else {
+			c.add("UNDO SEEN", s+"; the same signal is being watched")
+		}
+	}
+}

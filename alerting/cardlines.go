@@ -1,0 +1,311 @@
+package alerting
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// verdict writes the headline statement with what speaks for and against it.
+func (c *Card) verdict(in CardInput, v judgement) {
+	r := in.Report
+	switch v.word {
+	case wordLikely:
+		s := v.named[0]
+		c.add(string(wordLikely), describeSuspect(s)+where(s, in)+" "+whenOf(s, r), reasons(s, r)...)
+	case wordSeparate:
+		c.separate(in, v)
+	case wordNone:
+		c.none(r)
+	}
+}
+
+// where adds the suspect's place, when it is not said in its words already.
+func where(s triage.Suspect, in CardInput) string {
+	if s.Change == nil {
+		return ""
+	}
+	if s.Change.Global {
+		return " (reaches every service)"
+	}
+	p := place(s.Change.Scope)
+	if p == "" || strings.Contains(describeChange(s.Change), p) {
+		return ""
+	}
+	return " in " + p
+}
+
+// reasons are the lines under a named suspect: for, against.
+func reasons(s triage.Suspect, r triage.Report) []string {
+	pro := sentences(directFirst(s.For), 2)
+	if pro == "" {
+		pro = "its time only"
+	}
+	con := sentences(s.Against, 1)
+	if con == "" {
+		con = "nothing found"
+	}
+	if n := r.Candidates - len(r.Suspects); n > 0 {
+		con += "; " + plural(n, "other change in the window does not fit", "other changes in the window do not fit")
+	}
+	return []string{"for: " + pro, "against: " + con}
+}
+
+func directFirst(es []triage.Evidence) []triage.Evidence {
+	es = slices.DeleteFunc(slices.Clone(es), func(e triage.Evidence) bool { return e.Contribution <= 0 && !e.Direct })
+	slices.SortStableFunc(es, func(a, b triage.Evidence) int {
+		if a.Direct != b.Direct {
+			if a.Direct {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(b.Contribution, a.Contribution)
+	})
+	return es
+}
+
+func sentences(es []triage.Evidence, n int) string {
+	var out []string
+	for _, e := range es {
+		if s := strings.TrimSuffix(clean(e.Sentence, maxSentence), "."); s != "" && len(out) < n {
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+func (c *Card) separate(in CardInput, v judgement) {
+	switch len(v.named) {
+	case 0:
+		c.add(string(wordSeparate), "nothing but timing points at any change I saw")
+	case 1:
+		s := v.named[0]
+		c.add(string(wordSeparate), describeSuspect(s)+where(s, in)+" "+whenOf(s, in.Report)+", from a cause I did not see", reasons(s, in.Report)...)
+	default:
+		sub := make([]string, 0, len(v.named))
+		for _, s := range v.named {
+			line := describeSuspect(s) + where(s, in) + " " + whenOf(s, in.Report)
+			if why := sentences(directFirst(s.For), 1); why != "" {
+				line += " · " + why
+			}
+			sub = append(sub, line)
+		}
+		c.add(string(wordSeparate), "these "+fmt.Sprint(len(sub))+" fit about as well", sub...)
+	}
+}
+
+func (c *Card) none(r triage.Report) {
+	look := "before it began"
+	if r.LookbackS > 0 {
+		look = "in the " + span(secs(r.LookbackS)) + " before it began"
+	}
+	if r.Widened {
+		look += ", nor further back"
+	}
+	text := plural(r.Candidates, "change was", "changes were") + " weighed " + look
+	if r.Candidates == 0 {
+		text = "I saw no change at all " + look
+	}
+	if r.Deadline && r.Candidates == 0 {
+		text = "nothing was weighed: the time for it ran out"
+	}
+	var sub []string
+	if s := sentences(r.None.Evidence, 2); s != "" {
+		sub = append(sub, "because: "+s)
+	}
+	c.add(string(wordNone), text, sub...)
+}
+
+// advice writes what to do, or the refusal with its reason.
+func (c *Card) advice(in CardInput, v judgement) {
+	rec := in.Report.Recommendation
+	reason := strings.TrimSuffix(clean(rec.Reason, maxSentence), ".")
+	switch rec.Verdict {
+	case triage.VerdictHarmful:
+		c.add("A ROLLBACK WOULD DO HARM", reason)
+	case triage.VerdictWillNotHelp:
+		c.add("A ROLLBACK WILL NOT HELP", reason)
+	}
+	if rec.Action != triage.ActionDoNotRollBack {
+		l := Line{Word: "DO", Text: doLine(rec), Sub: steps(rec)}
+		if rec.Action == triage.ActionInvestigate {
+			l.Word, l.Text = "LOOK", reason
+			if rec.Verdict == triage.VerdictHarmful || rec.Verdict == triage.VerdictWillNotHelp || reason == "" {
+				l.Text = "what the symptom points at, before touching any change"
+				if len(l.Sub) > 0 {
+					l.Text, l.Sub = l.Sub[0], l.Sub[1:]
+				}
+			}
+		}
+		if t := rec.Target; t != nil {
+			l.URL = cleanURL(t.URL)
+		}
+		c.Lines = append(c.Lines, l)
+	} else if s := steps(rec); len(s) > 0 {
+		c.Lines = append(c.Lines, Line{Word: "LOOK", Text: s[0], Sub: s[1:]})
+	}
+	for i, a := range rec.Avoid {
+		if i < 2 && a.Reason != rec.Reason {
+			c.add("AVOID", strings.ReplaceAll(string(a.Action), "_", " ")+avoidTarget(a, in.Report)+": "+clean(a.Reason, maxSentence))
+		}
+	}
+}
+
+func avoidTarget(a triage.Avoid, r triage.Report) string {
+	for _, s := range r.Suspects {
+		if s.Change != nil && s.Change.ID == a.Target {
+			return " of " + describeChange(s.Change)
+		}
+	}
+	return ""
+}
+
+func steps(rec triage.Recommendation) []string {
+	var out []string
+	for _, s := range rec.Steps {
+		if s = clean(s, maxSentence); s != "" && len(out) < 2 {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// doLine is the action as an instruction.
+func doLine(rec triage.Recommendation) string {
+	t := triage.Target{}
+	if rec.Target != nil {
+		t = *rec.Target
+	}
+	name := clean(firstNonEmpty(t.Name, t.Service), maxName)
+	if name == "" {
+		name = "it"
+	}
+	to := clean(t.To, maxName)
+	var s string
+	switch rec.Action {
+	case triage.ActionFlagOff:
+		s = "set flag " + name + " back to " + firstNonEmpty(to, "its previous value")
+	case triage.ActionConfigRevert:
+		s = "revert config " + name
+		if to != "" {
+			s += " to " + to
+		}
+	case triage.ActionRollback:
+		s = "roll " + name + " back to " + firstNonEmpty(to, "the previous version")
+	case triage.ActionPauseRollout:
+		s = "pause the rollout of " + name
+	case triage.ActionFixForward:
+		s = "fix forward: " + strings.TrimSuffix(clean(rec.Reason, maxSentence), ".")
+	default:
+		s = strings.ReplaceAll(string(rec.Action), "_", " ")
+	}
+	if p := place(t.Scope); p != "" && rec.Action != triage.ActionFixForward {
+		s += " in " + p
+	}
+	if !rec.Action.Reversal() {
+		return s
+	}
+	if len(rec.AlsoUndoes) == 0 {
+		return s + " · undoes only this change"
+	}
+	return s + " · also undoes " + alsoUndoes(rec.AlsoUndoes)
+}
+
+func alsoUndoes(us []triage.Undone) string {
+	names := make([]string, 0, 2)
+	for _, u := range us {
+		if n := clean(firstNonEmpty(u.Title, string(u.ChangeID)), maxName); len(names) < 2 {
+			names = append(names, n)
+		}
+	}
+	if more := len(us) - len(names); more > 0 {
+		return plural(len(us), "change", "changes") + ": " + strings.Join(names, ", ") + " and " + fmt.Sprint(more) + " more"
+	}
+	return plural(len(us), "change", "changes") + ": " + strings.Join(names, ", ")
+}
+
+func adviceInShort(r triage.Report) string {
+	if r.Recommendation.Action.Reversal() {
+		return doLine(triage.Recommendation{Action: r.Recommendation.Action, Target: r.Recommendation.Target, AlsoUndoes: r.Recommendation.AlsoUndoes})
+	}
+	return strings.ReplaceAll(string(r.Recommendation.Action), "_", " ")
+}
+
+// checks writes how to see that it worked, and who owns it.
+func (c *Card) checks(in CardInput) {
+	if s := clean(in.Report.Recommendation.Check, maxSentence); s != "" {
+		c.add("CHECK", s)
+	}
+	if s := clean(in.Report.Recommendation.Owner, maxPhrase); s != "" {
+		c.add("OWNER", s)
+	}
+}
+
+// rest writes the further hypotheses, so that no more than three suspects are named in all, and what a reader must know.
+func (c *Card) rest(in CardInput, v judgement) {
+	r := in.Report
+	var next []string
+	for _, s := range r.Suspects {
+		named := slices.ContainsFunc(v.named, func(o triage.Suspect) bool { return o.ID() == s.ID() })
+		if named || len(v.named)+len(next) >= 3 || (v.word == wordNone && len(next) >= 2) {
+			continue
+		}
+		t := describeSuspect(s) + " " + clockDay(suspectAt(s), r.CreatedAt) + ", " + odds(s.Probability, in.Percentages)
+		if onlyTiming(s) {
+			t += " (its time only)"
+		}
+		next = append(next, t)
+	}
+	if v.word != wordNone {
+		next = append(next, "something I cannot see, "+odds(r.None.Probability, in.Percentages))
+	}
+	if len(next) > 0 {
+		c.add("NEXT", strings.Join(next, " · "))
+	}
+	n := 0
+	for _, note := range r.Notes {
+		if s := clean(note, maxSentence); s != "" && n < 2 && !strings.HasPrefix(note, undoMark) {
+			c.add("NOTE", s)
+			n++
+		}
+	}
+}
+
+// blind writes what the report could not see.
+func (c *Card) blind(r triage.Report) {
+	if len(r.Coverage) == 0 {
+		c.add("BLIND", "no source of changes is known to me")
+		return
+	}
+	var bad []string
+	for _, cov := range r.Coverage {
+		if cov.State == triage.SourceOK || cov.State == "" {
+			continue
+		}
+		s := clean(cov.Source, maxName) + " " + strings.ReplaceAll(string(cov.State), "_", " ")
+		if !cov.LastEvent.IsZero() && cov.State == triage.SourceSilent {
+			s += " since " + clockDay(cov.LastEvent, r.CreatedAt)
+		}
+		bad = append(bad, s)
+	}
+	live := len(r.Coverage) - len(bad)
+	switch {
+	case len(bad) == 0:
+		c.add("BLIND", "only what no source tells me; all "+plural(live, "source", "sources")+" live")
+	case live == 0:
+		c.add("BLIND", short(bad)+". No source is live")
+	default:
+		c.add("BLIND", short(bad)+". Other sources live")
+	}
+}
+
+func short(names []string) string {
+	if len(names) > 4 {
+		return strings.Join(names[:4], ", ") + fmt.Sprintf(" and %d more", len(names)-4)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,144 @@
+package alerting
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// Config is the `incidents` section: which alerts count, what belongs together, when we look again, how we deliver.
+type Config struct {
+	Ignore Matchers `yaml:"ignore"` // an alert that one of these matches is no symptom: counted, not triaged
+	Pages  Matchers `yaml:"pages"`  // an incident is posted once one of its alerts matches all of these; others are recorded
+
+	JoinWithin    model.Duration   `yaml:"join_within"`    // alerts of services near each other join if they began within this time
+	JoinHops      int              `yaml:"join_hops"`      // how many calls apart "near each other" may be; 0 joins by group and name only
+	Settle        model.Duration   `yaml:"settle"`         // wait before the first triage, so that a group arrives whole
+	Deadline      model.Duration   `yaml:"deadline"`       // of one triage
+	MinInterval   model.Duration   `yaml:"min_interval"`   // between two triages of one incident
+	SecondLooks   []model.Duration `yaml:"second_looks"`   // after the first report
+	RecoveredHold model.Duration   `yaml:"recovered_hold"` // how long an incident must stay recovered before we say so; doubles with every relapse
+	ReopenWithin  model.Duration   `yaml:"reopen_within"`  // a relapse within this time of recovery is the same incident
+	CloseAfter    model.Duration   `yaml:"close_after"`    // quiet time after recovery
+	StaleAfter    model.Duration   `yaml:"stale_after"`    // a firing alert nobody has repeated for this long counts as resolved
+
+	Workers    int `yaml:"workers"`     // triages at once
+	Queue      int `yaml:"queue"`       // incidents waiting for triage; about 200 bytes each
+	MaxOpen    int `yaml:"max_open"`    // incidents not closed; beyond it new ones are refused, and the sender retries
+	MaxAlerts  int `yaml:"max_alerts"`  // kept per incident, about 1.5 KiB each; more are counted only
+	MaxReports int `yaml:"max_reports"` // per incident; beyond it only recovery is reported
+
+	Delivery DeliveryConfig `yaml:"delivery"`
+}
+
+// DeliveryConfig is how reports are posted and posted again.
+type DeliveryConfig struct {
+	Timeout     model.Duration `yaml:"timeout"`      // of one attempt
+	MaxAttempts int            `yaml:"max_attempts"` // then the delivery is dead
+	MaxAge      model.Duration `yaml:"max_age"`      // then the delivery is dead, too
+	BackoffMin  model.Duration `yaml:"backoff_min"`  // doubles with every attempt, with jitter
+	BackoffMax  model.Duration `yaml:"backoff_max"`
+}
+
+// DefaultConfig is what an empty section means.
+func DefaultConfig() Config {
+	return Config{
+		Ignore: mustMatchers(`alertname=~"Watchdog|InfoInhibitor|DatasourceNoData|DatasourceError"`, `severity=~"none|info"`),
+		Pages:  mustMatchers(`severity=~"page|critical"`),
+
+		JoinWithin:    model.Duration(5 * time.Minute),
+		JoinHops:      2,
+		Settle:        0,
+		Deadline:      model.Duration(10 * time.Second),
+		MinInterval:   model.Duration(15 * time.Second),
+		SecondLooks:   []model.Duration{model.Duration(time.Minute), model.Duration(3 * time.Minute), model.Duration(10 * time.Minute)},
+		RecoveredHold: model.Duration(time.Minute),
+		ReopenWithin:  model.Duration(30 * time.Minute),
+		CloseAfter:    model.Duration(30 * time.Minute),
+		StaleAfter:    model.Duration(24 * time.Hour),
+
+		Workers:    4,
+		Queue:      1000,
+		MaxOpen:    10_000,
+		MaxAlerts:  200,
+		MaxReports: 50,
+
+		Delivery: DefaultDeliveryConfig(),
+	}
+}
+
+// DefaultDeliveryConfig is what an empty `incidents.delivery` means.
+func DefaultDeliveryConfig() DeliveryConfig {
+	return DeliveryConfig{
+		Timeout:     model.Duration(10 * time.Second),
+		MaxAttempts: 30,
+		MaxAge:      model.Duration(4 * time.Hour),
+		BackoffMin:  model.Duration(time.Second),
+		BackoffMax:  model.Duration(2 * time.Minute),
+	}
+}
+
+// UnmarshalYAML starts from the defaults.
+func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Config
+	*c = DefaultConfig()
+	if err := unmarshal((*plain)(c)); err != nil {
+		return err
+	}
+	return c.Validate()
+}
+
+// UnmarshalYAML starts from the defaults.
+func (c *DeliveryConfig) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain DeliveryConfig
+	*c = DefaultDeliveryConfig()
+	return unmarshal((*plain)(c))
+}
+
+// Validate checks the values against each other; all problems at once, each a FieldError.
+func (c Config) Validate() error {
+	var problems []error
+	add := func(field string, value any, remedy string) {
+		problems = append(problems, &triage.FieldError{Field: "incidents." + field, Value: fmt.Sprint(value), Remedy: remedy})
+	}
+	positive := func(field string, n int) {
+		if n < 1 {
+			add(field, n, "must be at least 1")
+		}
+	}
+	positive("workers", c.Workers)
+	positive("queue", c.Queue)
+	positive("max_open", c.MaxOpen)
+	positive("max_alerts", c.MaxAlerts)
+	positive("max_reports", c.MaxReports)
+	positive("delivery.max_attempts", c.Delivery.MaxAttempts)
+	if c.JoinHops < 0 || c.JoinHops > 4 {
+		add("join_hops", c.JoinHops, "must lie between 0 and 4")
+	}
+	if c.Deadline <= 0 {
+		add("deadline", c.Deadline, "must be longer than 0s")
+	}
+	if c.CloseAfter < c.ReopenWithin {
+		add("close_after", c.CloseAfter, "must not be shorter than reopen_within "+c.ReopenWithin.String())
+	}
+	if c.StaleAfter <= 0 {
+		add("stale_after", c.StaleAfter, "must be longer than 0s; Alertmanager repeats every repeat_interval, so take several of those")
+	}
+	for i := 1; i < len(c.SecondLooks); i++ {
+		if c.SecondLooks[i] <= c.SecondLooks[i-1] {
+			add(fmt.Sprintf("second_looks[%d]", i), c.SecondLooks[i], "must be later than the one before it")
+		}
+	}
+	d := c.Delivery
+	if d.Timeout <= 0 {
+		add("delivery.timeout", d.Timeout, "must be longer than 0s")
+	}
+	if d.BackoffMin <= 0 || d.BackoffMax < d.BackoffMin {
+		add("delivery.backoff_min", d.BackoffMin, "must be longer than 0s and at most backoff_max "+d.BackoffMax.String())
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,66 @@
+package alerting
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+var errOtherHost = errors.New("was redirected to another host; give the final address in the configuration")
+
+// SameHost is a CheckRedirect that follows no redirect to another host or to an unencrypted scheme: tokens and reports stay where they were sent.
+func SameHost(req *http.Request, via []*http.Request) error {
+	if req.URL.Host != via[0].URL.Host || (via[0].URL.Scheme == "https" && req.URL.Scheme != "https") {
+		return errOtherHost
+	}
+	if len(via) >= 5 {
+		return errors.New("too many redirects")
+	}
+	return nil
+}
+
+// StatusError classifies a response by its status; nil for 2xx. now is for a Retry-After given as a date.
+// 5xx, 408, 425 and 429 are worth a retry, all else is final.
+func StatusError(doing string, resp *http.Response, now time.Time) *DeliveryError {
+	code := resp.StatusCode
+	if code/100 == 2 {
+		return nil
+	}
+	e := &DeliveryError{
+		Reason: ReasonClientError, RetryAfter: RetryAfter(resp.Header, now),
+		Err: fmt.Errorf("%s: status %d %s", doing, code, http.StatusText(code)),
+	}
+	switch {
+	case code == http.StatusTooManyRequests:
+		e.Reason, e.Retryable = ReasonRateLimited, true
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		e.Reason = ReasonAuthError
+	case code == http.StatusRequestTimeout || code == http.StatusTooEarly:
+		e.Retryable = true
+	case code/100 == 5:
+		// A proxy may say 502 or 504 for a post that did arrive.
+		e.Reason, e.Retryable, e.Uncertain = ReasonServerError, true, true
+	}
+	return e
+}
+
+// RetryAfter reads the header of that name, in seconds or as a date; 0 where there is none or it cannot be read.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	v := h.Get("Retry-After")
+	if s, err := strconv.ParseFloat(v, 64); err == nil && s > 0 {
+		return time.Duration(min(s, 86400) * float64(time.Second))
+	}
+	if t, err := http.ParseTime(v); err == nil && t.After(now) {
+		return min(t.Sub(now), 24*time.Hour)
+	}
+	return 0
+}
+
+// Drain reads the rest of a body, within bounds, and closes it, so that the connection can be used again.
+func Drain(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, 64<<10)
+	_ = body.Close()
+}

@@ -1,0 +1,99 @@
+package alerting
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// restartGrace is how long senders have, after a start, to repeat alerts whose promised time ran out while we were down.
+const restartGrace = 5 * time.Minute
+
+// load brings back what an earlier run left: open incidents, what was told of them, and which still lack a report.
+func (a *Alerting) load(ctx context.Context) error {
+	open := []triage.IncidentState{triage.IncidentOpen, triage.IncidentMitigating, triage.IncidentRecovered}
+	now := a.now()
+	after := ""
+	for {
+		incs, next, err := a.store.Incidents(ctx, triage.IncidentQuery{States: open, Limit: 200, After: after})
+		if err != nil {
+			return fmt.Errorf("load open incidents: %w", err)
+		}
+		for _, inc := range incs {
+			if err := a.restore(ctx, inc, now); err != nil {
+				return err
+			}
+		}
+		if next == "" || len(incs) == 0 {
+			break
+		}
+		after = next
+	}
+	return a.out.load(ctx)
+}
+
+func (a *Alerting) restore(ctx context.Context, inc triage.Incident, now time.Time) error {
+	e := newEntry(inc)
+	for i, al := range inc.Alerts {
+		if al.Status == triage.AlertResolved {
+			continue
+		}
+		e.heard[al.LabelFingerprint()] = now
+		if grace := now.Add(restartGrace); !al.EndsAt.IsZero() && al.EndsAt.Before(grace) {
+			e.inc.Alerts[i].EndsAt = grace
+		}
+	}
+	if inc.Reports > 0 {
+		latest, err := a.store.Report(ctx, inc.ID, inc.Reports)
+		if err != nil {
+			return fmt.Errorf("load report %d of incident %s: %w", inc.Reports, inc.ID, err)
+		}
+		e.report, e.lastTriage = &latest, latest.CreatedAt
+		if i := slices.IndexFunc(latest.Notes, func(n string) bool { return strings.HasPrefix(n, undoMark) }); i >= 0 {
+			e.undo = latest.Notes[i]
+		}
+		if err := a.restorePosted(ctx, e); err != nil {
+			return err
+		}
+		first := latest
+		if inc.Reports > 1 {
+			if first, err = a.store.Report(ctx, inc.ID, 1); err != nil {
+				return fmt.Errorf("load report 1 of incident %s: %w", inc.ID, err)
+			}
+		}
+		e.looks = a.looksAfter(first.CreatedAt, now)
+		e.reach = a.reach(e, triage.Topology{})
+	}
+	a.mu.Lock()
+	a.index(e)
+	a.mu.Unlock()
+	if inc.Reports == 0 {
+		a.enqueue(e, CauseAlert, now)
+	}
+	return nil
+}
+
+// restorePosted finds the last report that went to the outbox, and the state it told of.
+func (a *Alerting) restorePosted(ctx context.Context, e *entry) error {
+	ds, err := a.out.deliveriesOf(ctx, e.inc.ID)
+	if err != nil {
+		return err
+	}
+	last := 0
+	for _, d := range ds {
+		last = max(last, d.ReportNumber)
+	}
+	if last == 0 {
+		return nil
+	}
+	r, err := a.store.Report(ctx, e.inc.ID, last)
+	if err != nil {
+		return fmt.Errorf("load report %d of incident %s: %w", last, e.inc.ID, err)
+	}
+	e.posted, e.postedAs = &r, stateTold(r)
+	return nil
+}

@@ -1,0 +1,89 @@
+package alerting
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// What became of a received alert: the outcomes of triaged_alerts_received_total. Every alert has exactly one.
+const (
+	outcomeNew       = "new"       // opened an incident
+	outcomeJoined    = "joined"    // joined an open one
+	outcomeFlapping  = "flapping"  // fired again soon after it resolved
+	outcomeDuplicate = "duplicate" // a repeat, or the other one of an HA pair
+	outcomeResolved  = "resolved"  // ended an alert we knew
+	outcomeUnseen    = "unknown"   // resolved, but never seen firing
+	outcomeIgnored   = "ignored"   // matches incidents.ignore
+	outcomeInvalid   = "invalid"   // could not be read
+	outcomeOverflow  = "overflow"  // its incident holds incidents.max_alerts already; counted, not kept
+	outcomeRefused   = "refused"   // incidents.max_open reached; the sender was told to retry
+	outcomeTruncated = "truncated" // left out by the sender
+	labelReceiver    = "receiver"  // "<receiver>/<integration>", from the configuration
+)
+
+func outcomes() []string {
+	return []string{
+		outcomeNew, outcomeJoined, outcomeFlapping, outcomeDuplicate, outcomeResolved, outcomeUnseen,
+		outcomeIgnored, outcomeInvalid, outcomeOverflow, outcomeRefused, outcomeTruncated,
+	}
+}
+
+type metrics struct {
+	alerts         *prometheus.CounterVec
+	triageDuration prometheus.Histogram
+	triageFailed   prometheus.Counter
+	storeFailed    *prometheus.CounterVec
+	queueOverflow  prometheus.Counter
+	reports        *prometheus.CounterVec
+	notifications  *prometheus.CounterVec
+	failed         *prometheus.CounterVec
+	latency        *prometheus.HistogramVec
+	delay          prometheus.Histogram
+	dead           *prometheus.CounterVec
+	updatesLost    prometheus.Counter
+}
+
+// newMetrics registers with r, which may be nil. State gauges are read from a at scrape.
+func newMetrics(r prometheus.Registerer, a *Alerting) *metrics {
+	f := promauto.With(r)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string, labels prometheus.Labels, value func() float64) {
+		f.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
+	}
+	m := &metrics{
+		alerts: counter("triaged_alerts_received_total", "Alerts received, by what became of them; their sum is every alert there was.", "outcome"),
+		triageDuration: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "triaged_triage_duration_seconds", Help: "Time from taking an incident from the queue to its report being stored.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15},
+		}),
+		triageFailed:  f.NewCounter(prometheus.CounterOpts{Name: "triaged_triage_failed_total", Help: "Triages that gave no answer; a report saying so was made instead."}),
+		storeFailed:   counter("triaged_alerting_store_failures_total", "Writes of alerting that the journal refused; they are tried again.", "what"),
+		queueOverflow: f.NewCounter(prometheus.CounterOpts{Name: "triaged_triage_queue_overflow_total", Help: "Incidents that found the triage queue full; they are queued again when there is room."}),
+		reports:       counter("triaged_reports_total", "Reports stored, by what set them off: posted says whether they went to the outbox.", "posted"),
+		notifications: counter("triaged_notifications_total", "Attempts to post a report.", labelReceiver),
+		failed:        counter("triaged_notifications_failed_total", "Attempts to post that failed.", labelReceiver, "reason"),
+		latency: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "triaged_notification_latency_seconds", Help: "Time one attempt to post took.",
+			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
+		}, []string{labelReceiver}),
+		delay: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "triaged_notification_delay_seconds", Help: "Time from a report being stored to its being accepted by the other side, retries included.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 5, 15, 60, 300, 1800, 7200},
+		}),
+		dead:        counter("triaged_notifications_dead_total", "Deliveries given up: see /api/v1/deliveries?state=dead.", labelReceiver),
+		updatesLost: f.NewCounter(prometheus.CounterOpts{Name: "triaged_incident_updates_lost_total", Help: "Updates not handed to a subscriber that read too slowly."}),
+	}
+	for _, o := range outcomes() {
+		m.alerts.WithLabelValues(o)
+	}
+	for _, s := range []triage.IncidentState{triage.IncidentOpen, triage.IncidentMitigating, triage.IncidentRecovered} {
+		gauge("triaged_incidents", "Incidents not closed, by state.", prometheus.Labels{"state": string(s)}, func() float64 { return float64(a.count(s)) })
+	}
+	gauge("triaged_triage_queue_length", "Incidents waiting for triage.", nil, func() float64 { return float64(a.queue.len()) })
+	gauge("triaged_outbox_pending", "Deliveries waiting to be posted.", nil, func() float64 { return float64(a.out.pending.Load()) })
+	return m
+}

@@ -1,0 +1,170 @@
+package alerting
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+const (
+	maxErrorText  = 500                  // bytes of LastError
+	uncertainMark = "may have arrived: " // begins LastError of an attempt with an unknown outcome
+)
+
+// failed decides what becomes of a delivery after an error: again later, held, or dead.
+func (d *dispatcher) failed(ctx context.Context, i *integration, del triage.Delivery, e *DeliveryError) {
+	now := d.a.now()
+	cfg := d.a.cfg.Delivery
+	if ctx.Err() != nil && e.Reason == ReasonCanceled {
+		return // we are shutting down: the row says that an attempt was begun, and the next start goes on from there
+	}
+	d.a.metrics.failed.WithLabelValues(i.key, string(e.Reason)).Inc()
+	del.LastError = clean(e.Error(), maxErrorText)
+	if e.Uncertain {
+		del.LastError = uncertainMark + del.LastError
+	}
+	log := d.a.log.With("receiver", i.key, "delivery", del.ID, "incident", del.IncidentID, "attempt", del.Attempts, "err", del.LastError)
+	after := min(e.RetryAfter, longestAsk)
+	if after > 0 {
+		d.mu.Lock()
+		if until := now.Add(after); until.After(i.blocked) {
+			i.blocked = until
+		}
+		d.mu.Unlock()
+	}
+	age := now.Sub(del.CreatedAt)
+	switch {
+	case e.Uncertain && !rechecks(i.Notifier) && i.OnUncertain == UncertainHold:
+		log.Warn("delivery held: it may have arrived; look at the receiver, then resend")
+		d.finish(ctx, del, triage.DeliveryHeld)
+	case !e.Retryable:
+		log.Error("delivery given up: trying again would not help")
+		d.finish(ctx, del, triage.DeliveryDead)
+	case del.Attempts >= cfg.MaxAttempts || age >= time.Duration(cfg.MaxAge):
+		log.Error("delivery given up: too many attempts, or too old", "age", age)
+		d.finish(ctx, del, triage.DeliveryDead)
+	default:
+		wait := max(d.backoff(del.Attempts), after)
+		if del.Attempts == 1 {
+			log.Warn("delivery failed; it is tried again", "in", wait)
+		}
+		del.NextAttempt = now.Add(wait)
+		d.save(ctx, del)
+	}
+}
+
+// backoff is the wait after the n-th attempt: doubling from backoff_min to backoff_max, less up to a half by jitter, so that
+// deliveries that failed together do not come back together.
+func (d *dispatcher) backoff(n int) time.Duration {
+	cfg := d.a.cfg.Delivery
+	b := time.Duration(cfg.BackoffMax)
+	if shift := n - 1; shift < 30 {
+		b = min(b, time.Duration(cfg.BackoffMin)<<shift)
+	}
+	return b - time.Duration(d.a.opts.Jitter()*float64(b)/2)
+}
+
+// finish ends a delivery.
+func (d *dispatcher) finish(ctx context.Context, del triage.Delivery, s triage.DeliveryState) {
+	del.State, del.NextAttempt = s, time.Time{}
+	if !d.save(ctx, del) {
+		return // it stays pending in the store; an attempt that succeeded is then recognised as one of unknown outcome
+	}
+	d.pending.Add(-1)
+	if s == triage.DeliveryDead || s == triage.DeliveryHeld {
+		d.a.metrics.dead.WithLabelValues(del.Receiver).Inc()
+	}
+}
+
+// save journals a delivery even while ctx is ending: an outcome that is known must not be lost.
+func (d *dispatcher) save(ctx context.Context, del triage.Delivery) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveGrace)
+	defer cancel()
+	if err := d.a.store.SaveDelivery(ctx, del); err != nil {
+		d.a.metrics.storeFailed.WithLabelValues("delivery").Inc()
+		d.a.log.Error("journal delivery; it stays as it was", "delivery", del.ID, "state", del.State, "err", err)
+		return false
+	}
+	return true
+}
+
+// notification gathers what a post is made from. A time in wait says that an earlier report of the incident is still on its
+// way to the same integration and goes first.
+func (d *dispatcher) notification(ctx context.Context, del triage.Delivery) (n Notification, wait time.Time, err error) {
+	n.Delivery = del
+	if n.Incident, err = d.a.incident(ctx, del.IncidentID); err != nil {
+		return n, wait, fmt.Errorf("incident %s: %w", del.IncidentID, err)
+	}
+	if n.Report, err = d.a.store.Report(ctx, del.IncidentID, del.ReportNumber); err != nil {
+		return n, wait, fmt.Errorf("report %d of incident %s: %w", del.ReportNumber, del.IncidentID, err)
+	}
+	if del.ReportNumber > 1 {
+		all, err := d.deliveriesOf(ctx, del.IncidentID)
+		if err != nil {
+			return n, wait, err
+		}
+		for _, o := range all {
+			switch {
+			case o.Receiver != del.Receiver || o.ReportNumber >= del.ReportNumber:
+			case o.State == triage.DeliveryPending:
+				return n, latest(o.NextAttempt, d.a.now()).Add(10 * time.Millisecond), nil
+			case o.State == triage.DeliveryDelivered:
+				n.Earlier = append(n.Earlier, o)
+			}
+		}
+	}
+	if len(n.Earlier) > 0 {
+		last := n.Earlier[len(n.Earlier)-1].ReportNumber
+		prev, err := d.a.store.Report(ctx, del.IncidentID, last)
+		if err != nil {
+			return n, wait, fmt.Errorf("report %d of incident %s: %w", last, del.IncidentID, err)
+		}
+		n.Previous = &prev
+	}
+	n.Links = d.a.opts.Links(n.Incident, n.Report.Number)
+	n.Material = n.Previous == nil || significance(n.Previous, stateTold(*n.Previous), n.Report, told(n.Incident, n.Report)) == sigMaterial
+	n.Card = NewCard(CardInput{
+		Incident: told(n.Incident, n.Report), Report: n.Report, Previous: n.Previous, Links: n.Links, Percentages: d.a.opts.Percentages(),
+	})
+	return n, wait, nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// incident is the incident as it is now, from memory if it is open.
+func (a *Alerting) incident(ctx context.Context, id string) (triage.Incident, error) {
+	a.mu.Lock()
+	if e := a.entries[id]; e != nil {
+		defer a.mu.Unlock()
+		return e.snapshot(), nil
+	}
+	a.mu.Unlock()
+	return a.store.Incident(ctx, id)
+}
+
+// resend makes a delivery pending again.
+func (d *dispatcher) resend(ctx context.Context, id string) error {
+	del, err := d.a.store.Delivery(ctx, id)
+	if err != nil {
+		return fmt.Errorf("resend delivery %s: %w", id, err)
+	}
+	if del.State == triage.DeliveryPending {
+		return nil
+	}
+	now := d.a.now()
+	del.State, del.Attempts, del.LastError = triage.DeliveryPending, 0, ""
+	del.CreatedAt, del.NextAttempt, del.DeliveredAt = now, now, time.Time{}
+	if err := d.a.store.SaveDelivery(ctx, del); err != nil {
+		return fmt.Errorf("resend delivery %s: %w", id, err)
+	}
+	d.pending.Add(1)
+	d.signal()
+	return nil
+}
