@@ -33,4 +33,5 @@ type Symptom struct {
 	LongestRangeS   float64   `json:"longest_range_s,omitzero"` // longest range selector, recording rules expanded
 	ActiveAt        time.Time `json:"active_at,omitzero"`
 	Series          []Series  `json:"series,omitempty"` // values of SeriesExpr, each with Role "symptom"
+	Notes           []string  `json:"notes,omitempty"`  // what was assumed or could not be read, one sentence each
 }
