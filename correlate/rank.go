@@ -1,11 +1,46 @@
 package correlate
 
-import "github.com/triaged-dev/triaged/triage"
+import (
+	"cmp"
+	"slices"
 
-// Rank orders the changes of the input by how likely each set off the symptom.
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// million is how probabilities are counted: in millionths, as integers, so that they sum to 1 exactly.
+const million = 1_000_000
+
+// Rank orders the changes of the input by how likely each set off the symptom, beside the hypothesis that none of them
+// did, and recommends a next step. It is deterministic: the same input in any order gives the same bytes everywhere.
 func Rank(in Input) triage.Report {
-	return triage.Report{IncidentID: in.IncidentID, Number: in.Number, CreatedAt: in.At, Cause: in.Cause,
-		Suspects: []triage.Suspect{}, Coverage: []triage.Coverage{},
-		None:           triage.None{Probability: 1, Evidence: []triage.Evidence{}},
-		Recommendation: triage.Recommendation{Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate}}
+	m := newRanking(in)
+	for _, c := range m.candidates {
+		m.weigh(c)
+	}
+	n := m.weighNone()
+	m.normalise(&n)
+	slices.SortStableFunc(m.candidates, func(a, b *candidate) int {
+		return cmp.Or(cmp.Compare(b.micros, a.micros), cmp.Compare(b.logOdds, a.logOdds), cmp.Compare(a.ch.ID, b.ch.ID))
+	})
+	return m.report(&n)
+}
+
+// normalise turns log-odds into probabilities: competing hazards, each e^log-odds, none among them. Millionths are rounded
+// down and none takes the rest, so that they sum to exactly a million.
+func (m *ranking) normalise(n *none) {
+	top := n.logOdds
+	for _, c := range m.candidates {
+		top = max(top, c.logOdds)
+	}
+	weight := func(l triage.MilliNats) float64 { return exp(float64(l-top) / 1000) }
+	total := weight(n.logOdds)
+	for _, c := range m.candidates {
+		total += weight(c.logOdds)
+	}
+	rest := int64(million)
+	for _, c := range m.candidates {
+		c.micros = int64(float64(weight(c.logOdds) / total * million))
+		rest -= c.micros
+	}
+	n.micros = rest
 }

@@ -6,8 +6,17 @@ package replay
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/triaged-dev/triaged/correlate"
 )
 
 // Options say what to replay and how to print it.
@@ -17,6 +26,7 @@ type Options struct {
 	Verbose  bool          // every case with its suspects and evidence
 	Fit      bool          // fit the few weights the data can carry, leaving one system out
 	Compare  string        // path of another weights table (YAML, name: value)
+	Weights  string        // path of the weights table to use instead of the embedded one
 	Without  []string      // factors to leave out
 	Delay    time.Duration // rank this long after the report time
 	Timing   bool          // add rank_ms
@@ -24,5 +34,97 @@ type Options struct {
 	Seed     uint64        // of the bootstrap
 }
 
+// ErrUnknownFormat says that Options.Format is neither text nor json.
+var ErrUnknownFormat = errors.New("format must be text or json")
+
 // Run replays and prints. It ends early when ctx does.
-func Run(ctx context.Context, opts Options, w io.Writer) error { return ctx.Err() }
+func Run(ctx context.Context, opts Options, w io.Writer) error {
+	if opts.Format != "" && opts.Format != "text" && opts.Format != "json" {
+		return fmt.Errorf("%w, not %q", ErrUnknownFormat, opts.Format)
+	}
+	table, err := tableOf(opts.Weights, opts.Without)
+	if err != nil {
+		return err
+	}
+	scenarios, err := load(opts.Paths)
+	if err != nil {
+		return err
+	}
+	if opts.Fit {
+		return runFit(ctx, scenarios, table, opts, w)
+	}
+	os, twins, err := rankAll(ctx, scenarios, &table, opts)
+	if err != nil {
+		return err
+	}
+	s := summarise(os, twins, opts)
+	if opts.Compare != "" {
+		return runCompare(ctx, scenarios, os, s, opts, w)
+	}
+	if opts.Format == "json" {
+		return writeJSON(w, s)
+	}
+	return writeText(w, s, os, opts)
+}
+
+// tableOf reads a weights table and leaves factors out of it.
+func tableOf(path string, without []string) (correlate.Weights, error) {
+	table := correlate.DefaultWeights()
+	if path != "" {
+		f, err := os.Open(path)
+		if err != nil {
+			return table, fmt.Errorf("open weights table: %w", err)
+		}
+		defer f.Close()
+		if table, err = correlate.ReadWeights(f); err != nil {
+			return table, fmt.Errorf("weights table %s: %w", path, err)
+		}
+	}
+	return table.Without(without...)
+}
+
+// rankAll ranks every case and its twin.
+func rankAll(ctx context.Context, scenarios []scenario, table *correlate.Weights, opts Options) (originals, twins []outcome, err error) {
+	all := make([]scenario, 0, 2*len(scenarios))
+	all = append(all, scenarios...)
+	for _, s := range scenarios {
+		if len(s.expect.Truth) > 0 {
+			all = append(all, s.withoutTruth())
+		}
+	}
+	out := make([]outcome, len(all))
+	cfg := correlate.DefaultConfig()
+	cfg.MaxSuspects = 1 << 20 // every change counts here
+	var next, done atomic.Int64
+	var wg sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	if opts.Timing {
+		workers = 1
+	}
+	for range workers {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(all) {
+					return
+				}
+				out[i] = rank(all[i], table, cfg, opts.Delay)
+				if n := done.Add(1); opts.Progress != nil && n%50 == 0 {
+					fmt.Fprintf(opts.Progress, "%d of %d cases ranked\n", n, len(all))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
+	}
+	return out[:len(scenarios)], out[len(scenarios):], nil
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

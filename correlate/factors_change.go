@@ -1,0 +1,309 @@
+package correlate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// perLookback makes a density per minute a plain number: against a change at an even chance over half an hour.
+const perLookback = 30
+
+// timingFactor: how well the lag fits the kind, steps and uncertain times and the onset integrated out.
+func (m *ranking) timingFactor(c *candidate) finding {
+	c.density = m.timing(c)
+	return finding{nats: ln(float64(c.density * perLookback)), sentence: m.timingSentence(c)}
+}
+
+// kindFactor: how often a change of this kind sets off an incident.
+func (m *ranking) kindFactor(c *candidate) finding {
+	n := m.w.kind(c.ch.Kind)
+	switch {
+	case n == 0:
+		return finding{}
+	case n > 0:
+		return finding{nats: n, sentence: fmt.Sprintf("a %s sets off an incident more often than a deploy does", c.ch.Kind)}
+	}
+	return finding{nats: n, sentence: fmt.Sprintf("a %s sets off an incident less often than a deploy does", c.ch.Kind)}
+}
+
+// busyFactor: a service that changes all the time earns less suspicion per change.
+func (m *ranking) busyFactor(c *candidate) finding {
+	rate, ok := m.in.ChangeRate[c.ch.Service]
+	if !ok {
+		rate = m.rateOf(c.ch.Service)
+	}
+	if c.ch.Service == "" || rate <= m.w.BusyReference {
+		return finding{}
+	}
+	n := -m.w.BusyExponent * ln(rate/m.w.BusyReference)
+	return finding{nats: max(n, -1.5), sentence: fmt.Sprintf("%s changes often, about %s times an hour", c.ch.Service, number(rate))}
+}
+
+// rateOf counts the service's candidates over the lookback, per hour.
+func (m *ranking) rateOf(name string) float64 {
+	if m.rates == nil {
+		m.rates = make(map[string]float64)
+		hours := (m.lookback + m.onset.latest - m.onset.earliest).minutes() / 60
+		for _, c := range m.candidates {
+			m.rates[c.ch.Service] += 1 / hours
+		}
+	}
+	return m.rates[name]
+}
+
+// topologyFactor: whether a fault there can reach the symptom, and over how many calls.
+func (m *ranking) topologyFactor(c *candidate) finding {
+	sym := m.scope.Service
+	switch c.place {
+	case placeSelf:
+		return finding{nats: 0, sentence: fmt.Sprintf("it changed %s itself", sym)}
+	case placeCallee:
+		return finding{nats: float64(m.w.PlaceHop * float64(c.hops)), sentence: fmt.Sprintf("%s depends on %s, %s away", sym, c.ch.Service, plural(c.hops, "call"))}
+	case placeCaller:
+		return finding{nats: m.w.PlaceCaller, sentence: fmt.Sprintf("%s calls %s, and causes are mostly on the called side", c.ch.Service, sym)}
+	case placeGlobal:
+		return finding{nats: m.w.PlaceGlobal, sentence: "it reaches every service"}
+	case placeNoService:
+		return finding{nats: m.w.PlaceNoService, sentence: "it names no service"}
+	case placeNoGraph:
+		return finding{nats: m.w.PlaceNoGraph, sentence: fmt.Sprintf("it changed %s, and no topology says whether %s depends on it", c.ch.Service, orUnknown(sym))}
+	}
+	// Missing edges and shared nodes exist, but not many: all changes without a path share one small chance.
+	share := -ln(float64(max(1, m.offGraph)))
+	return finding{nats: m.w.PlaceOffGraph + share, sentence: fmt.Sprintf("no known path from %s to %s", sym, c.ch.Service)}
+}
+
+// scopeFactor: whether it touched the environment, cluster, namespace and region that hurt.
+func (m *ranking) scopeFactor(c *candidate) finding {
+	mine, theirs := m.scope, c.ch.Scope
+	mine.Service, theirs.Service = "", ""
+	if theirs.Region == "" {
+		theirs.Region = onlyRegion(c.ch.Steps)
+	}
+	if aspect, bad := mine.Contradicts(theirs); bad {
+		return finding{nats: m.w.ScopeMismatch, sentence: fmt.Sprintf("it changed %s %s, the symptom is in %s", aspect, scopeAspect(theirs, aspect), scopeAspect(mine, aspect))}
+	}
+	var same []string
+	for _, a := range [...]string{"environment", "cluster", "namespace", "region"} {
+		if v := scopeAspect(mine, a); v != "" && v == scopeAspect(theirs, a) {
+			same = append(same, a+" "+v)
+		}
+	}
+	if len(same) == 0 {
+		return finding{}
+	}
+	return finding{nats: m.w.ScopeMatch, sentence: "same " + strings.Join(same, ", ")}
+}
+
+// onlyRegion is the region of all steps, or "" where they have several or none.
+func onlyRegion(steps []triage.Step) string {
+	region := ""
+	for i, s := range steps {
+		if i > 0 && s.Region != region {
+			return ""
+		}
+		region = s.Region
+	}
+	return region
+}
+
+func scopeAspect(s triage.Scope, aspect string) string {
+	switch aspect {
+	case "environment":
+		return s.Environment
+	case "cluster":
+		return s.Cluster
+	case "namespace":
+		return s.Namespace
+	}
+	return s.Region
+}
+
+// exposureFactor: how much of the traffic had it when the trouble began.
+func (m *ranking) exposureFactor(c *candidate) finding {
+	percent := -1.0
+	for _, s := range sortedSteps(c.ch.Steps) {
+		if m.rel(s.At) <= m.onset.latest && s.Percent > 0 {
+			percent = s.Percent
+		}
+	}
+	if p := c.ch.RolloutPercent; percent < 0 && p != nil && len(c.ch.Steps) == 0 {
+		percent = *p
+	}
+	switch {
+	case percent < 0:
+		return finding{}
+	case percent <= 5:
+		return finding{nats: m.w.ExposureSmall, sentence: fmt.Sprintf("only %s %% had it when the trouble began", number(percent))}
+	case percent >= 100:
+		return finding{nats: m.w.ExposureFull, sentence: "everything had it when the trouble began"}
+	}
+	return finding{nats: 0, sentence: fmt.Sprintf("%s %% had it when the trouble began", number(percent))}
+}
+
+// sizeFactor: large changes break a little more often; small ones still do.
+func (m *ranking) sizeFactor(c *candidate) finding {
+	s := c.ch.Size
+	switch {
+	case s.Files >= 20 || s.Lines >= 500:
+		return finding{nats: m.w.SizeLarge, sentence: fmt.Sprintf("a large change: %s, %s", plural(s.Files, "file"), plural(s.Lines, "line"))}
+	case s.Lines > 0 && s.Lines <= 3:
+		return finding{nats: m.w.SizeSmall, sentence: fmt.Sprintf("a small change: %s", plural(s.Lines, "line"))}
+	}
+	return finding{}
+}
+
+// riskFactor: a rollout that did not end well, and one that changed nothing.
+func (m *ranking) riskFactor(c *candidate) finding {
+	ch := c.ch
+	switch {
+	case ch.Status == triage.StatusFailed || ch.Status == triage.StatusCancelled:
+		return finding{nats: m.w.RiskFailed, sentence: fmt.Sprintf("it %s: half a rollout may be live", statusWord(ch.Status))}
+	case ch.Version != "" && ch.Version == ch.PreviousVersion && slow(ch.Kind) && ch.Kind != triage.KindInfra:
+		return finding{nats: m.w.RiskNoop, sentence: fmt.Sprintf("%s before and after: nothing changed but a restart", ch.Version)}
+	}
+	return finding{}
+}
+
+func statusWord(s triage.Status) string {
+	if s == triage.StatusCancelled {
+		return "was cancelled"
+	}
+	return string(s)
+}
+
+// wordsFactor: rare words of the title or paths that the alert uses too. It can break a tie, no more.
+func (m *ranking) wordsFactor(c *candidate) finding {
+	if m.alertWords == nil {
+		m.countWords()
+	}
+	var shared []string
+	score := 0.0
+	for _, word := range m.titleWords(c.ch) {
+		if m.alertWords[word] {
+			rarity := ln(float64(len(m.candidates)+1) / float64(m.wordCount[word]))
+			if rarity > 0.5 {
+				shared, score = append(shared, word), score+float64(0.1*rarity)
+			}
+		}
+	}
+	if len(shared) == 0 {
+		return finding{}
+	}
+	return finding{nats: min(score, m.w.WordsMax), sentence: fmt.Sprintf("its description shares %q with the alert", strings.Join(shared, " "))}
+}
+
+func (m *ranking) countWords() {
+	m.alertWords, m.wordCount = make(map[string]bool), make(map[string]int)
+	text := m.alert.Name() + " " + m.alert.Annotations["summary"] + " " + m.alert.Annotations["description"]
+	for _, w := range words(text) {
+		m.alertWords[w] = true
+	}
+	for _, c := range m.candidates {
+		for _, w := range m.titleWords(c.ch) {
+			m.wordCount[w]++
+		}
+	}
+}
+
+// titleWords are the words of a change without those of service names: topology weighs those.
+func (m *ranking) titleWords(ch *triage.Change) []string {
+	own := words(ch.Service + " " + m.scope.Service)
+	all := words(ch.Title + " " + strings.Join(ch.Size.Paths, " "))
+	return slices.DeleteFunc(all, func(w string) bool { return slices.Contains(own, w) })
+}
+
+// words splits text at anything but letters and digits and at capitals, lower-cases, and drops the short and the usual.
+func words(text string) []string {
+	var out []string
+	var b strings.Builder
+	flush := func() {
+		if w := b.String(); len(w) >= 4 && !slices.Contains(usualWords[:], w) && !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+		b.Reset()
+	}
+	prev := ' '
+	for _, r := range text {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) || unicode.IsUpper(r) && unicode.IsLower(prev) {
+			flush()
+		}
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			b.WriteRune(unicode.ToLower(r))
+		}
+		prev = r
+	}
+	flush()
+	return out
+}
+
+var usualWords = [...]string{
+	"alert", "high", "service", "error", "errors", "rate", "update", "deploy", "release", "change", "config",
+	"configuration", "feature", "flag", "flip", "roll", "rollout", "version", "with", "from", "that", "this",
+	"outside", "objective", "latency", "availability", "main", "merge", "pull", "request", "requests",
+}
+
+// historyFactor: how changes of this service and kind turned out before. Verified outcomes count a quarter of confirmed ones.
+func (m *ranking) historyFactor(c *candidate) finding {
+	guilty, clear := 0.0, 0.0
+	for _, o := range m.in.History {
+		if o.Service != c.ch.Service || o.Kind != c.ch.Kind || o.Service == "" {
+			continue
+		}
+		switch o.Outcome {
+		case "confirmed":
+			guilty += o.N
+		case "verified":
+			guilty += o.N / 4
+		case "rejected":
+			clear += o.N
+		}
+	}
+	if guilty+clear == 0 {
+		return finding{}
+	}
+	n := clamp(0.5*ln((guilty+1)/(clear+1)), -m.w.HistoryMax, m.w.HistoryMax)
+	return finding{nats: n, sentence: fmt.Sprintf("earlier %s changes of %s: guilty %s times, cleared %s", c.ch.Kind, c.ch.Service, number(guilty), number(clear))}
+}
+
+// revertedFactor: a change undone before the trouble began cannot feed it; one undone since stays a suspect.
+func (m *ranking) revertedFactor(c *candidate) finding {
+	var undo *triage.Change
+	for i := range m.in.Changes {
+		u := &m.in.Changes[i]
+		if seenBy(*u, m.at) && (slices.Contains(c.ch.RevertedBy, u.ID) || slices.Contains(u.Undoes, c.ch.ID)) &&
+			(undo == nil || u.OccurredAt().Before(undo.OccurredAt())) {
+			undo = u
+		}
+	}
+	if undo == nil {
+		return finding{}
+	}
+	at := m.rel(undo.OccurredAt())
+	if !undo.FinishedAt.IsZero() {
+		at = m.rel(undo.FinishedAt)
+	}
+	if at < m.onset.earliest-60_000 {
+		return finding{nats: m.w.RevertedBefore, sentence: fmt.Sprintf("it was undone at %s, before the trouble began", clock(m.abs(at)))}
+	}
+	return finding{nats: m.w.RevertedAfter, sentence: fmt.Sprintf("it was undone at %s, after the trouble began", clock(m.abs(at)))}
+}
+
+// splitLabel is the label by which a series tells new from old, "" without one.
+func splitLabel(labels map[string]string) string {
+	for _, l := range [...]string{"version", "variant", "region"} {
+		if labels[l] != "" {
+			return l
+		}
+	}
+	for _, l := range [...]string{"pod", "instance", "replicaset"} {
+		if labels[l] != "" {
+			return l
+		}
+	}
+	return ""
+}

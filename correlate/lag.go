@@ -1,0 +1,124 @@
+package correlate
+
+import (
+	"slices"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// acting is when a change began to act: a mixture of uniform intervals with weights that sum to 1. A step is a point.
+type acting struct {
+	parts []actingPart
+	first ms // earliest time it may have acted
+	start ms // earliest possible start
+	known bool
+	last  ms // latest possible start
+}
+
+type actingPart struct {
+	from, to ms
+	weight   float64
+}
+
+// actingOf spreads a change over the times it may have begun to act: its steps where it has them, by how much each added;
+// else evenly from start to finish; else from start over the usual duration of its kind. A source that saw only the end
+// gives the interval before it. The uncertainty of the clock widens every part.
+func (m *ranking) actingOf(c *triage.Change) acting {
+	minutes := m.w.LagRolloutQuick
+	if slow(c.Kind) {
+		minutes = m.w.LagRolloutSlow
+	}
+	usual := ms(minutes * 60000)
+	lo, hi, observed := c.StartInterval(usual.duration())
+	a := acting{start: m.rel(lo), last: m.rel(hi), known: observed}
+	u := ms(c.TimeUncertaintyS * 1000)
+	if len(c.Steps) > 0 {
+		prev := 0.0
+		for _, s := range sortedSteps(c.Steps) {
+			gain := s.Percent - prev
+			if s.Percent == 0 || gain <= 0 || s.Region != "" {
+				gain = 20 // a step without a percentage, or one of several regions
+			}
+			prev = max(prev, s.Percent)
+			if t := m.rel(s.At); t <= 0 {
+				a.parts = append(a.parts, actingPart{t - u, t + u, gain})
+			}
+		}
+	}
+	if len(a.parts) == 0 {
+		from, to := a.start, a.last
+		switch {
+		case observed && !c.FinishedAt.IsZero():
+			to = max(to, m.rel(c.FinishedAt))
+		case observed:
+			to = a.last + usual
+		}
+		a.parts = []actingPart{{from, to, 1}}
+	}
+	total := 0.0
+	for _, p := range a.parts {
+		total += p.weight
+	}
+	a.first = a.parts[0].from
+	for i := range a.parts {
+		a.parts[i].weight /= total
+		a.first = min(a.first, a.parts[i].from)
+	}
+	if observed {
+		a.first = min(a.first, a.start)
+	}
+	return a
+}
+
+func sortedSteps(steps []triage.Step) []triage.Step {
+	return slices.SortedStableFunc(slices.Values(steps), func(a, b triage.Step) int { return a.At.Compare(b.At) })
+}
+
+// lagCDF is the share of lags up to t from the moment a step acts (ranking.md §1): an exponential, a fat tail (log-logistic,
+// which has the log-normal's middle and a closed form) and a flat rest.
+func (w *Weights) lagCDF(t ms, kind triage.Kind) float64 {
+	if t <= 0 {
+		return 0
+	}
+	x := t.minutes()
+	tail := w.LagTailQuick
+	if slow(kind) {
+		tail = w.LagTailSlow
+	}
+	fast := 1 - tail - w.LagFlat
+	out := float64(fast * (1 - exp(-x/w.LagFast)))
+	out += float64(tail / (1 + exp(float64(-1.7/w.LagTailSigma*(ln(x)-ln(w.LagTail))))))
+	return out + float64(w.LagFlat*min(1, x/w.LagFlatEnd))
+}
+
+// lagDensity is the density, per minute, of an onset at time o for a change that acts as given.
+func (w *Weights) lagDensity(a *acting, o ms, kind triage.Kind) float64 {
+	const width = ms(30_000) // a point in time is known no better than this
+	sum := 0.0
+	for _, p := range a.parts {
+		from, to := p.from, p.to
+		if to-from < width {
+			mid := from + (to-from)/2
+			from, to = mid-width/2, mid+width/2
+		}
+		d := (w.lagCDF(o-from, kind) - w.lagCDF(o-to, kind)) / (to - from).minutes()
+		sum += float64(p.weight * d)
+	}
+	return sum
+}
+
+// timing is the density, per minute, of the onset given the change, with the onset integrated out.
+func (m *ranking) timing(c *candidate) float64 {
+	sum := 0.0
+	for i, o := range m.onset.points {
+		d := 0.0
+		switch {
+		case o >= c.act.start:
+			d = max(m.w.lagDensity(&c.act, o, c.ch.Kind), m.w.LagFloor)
+		case o >= c.act.start-m.grace:
+			d = m.w.LagGrace
+		}
+		sum += float64(m.onset.weights[i] * d)
+	}
+	return max(sum, 1e-9)
+}

@@ -1,0 +1,105 @@
+package correlate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// none is the hypothesis that no change we saw explains the symptom: its rate, and its own evidence.
+type none struct {
+	evidence []triage.Evidence
+	logOdds  triage.MilliNats
+	micros   int64
+	sources  []originShare // where it would sit, likeliest first
+}
+
+func (n *none) add(m *ranking, factor string, nats float64, sentence string) {
+	e := triage.Evidence{Factor: factor, Contribution: m.milli(nats), Sentence: sentence}
+	n.evidence = append(n.evidence, e)
+	n.logOdds += e.Contribution
+}
+
+// weighNone is the hazard of incidents without a change we saw, times what the series say for a fault somewhere without
+// one: the mean, over the services the symptom depends on, of the likelihood that it began there.
+func (m *ranking) weighNone() none {
+	var n none
+	n.add(m, "rate", ln(float64(m.w.NoneRate*perLookback)), "some incidents have no change behind them: about 3 in 10 at a usual rate of changes")
+	if !m.w.omits("own") || !m.w.omits("cascade") {
+		m.noneOrigin(&n)
+	}
+	blind := 0
+	for _, c := range m.in.Coverage {
+		if c.State == triage.SourceDown || c.State == triage.SourceSilent || c.State == triage.SourceRateLimited || c.State == triage.SourceLate {
+			blind++
+		}
+	}
+	if blind > 0 {
+		n.add(m, "blind", float64(m.w.NoneBlind*float64(min(blind, 3))), fmt.Sprintf("%s could not be heard as usual", plural(blind, "source")))
+	}
+	if up, before, after := m.surge(); up {
+		n.add(m, "surge", m.w.NoneSurge, fmt.Sprintf("traffic of %s rose first: %s → %s", m.scope.Service, before, after))
+	}
+	return n
+}
+
+// noneOrigin adds what the series say for a fault with no change behind it.
+func (m *ranking) noneOrigin(n *none) {
+	shares := m.origins()
+	if len(shares) == 0 {
+		return
+	}
+	sum, reach := 0.0, float64(max(len(shares), 1))
+	for i := range shares {
+		l := shares[i].log
+		if m.external(shares[i].name) {
+			l += m.w.NoneVendor
+		}
+		shares[i].share = exp(l) / reach
+		sum += shares[i].share
+	}
+	diffuse := m.w.NoneDiffuse
+	total := diffuse + float64((1-diffuse)*sum)
+	for i := range shares {
+		shares[i].share = float64((1-diffuse)*shares[i].share) / total
+	}
+	slices.SortStableFunc(shares, func(a, b originShare) int {
+		switch {
+		case a.share > b.share:
+			return -1
+		case a.share < b.share:
+			return 1
+		}
+		return 0
+	})
+	n.sources = shares
+	top := shares[0]
+	text := "no service shifted on its own account"
+	if top.log > 1 {
+		text = fmt.Sprintf("the trouble may have begun at %s by itself", top.name)
+		if m.external(top.name) {
+			text = fmt.Sprintf("the trouble points at %s, which is not ours", top.name)
+		}
+	}
+	n.add(m, "origin", ln(total), text)
+}
+
+// surge reports whether traffic at the symptom rose well above its range with or before the onset.
+func (m *ranking) surge() (up bool, before, after string) {
+	s := m.services[m.scope.Service]
+	if s == nil {
+		return false, "", ""
+	}
+	for _, p := range s.signals[signalIndex(triage.SignalTraffic)] {
+		k := p.firstAfter(m.onset.best)
+		if k >= len(p.bad) {
+			continue
+		}
+		sh := p.shiftAt(k, &m.w)
+		if sh.observed && sh.z < -6 && sh.after > float64(1.5*sh.before) {
+			return true, quantity(p, sh.before), quantity(p, sh.after)
+		}
+	}
+	return false, "", ""
+}

@@ -1,0 +1,271 @@
+package correlate
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// onset is when the symptom began: an interval with a weight at each point of a grid over it.
+type onset struct {
+	earliest, best, latest ms
+	points                 []ms
+	weights                []float64 // sum to 1
+	shape                  triage.Shape
+	already                bool
+	basis                  string
+}
+
+// gridPoints bounds the points the onset is integrated over.
+const gridPoints = 48
+
+// findOnset bounds the onset by what the rule says, then weighs the interval by the change points of the symptom's series.
+//
+// The rule cannot fire before the expression has held for its pending time, so the onset lies before activeAt, or before
+// startsAt − for. It lies after that minus an evaluation, a scrape and the longest range of the expression, which is as
+// long as a jump can take to show. Example: startsAt 03:07:10, for 5m, evaluation 30 s, scrape 15 s, rate[5m]: latest is
+// 03:02:10 and earliest 02:56:25.
+func (m *ranking) findOnset() {
+	o := &m.onset
+	known := m.in.Symptom != nil && m.in.Symptom.RuleFound
+	pick := func(seconds, own float64, assumed time.Duration) ms {
+		switch {
+		case seconds > 0:
+			return ms(math.Round(seconds * 1000))
+		case own > 0:
+			return ms(math.Round(own * 1000))
+		case known && assumed == 0:
+			return 0
+		}
+		return ms(assumed.Milliseconds())
+	}
+	var sy triage.Symptom
+	if m.in.Symptom != nil {
+		sy = *m.in.Symptom
+	}
+	a := m.cfg.Assume
+	m.standIn()
+	pending := pick(sy.ForS, m.alert.ForS, time.Duration(a.For))
+	eval := pick(sy.EvalIntervalS, m.alert.EvalIntervalS, time.Duration(a.Eval))
+	scrape := pick(sy.ScrapeIntervalS, 0, time.Duration(a.Scrape))
+	if sy.ScrapeIntervalS == 0 {
+		scrape = max(scrape, m.resolution())
+	}
+	span := pick(sy.LongestRangeS, 0, time.Duration(a.Range))
+	if known && sy.LongestRangeS == 0 {
+		span = 0
+	}
+
+	active := sy.ActiveAt
+	if active.IsZero() {
+		active = m.alert.ActiveAt
+	}
+	starts := m.at
+	if !m.alert.StartsAt.IsZero() {
+		starts = m.alert.StartsAt
+	}
+	switch {
+	case !active.IsZero() && !active.After(starts):
+		o.latest = m.rel(active)
+		o.basis = "began before the expression first held"
+	case pending > 0:
+		o.latest = m.rel(starts) - pending
+		o.basis = fmt.Sprintf("fired after a pending time of %s", span1(pending))
+	default:
+		o.latest = m.rel(starts)
+		o.basis = "pending time of the rule unknown or none"
+	}
+	o.latest = min(o.latest, m.rel(starts), 0)
+	o.earliest = o.latest - eval - scrape - span
+	o.basis += fmt.Sprintf("; evaluation %s, resolution %s, range %s", span1(eval), span1(scrape), span1(span))
+	if !known && span > 0 {
+		o.basis += " (assumed)"
+	}
+	o.shape = triage.ShapeUnknown
+	m.rampBack()
+	m.weighOnset((eval + scrape) / 2)
+}
+
+// standIn lets the alerting service's own errors and latency stand for the symptom where the alert has no series.
+func (m *ranking) standIn() {
+	if len(m.symptom) > 0 {
+		return
+	}
+	s := m.services[m.scope.Service]
+	if s == nil {
+		return
+	}
+	m.symptom = append(m.symptom, s.signals[0]...)
+	m.symptom = append(m.symptom, s.signals[1]...)
+	if len(m.symptom) == 0 {
+		m.symptom = append(m.symptom, s.signals[2]...)
+	}
+}
+
+// resolution is the coarsest step among the symptom's series, 0 without any.
+func (m *ranking) resolution() ms {
+	var r ms
+	for _, p := range m.symptom {
+		r = max(r, p.step)
+	}
+	return r
+}
+
+// symptomLog is the mean likelihood ratio, over the symptom's series, of a shift at t: duplicates do not count twice.
+func (m *ranking) symptomLog(t ms) float64 {
+	if len(m.symptom) == 0 {
+		return 0
+	}
+	sum := 0.0
+	for _, p := range m.symptom {
+		sum += exp(p.logAt(t, &m.w))
+	}
+	return ln(sum / float64(len(m.symptom)))
+}
+
+// weighOnset puts a weight on each point of the interval. Without series it is flat, falling to nothing over the last
+// delay before the alert: the rule needs half an evaluation and half a scrape to see anything. With series, points are
+// weighed by their likelihood, so that every split nearly as good as the best is kept.
+func (m *ranking) weighOnset(delay ms) {
+	o := &m.onset
+	n := gridPoints
+	step := max((o.latest-o.earliest)/ms(n), 1000)
+	total, best := 0.0, -1
+	for t := o.earliest + step/2; t <= o.latest; t += step {
+		w := 1.0
+		if d := o.latest - t; d < delay {
+			w = max(0.1, float64(d)/float64(delay))
+		}
+		w *= exp(m.symptomLog(t))
+		o.points, o.weights = append(o.points, t), append(o.weights, w)
+		if total += w; best < 0 || w > o.weights[best] {
+			best = len(o.points) - 1
+		}
+	}
+	if len(o.points) == 0 {
+		o.points, o.weights, total, best = []ms{o.latest}, []float64{1}, 1, 0
+	}
+	// best is the middle of the points as good as the best one, so that a flat top does not lean to one side.
+	last := best
+	for last+1 < len(o.points) && o.weights[last+1] >= float64(0.999*o.weights[best]) {
+		last++
+	}
+	o.best = o.points[(best+last)/2]
+	for i := range o.weights {
+		o.weights[i] /= total
+	}
+	if m.symptomLog(o.best) > 1 && o.shape == triage.ShapeUnknown {
+		o.shape = triage.ShapeStep
+	}
+}
+
+// rampBack moves earliest back where the symptom's series show that the trouble had begun before the rule's interval:
+// an unbroken run of bad samples that reaches into it. A run that climbs is a ramp; one that goes back as far as the
+// series do was already degraded.
+func (m *ranking) rampBack() {
+	o := &m.onset
+	for _, p := range m.symptom {
+		r := p.badRun(o.earliest, o.latest, &m.w)
+		if r.n < 3 || r.from >= o.earliest {
+			continue
+		}
+		if r.whole {
+			o.already = true
+			continue
+		}
+		o.earliest = max(r.from-p.step, o.earliest-m.lookback)
+		if r.climbs {
+			o.shape = triage.ShapeRamp
+		}
+		o.basis += fmt.Sprintf("; %s was bad for %d samples before that", p.src.Metric, r.n)
+		break
+	}
+}
+
+// run is an unbroken series of bad samples.
+type run struct {
+	from   ms
+	n      int
+	whole  bool // as far back as the series or its baseline reaches
+	climbs bool
+}
+
+// badRun finds the run of samples beyond three robust standard deviations that ends at or after earliest.
+func (p *prepared) badRun(earliest, latest ms, w *Weights) run {
+	end := p.firstAfter(latest)
+	start := p.firstAfter(earliest)
+	if start >= len(p.bad) || start < 8 {
+		return run{}
+	}
+	var buf [64]float64
+	// The baseline is the older half: the run itself must not be in it.
+	half := start / 2
+	med, mad, n := medianMAD(p.bad[max(0, half-beforeMax):half], buf[:0])
+	loc, spread := p.baseline(med, mad, n)
+	if loc != loc {
+		return run{}
+	}
+	bad := func(i int) bool { return p.bad[i]-loc > float64(3*spread) }
+	i := min(end, len(p.bad)-1)
+	for i > start && !bad(i) {
+		i--
+	}
+	if !bad(i) {
+		return run{}
+	}
+	r := run{}
+	ups, pairs, prev := 0, 0, math.NaN()
+	for ; i >= 0; i-- {
+		v := p.bad[i]
+		if v != v {
+			continue
+		}
+		if !bad(i) {
+			break
+		}
+		if prev == prev {
+			pairs++
+			if prev > v {
+				ups++
+			}
+		}
+		prev = v
+		r.n, r.from = r.n+1, p.from[i]
+	}
+	r.whole = i < half
+	r.climbs = pairs >= 3 && 10*ups >= 7*pairs
+	return r
+}
+
+// logAt is the log likelihood ratio of a shift at time t, cached by sample.
+func (p *prepared) logAt(t ms, w *Weights) float64 {
+	return p.logSplit(p.firstAfter(t), w)
+}
+
+func (p *prepared) logSplit(k int, w *Weights) float64 {
+	if k >= len(p.bad) {
+		return 0
+	}
+	if p.cache == nil {
+		p.cache = make([]float64, len(p.bad))
+		for i := range p.cache {
+			p.cache[i] = math.NaN()
+		}
+	}
+	if v := p.cache[k]; v == v {
+		return v
+	}
+	p.cache[k] = p.shiftAt(k, w).log
+	return p.cache[k]
+}
+
+// report is the onset as triage writes it.
+func (m *ranking) reportOnset() triage.Onset {
+	o := &m.onset
+	return triage.Onset{
+		Interval: triage.Interval{Earliest: m.abs(o.earliest), Best: m.abs(o.best), Latest: m.abs(o.latest)},
+		Shape:    o.shape, AlreadyDegraded: o.already, Basis: o.basis,
+	}
+}

@@ -1,0 +1,209 @@
+package correlate
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// ranking is one ranking in progress: the input in order, prepared, with times relative to the report time.
+type ranking struct {
+	in       Input
+	cfg      Config
+	w        Weights
+	at       time.Time
+	alert    triage.Alert
+	scope    triage.Scope // of the symptom
+	lookback ms
+	grace    ms
+
+	onset    onset
+	services map[string]*service
+	names    []string // of services with series, sorted
+	down     map[string]int
+	up       map[string]int
+	symptom  []*prepared // the alert's own series, or what stands in for them
+
+	candidates []*candidate
+	after      []triage.Change // began after onset: not suspects, but the card says so
+	offGraph   int             // candidates without a path to the symptom
+	shares     []originShare   // where the fault may sit, for none
+	onsetRatio map[string]float64
+	rates      map[string]float64 // changes per hour by service, counted
+	alertWords map[string]bool
+	wordCount  map[string]int
+	cascades   map[string]cascadeResult
+}
+
+// newRanking puts the input in order. It keeps nothing of the caller's that it changes.
+func newRanking(in Input) *ranking {
+	m := &ranking{in: in, cfg: in.Config, at: in.At, services: make(map[string]*service)}
+	if m.cfg.Lookback == 0 {
+		m.cfg = DefaultConfig()
+	}
+	if in.Weights != nil {
+		m.w = *in.Weights
+	} else {
+		m.w = DefaultWeights()
+	}
+	m.lookback, m.grace = ms(in.lookback().Milliseconds()), ms(time.Duration(m.cfg.Grace).Milliseconds())
+	m.alert = firstAlert(in.Alerts)
+	m.scope = symptomScope(in.Scope, m.alert)
+	if m.at.IsZero() {
+		m.at = m.alert.StartsAt
+	}
+	hops := max(m.cfg.MaxHops, 1)
+	m.down = in.Topology.Downstream(m.scope.Service, hops)
+	m.up = in.Topology.Upstream(m.scope.Service, hops)
+	m.loadSeries()
+	m.findOnset()
+	m.selectCandidates()
+	return m
+}
+
+// rel is a time relative to the report time.
+func (m *ranking) rel(t time.Time) ms { return ms(t.Sub(m.at).Milliseconds()) }
+
+// abs is the inverse of rel, in UTC.
+func (m *ranking) abs(t ms) time.Time { return m.at.Add(t.duration()).UTC() }
+
+// firstAlert is the alert that fired first; ties go by key, so that the order of the input does not matter.
+func firstAlert(alerts []triage.Alert) triage.Alert {
+	var best triage.Alert
+	for i, a := range alerts {
+		if i == 0 || a.StartsAt.Before(best.StartsAt) || a.StartsAt.Equal(best.StartsAt) && a.Key() < best.Key() {
+			best = a
+		}
+	}
+	return best
+}
+
+// symptomScope is the incident's scope, completed from the alert's labels.
+func symptomScope(s triage.Scope, a triage.Alert) triage.Scope {
+	for _, f := range [...]struct {
+		dst    *string
+		labels []string
+	}{
+		{&s.Service, []string{"service", "service_name", "app", "job"}},
+		{&s.Environment, []string{"environment", "env"}},
+		{&s.Region, []string{"region"}},
+		{&s.Cluster, []string{"cluster"}},
+		{&s.Namespace, []string{"namespace"}},
+	} {
+		for _, l := range f.labels {
+			if *f.dst == "" {
+				*f.dst = a.Labels[l]
+			}
+		}
+	}
+	return s
+}
+
+// service is what the series say of one service.
+type service struct {
+	name    string
+	signals [numSignals][]*prepared
+	split   []*prepared // series that carry a version, variant or region label
+	logs    map[ms]float64
+}
+
+// The signals in the order they are combined, with the share of faults that show on each first.
+const numSignals = 5
+
+var signalOrder = [numSignals]struct {
+	signal triage.Signal
+	share  float64
+}{
+	{triage.SignalErrors, 0.35}, {triage.SignalLatency, 0.35}, {triage.SignalSaturation, 0.15},
+	{triage.SignalTraffic, 0.10}, {triage.SignalCustom, 0.05},
+}
+
+func signalIndex(s triage.Signal) int {
+	for i, o := range signalOrder {
+		if o.signal == s {
+			return i
+		}
+	}
+	return numSignals - 1
+}
+
+// loadSeries prepares every series, sorted so that the order of the input does not matter.
+func (m *ranking) loadSeries() {
+	var all []*prepared
+	for i := range m.in.Series {
+		s := &m.in.Series[i]
+		if p, ok := prepare(s, s.Labels["service"], m.at); ok {
+			all = append(all, p)
+		}
+	}
+	if m.in.Symptom != nil {
+		for i := range m.in.Symptom.Series {
+			s := m.in.Symptom.Series[i]
+			if s.Better == "" {
+				s.Better = betterOf(m.in.Symptom.BadDirection)
+			}
+			if p, ok := prepare(&s, m.scope.Service, m.at); ok {
+				m.symptom = append(m.symptom, p)
+			}
+		}
+	}
+	slices.SortStableFunc(all, comparePrepared)
+	slices.SortStableFunc(m.symptom, comparePrepared)
+	for _, p := range all {
+		if p.src.Role == triage.RoleSymptom {
+			m.symptom = append(m.symptom, p)
+			continue
+		}
+		if p.service == "" {
+			continue
+		}
+		s := m.services[p.service]
+		if s == nil {
+			s = &service{name: p.service, logs: make(map[ms]float64)}
+			m.services[p.service] = s
+			m.names = append(m.names, p.service)
+		}
+		i := signalIndex(p.signal)
+		s.signals[i] = append(s.signals[i], p)
+		if splitLabel(p.src.Labels) != "" {
+			s.split = append(s.split, p)
+		}
+	}
+	slices.Sort(m.names)
+}
+
+func betterOf(bad string) triage.Better {
+	switch bad {
+	case "higher":
+		return triage.BetterLower
+	case "lower":
+		return triage.BetterHigher
+	}
+	return ""
+}
+
+// comparePrepared orders series by what they measure, then by their values: a total order up to identical series.
+func comparePrepared(a, b *prepared) int {
+	if c := cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.signal, b.signal), cmp.Compare(a.src.Metric, b.src.Metric)); c != 0 {
+		return c
+	}
+	if c := compareLabels(a.src.Labels, b.src.Labels); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.step, b.step), cmp.Compare(a.from[0], b.from[0]), slices.Compare(a.raw, b.raw))
+}
+
+func compareLabels(a, b map[string]string) int {
+	return slices.Compare(flatLabels(a), flatLabels(b))
+}
+
+func flatLabels(l map[string]string) []string {
+	out := make([]string, 0, len(l))
+	for k, v := range l {
+		out = append(out, k+"\x00"+v)
+	}
+	slices.Sort(out)
+	return out
+}

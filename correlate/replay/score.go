@@ -1,0 +1,373 @@
+package replay
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/triaged-dev/triaged/correlate"
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// outcome is one case ranked.
+type outcome struct {
+	s      scenario
+	report triage.Report
+	rank   int     // of the best-ranked true change, 0 when it is not listed
+	pTruth float64 // of the true hypothesis: the true changes together, or none
+	pNone  float64 // 1 − Σ p(changes)
+	took   time.Duration
+}
+
+// truth reports whether the case has a true change at all.
+func (o outcome) truth() bool { return len(o.s.expect.Truth) > 0 }
+
+// first is the first change of the ranking, nil when there is none.
+func (o outcome) first() *triage.Suspect {
+	for i := range o.report.Suspects {
+		if o.report.Suspects[i].Change != nil {
+			return &o.report.Suspects[i]
+		}
+	}
+	return nil
+}
+
+// changes are the suspects that are changes, in order.
+func (o outcome) changes() []triage.Suspect {
+	return slices.DeleteFunc(slices.Clone(o.report.Suspects), func(s triage.Suspect) bool { return s.Change == nil })
+}
+
+// top is the probability of the likeliest hypothesis, none included, and whether it is right.
+func (o outcome) top() (p float64, right bool) {
+	f := o.first()
+	if f == nil || o.pNone >= f.Probability {
+		return o.pNone, !o.truth()
+	}
+	return f.Probability, slices.Contains(o.s.expect.Truth, f.Change.ID)
+}
+
+// rank runs the ranking on one case.
+func rank(s scenario, w *correlate.Weights, cfg correlate.Config, delay time.Duration) outcome {
+	c := s.in
+	if delay > 0 {
+		c.ReportAt = c.ReportTime().Add(delay)
+	}
+	in := correlate.InputOf(c)
+	in.Weights, in.Config = w, cfg
+	began := time.Now()
+	o := outcome{s: s, report: correlate.Rank(in)}
+	o.took = time.Since(began)
+	o.pNone = 1
+	n := 0
+	for _, sp := range o.report.Suspects {
+		if sp.Change == nil {
+			continue
+		}
+		n++
+		o.pNone -= sp.Probability
+		if slices.Contains(s.expect.Truth, sp.Change.ID) {
+			o.pTruth += sp.Probability
+			if o.rank == 0 {
+				o.rank = n
+			}
+		}
+	}
+	o.pNone = max(0, math.Round(o.pNone*1e6)/1e6)
+	if !o.truth() {
+		o.pTruth = o.pNone
+	}
+	return o
+}
+
+// Interval is a share with its n and a 95 % interval.
+type interval struct {
+	Value float64    `json:"value"`
+	Hits  int        `json:"hits"`
+	N     int        `json:"n"`
+	CI    [2]float64 `json:"ci95"`
+}
+
+// share is hits of n with Wilson's interval.
+func share(hits, n int) interval {
+	if n == 0 {
+		return interval{CI: [2]float64{0, 1}}
+	}
+	const z = 1.959964
+	p, nn := float64(hits)/float64(n), float64(n)
+	mid := (p + z*z/(2*nn)) / (1 + z*z/nn)
+	half := z / (1 + z*z/nn) * math.Sqrt(p*(1-p)/nn+z*z/(4*nn*nn))
+	return interval{p, hits, n, [2]float64{max(0, mid-half), min(1, mid+half)}}
+}
+
+// topK counts cases with truth whose true change is among the first k.
+func topK(os []outcome, k int) interval {
+	hits, n := 0, 0
+	for _, o := range os {
+		if o.truth() {
+			n++
+			if o.rank > 0 && o.rank <= k {
+				hits++
+			}
+		}
+	}
+	return share(hits, n)
+}
+
+func mrr(os []outcome) float64 {
+	sum, n := 0.0, 0
+	for _, o := range os {
+		if o.truth() {
+			n++
+			if o.rank > 0 {
+				sum += 1 / float64(o.rank)
+			}
+		}
+	}
+	return ratio(sum, float64(n))
+}
+
+// named is the share of cases whose first change has p ≥ .5; of all cases, and of those that have a cause.
+func named(os []outcome) (all, withCause interval) {
+	hits, hitsC, nC := 0, 0, 0
+	for _, o := range os {
+		f := o.first()
+		yes := f != nil && f.Probability >= 0.5
+		if yes {
+			hits++
+		}
+		if o.truth() {
+			nC++
+			if yes {
+				hitsC++
+			}
+		}
+	}
+	return share(hits, len(os)), share(hitsC, nC)
+}
+
+// falseBlame counts cases whose first change has p ≥ .5 and is wrong, or truth is empty.
+func falseBlame(os []outcome) interval {
+	hits := 0
+	for _, o := range os {
+		if f := o.first(); f != nil && f.Probability >= 0.5 && !slices.Contains(o.s.expect.Truth, f.Change.ID) {
+			hits++
+		}
+	}
+	return share(hits, len(os))
+}
+
+// allows reports whether the label allows a reversal: it names one, or names no action and the truth is not unsafe.
+func (o outcome) allows() bool {
+	if len(o.s.expect.Action) > 0 {
+		return slices.ContainsFunc(o.s.expect.Action, triage.Action.Reversal)
+	}
+	return slices.ContainsFunc(o.s.expect.Truth, func(id triage.ChangeID) bool { return !o.unsafe(id) })
+}
+
+func (o outcome) unsafe(id triage.ChangeID) bool {
+	return slices.ContainsFunc(o.s.expect.Unsafe, func(u triage.Unsafe) bool { return u.ID == id })
+}
+
+// advised counts reversals advised where the label allows one; wrong counts reversals of the wrong or an unsafe change
+// among all reversals advised; refused counts refusals ("harmful", "will not help") where the label allows a reversal.
+// Saying "cannot tell" is neither.
+func advice(os []outcome) (advised, wrong, refused interval) {
+	a, allowed, reversals, w, r := 0, 0, 0, 0, 0
+	for _, o := range os {
+		rec := o.report.Recommendation
+		rev := rec.Action.Reversal() && rec.Target != nil
+		if o.allows() {
+			allowed++
+			if rev {
+				a++
+			}
+			if rec.Verdict == triage.VerdictHarmful || rec.Verdict == triage.VerdictWillNotHelp {
+				r++
+			}
+		}
+		if rev {
+			reversals++
+			if id := rec.Target.ChangeID; !slices.Contains(o.s.expect.Truth, id) || o.unsafe(id) {
+				w++
+			}
+		}
+	}
+	return share(a, allowed), share(w, reversals), share(r, allowed)
+}
+
+// weighted pools outcomes so that cases without a cause have the share of none.
+func weighted(os []outcome, noneShare float64) []float64 {
+	with, without := 0, 0
+	for _, o := range os {
+		if o.truth() {
+			with++
+		} else {
+			without++
+		}
+	}
+	w := make([]float64, len(os))
+	for i, o := range os {
+		switch {
+		case noneShare <= 0 || with == 0 || without == 0:
+			w[i] = 1 / float64(len(os))
+		case o.truth():
+			w[i] = (1 - noneShare) / float64(with)
+		default:
+			w[i] = noneShare / float64(without)
+		}
+	}
+	return w
+}
+
+const floorP = 1e-6 // probabilities are printed to this; a log-loss cannot be worse
+
+func logLoss(os []outcome, w []float64) float64 {
+	sum := 0.0
+	for i, o := range os {
+		sum -= w[i] * math.Log(max(o.pTruth, floorP))
+	}
+	return sum
+}
+
+// priorLoss is the log-loss of knowing only the prior: none .3, the rest evenly over the candidates.
+func priorLoss(os []outcome, w []float64) float64 {
+	sum := 0.0
+	for i, o := range os {
+		p := 0.3
+		if o.truth() {
+			p = floorP
+			if o.rank > 0 {
+				p = 0.7 / float64(len(o.changes()))
+			}
+		}
+		sum -= w[i] * math.Log(p)
+	}
+	return sum
+}
+
+// brier is the multi-class score over all changes and none; several true changes are one class.
+func brier(os []outcome, w []float64) float64 {
+	sum := 0.0
+	for i, o := range os {
+		b := 0.0
+		for _, s := range o.changes() {
+			if !slices.Contains(o.s.expect.Truth, s.Change.ID) {
+				b += s.Probability * s.Probability
+			}
+		}
+		if o.truth() {
+			b += o.pNone*o.pNone + (1-o.pTruth)*(1-o.pTruth)
+		} else {
+			b += (1 - o.pNone) * (1 - o.pNone)
+		}
+		sum += w[i] * b
+	}
+	return sum
+}
+
+// bin is one row of the reliability table.
+type bin struct {
+	N         int     `json:"n"`
+	From      float64 `json:"from"`
+	To        float64 `json:"to"`
+	Predicted float64 `json:"predicted"`
+	Observed  float64 `json:"observed"`
+	weight    float64
+}
+
+// reliability sorts cases by the probability of their top hypothesis and cuts them into five bins of equal mass.
+func reliability(os []outcome, w []float64) ([]bin, float64) {
+	type point struct {
+		p, y, w float64
+		id      string
+	}
+	pts := make([]point, len(os))
+	total := 0.0
+	for i, o := range os {
+		p, right := o.top()
+		pts[i] = point{p, 0, w[i], o.s.in.ID}
+		if right {
+			pts[i].y = 1
+		}
+		total += w[i]
+	}
+	slices.SortFunc(pts, func(a, b point) int { return cmp.Or(cmp.Compare(a.p, b.p), cmp.Compare(a.id, b.id)) })
+	const bins = 5
+	out := make([]bin, bins)
+	seen := 0.0
+	for _, pt := range pts {
+		i := min(bins-1, int((seen+pt.w/2)/total*bins))
+		b := &out[i]
+		if b.N == 0 {
+			b.From = pt.p
+		}
+		b.To = pt.p
+		b.N++
+		b.weight += pt.w
+		b.Predicted += pt.w * pt.p
+		b.Observed += pt.w * pt.y
+		seen += pt.w
+	}
+	ece := 0.0
+	for i := range out {
+		if out[i].weight > 0 {
+			ece += math.Abs(out[i].Predicted - out[i].Observed)
+			out[i].Predicted /= out[i].weight
+			out[i].Observed /= out[i].weight
+		}
+	}
+	return slices.DeleteFunc(out, func(b bin) bool { return b.N == 0 }), ratio(ece, total)
+}
+
+// spiegelhalter is the z of calibration of the top hypothesis: beyond ±2 the probabilities are not what they claim.
+func spiegelhalter(os []outcome, w []float64) float64 {
+	num, den := 0.0, 0.0
+	for i, o := range os {
+		p, right := o.top()
+		y := 0.0
+		if right {
+			y = 1
+		}
+		num += w[i] * (y - p) * (1 - 2*p)
+		den += w[i] * w[i] * (1 - 2*p) * (1 - 2*p) * p * (1 - p)
+	}
+	if den <= 0 {
+		return 0
+	}
+	return num / math.Sqrt(den)
+}
+
+// auroc is how often a case without a cause has a higher p(none) than one with; ties count half. ok needs both kinds.
+func auroc(os []outcome) (float64, bool) {
+	var with, without []float64
+	for _, o := range os {
+		if o.truth() {
+			with = append(with, o.pNone)
+		} else {
+			without = append(without, o.pNone)
+		}
+	}
+	if len(with) == 0 || len(without) == 0 {
+		return 0, false
+	}
+	sum := 0.0
+	for _, a := range without {
+		for _, b := range with {
+			switch {
+			case a > b:
+				sum++
+			case a == b:
+				sum += 0.5
+			}
+		}
+	}
+	return sum / float64(len(with)*len(without)), true
+}
+
+func ratio(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
