@@ -20,6 +20,9 @@ type actingPart struct {
 	weight   float64
 }
 
+// prompt is how long "as soon as it starts" lasts.
+const prompt = ms(60_000)
+
 // actingOf spreads a change over the times it may have begun to act: its steps where it has them, by how much each added;
 // else evenly from start to finish; else from start over the usual duration of its kind. A source that saw only the end
 // gives the interval before it. The uncertainty of the clock widens every part.
@@ -54,6 +57,10 @@ func (m *ranking) actingOf(c *triage.Change) acting {
 			to = a.last + usual
 		}
 		a.parts = []actingPart{{from, to, 1}}
+		if first := a.last + prompt; observed && to > first {
+			// Half of all harmful changes act as soon as they start (median lag from start to onset: 0 minutes).
+			a.parts = []actingPart{{from, first, m.w.LagPrompt}, {from, to, 1 - m.w.LagPrompt}}
+		}
 	}
 	total := 0.0
 	for _, p := range a.parts {

@@ -84,8 +84,29 @@ func (m *ranking) findOnset() {
 		o.basis += " (assumed)"
 	}
 	o.shape = triage.ShapeUnknown
+	m.settleState()
 	m.rampBack()
-	m.weighOnset((eval + scrape) / 2)
+	m.weighOnset((eval+scrape)/2, known)
+}
+
+// settleState tells every series which of its samples were complete at onset.latest.
+func (m *ranking) settleState() {
+	set := func(p *prepared) {
+		p.state = 0
+		for p.state < len(p.bad) && p.end(p.state) <= m.onset.latest {
+			p.state++
+		}
+	}
+	for _, p := range m.symptom {
+		set(p)
+	}
+	for _, name := range m.names {
+		for _, group := range m.services[name].signals {
+			for _, p := range group {
+				set(p)
+			}
+		}
+	}
 }
 
 // standIn lets the alerting service's own errors and latency stand for the symptom where the alert has no series.
@@ -113,29 +134,32 @@ func (m *ranking) resolution() ms {
 	return r
 }
 
-// symptomLog is the mean likelihood ratio, over the symptom's series, of a shift at t: duplicates do not count twice.
+// symptomLog is the power mean of the likelihood ratio, over the symptom's series, of a shift at t: duplicates do not count twice.
 func (m *ranking) symptomLog(t ms) float64 {
 	if len(m.symptom) == 0 {
 		return 0
 	}
 	sum := 0.0
 	for _, p := range m.symptom {
-		sum += exp(p.logAt(t, &m.w))
+		sum += exp(float64(m.w.ShiftPower * p.logAt(t, &m.w)))
 	}
-	return ln(sum / float64(len(m.symptom)))
+	return ln(sum/float64(len(m.symptom))) / m.w.ShiftPower
 }
 
 // weighOnset puts a weight on each point of the interval. Without series it is flat, falling to nothing over the last
 // delay before the alert: the rule needs half an evaluation and half a scrape to see anything. With series, points are
 // weighed by their likelihood, so that every split nearly as good as the best is kept.
-func (m *ranking) weighOnset(delay ms) {
+func (m *ranking) weighOnset(delay ms, known bool) {
 	o := &m.onset
 	n := gridPoints
 	step := max((o.latest-o.earliest)/ms(n), 1000)
 	total, best := 0.0, -1
 	for t := o.earliest + step/2; t <= o.latest; t += step {
 		w := 1.0
-		if d := o.latest - t; d < delay {
+		switch d := o.latest - t; {
+		case !known: // the delay of an unknown rule has no scale: as likely 30 s to 1 min as 3 to 6 min
+			w = 60_000 / float64(60_000+d)
+		case d < delay:
 			w = max(0.1, float64(d)/float64(delay))
 		}
 		w *= exp(m.symptomLog(t))
@@ -208,11 +232,8 @@ func (p *prepared) badRun(earliest, latest ms, w *Weights) run {
 		return run{}
 	}
 	bad := func(i int) bool { return p.bad[i]-loc > float64(3*spread) }
-	i := min(end, len(p.bad)-1)
-	for i > start && !bad(i) {
-		i--
-	}
-	if !bad(i) {
+	i := min(end, len(p.bad), max(p.state, start+1)) - 1
+	if !bad(i) && !(i > start && bad(i-1) && p.bad[i] != p.bad[i]) { // over by then: another episode
 		return run{}
 	}
 	r := run{}

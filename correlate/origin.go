@@ -22,12 +22,12 @@ func (s *service) logAt(t ms, w *Weights) (log float64, ok bool) {
 		n, mean := 0, 0.0
 		for _, p := range group {
 			if k := p.firstAfter(t); k < len(p.bad) && p.seenFrom(k) {
-				mean += exp(p.logSplit(k, w))
+				mean += exp(float64(w.ShiftPower * p.logSplit(k, w)))
 				n++
 			}
 		}
 		if n > 0 {
-			sum += float64(signalOrder[i].share * mean / float64(n))
+			sum += float64(signalOrder[i].share * exp(ln(mean/float64(n))/w.ShiftPower))
 			share += signalOrder[i].share
 		}
 	}

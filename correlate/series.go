@@ -35,6 +35,7 @@ type prepared struct {
 	refLoc  float64 // location and spread on quiet days, transformed; NaN without
 	refSpr  float64
 	refN    int
+	state   int       // samples that were complete when the symptom was certainly on; 0: not asked
 	cache   []float64 // log likelihood ratio by split; NaN where not asked yet
 }
 

@@ -55,6 +55,12 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 			effect = min(effect, aMed-jMed)
 		}
 	}
+	// What set the alert off was still on when it had surely begun: an episode that was over by then is another one.
+	if end := min(p.state, len(p.bad)); end > k+1 {
+		if sMed, _, ns := medianMAD(p.bad[max(k, end-2):end], buf[:0]); ns > 0 {
+			effect = min(effect, sMed-loc)
+		}
+	}
 	eff := min(float64(na), afterMax)
 	if p.twoWay {
 		effect = math.Abs(effect)

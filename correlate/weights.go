@@ -44,6 +44,7 @@ type Weights struct {
 	LagFlat         float64 `w:"lag.flat"`
 	LagRolloutSlow  float64 `w:"lag.rollout.slow_min"`
 	LagRolloutQuick float64 `w:"lag.rollout.quick_min"`
+	LagPrompt       float64 `w:"lag.prompt"`
 	LagGrace        float64 `w:"lag.grace"`
 	LagFloor        float64 `w:"lag.floor"`
 
@@ -62,6 +63,7 @@ type Weights struct {
 	ShiftCapOne      float64 `w:"shift.cap_one"`
 	ShiftCapTwo      float64 `w:"shift.cap_two"`
 	ShiftCap         float64 `w:"shift.cap"`
+	ShiftPower       float64 `w:"shift.power"`
 	OriginShows      float64 `w:"origin.shows"`
 	OriginCaller     float64 `w:"origin.caller"`
 	OriginDecay      float64 `w:"origin.decay"`
