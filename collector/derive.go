@@ -1,0 +1,167 @@
+package collector
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// derive works out what a Change is in the light of those before it: the version it replaced, whether it changed anything, and
+// what it undid. Where nothing is known any more, what was found earlier stays.
+func (f *fold) derive(ctx context.Context) error {
+	for n := 0; n < len(f.drafts); n++ { // it may add drafts: those that were undone
+		d := f.drafts[n]
+		if d.gone || d.linkOnly {
+			continue
+		}
+		if err := f.deriveOne(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fold) deriveOne(ctx context.Context, d *draft) error {
+	c := &d.change
+	if !c.FinishedAt.IsZero() && c.StartedAt.After(c.FinishedAt) {
+		// Two clocks disagree. What has ended had begun; merging goes on with the start as reported.
+		c.Labels = with(c.Labels, labelStartedSeen, c.StartedAt.Format(time.RFC3339Nano))
+		c.StartedAt = c.FinishedAt
+	}
+	key, ok := trackOf(c)
+	if !ok {
+		return nil
+	}
+	self := runOf(c)
+	before := f.before(key, self)
+	if r, ok := running(before, self); ok && c.PreviousVersion == "" && c.Kind != triage.KindFlag {
+		c.PreviousVersion = r.version
+		c.Labels = with(c.Labels, labelPreviousFrom, "history")
+	}
+	if s := d.stored; s != nil && len(before) == 0 {
+		if from := s.Labels[labelPreviousFrom]; from != "" && c.PreviousVersion == "" {
+			c.PreviousVersion = s.PreviousVersion
+			c.Labels = with(c.Labels, labelPreviousFrom, from)
+		}
+		if v := s.Labels[labelNoop]; v != "" {
+			c.Labels = with(c.Labels, labelNoop, v)
+		}
+	}
+	if c.Status == triage.StatusFailed || !self.counts() { // it did not come to be
+		return nil
+	}
+	undone, returns := returnsTo(self, before)
+	if returns && len(undone) == 0 {
+		c.Labels = with(c.Labels, labelNoop, "true")
+	}
+	for _, u := range undone {
+		if self.at.Sub(u.at) > f.c.retention {
+			return nil
+		}
+	}
+	for _, u := range undone {
+		if err := f.link(ctx, d, u.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// before returns the runs of a track that came before this one, where the scope allows them to be about the same place.
+func (f *fold) before(key trackKey, self run) []run {
+	var out []run
+	for _, r := range f.track(key).runs {
+		if _, contradicts := r.scope.Contradicts(self.scope); !contradicts && r.id != self.id && r.at.Before(self.at) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// running returns what was in place: the last that landed; where another source reported about the same rollout, in the words
+// of the same source as self.
+func running(before []run, self run) (run, bool) {
+	var last, own run
+	for _, r := range before {
+		if r.landed() && r.version != "" {
+			last = r
+			if r.source == self.source {
+				own = r
+			}
+		}
+	}
+	if own.id != "" && last.at.Sub(own.at) <= foldWithin {
+		last = own
+	}
+	return last, last.id != ""
+}
+
+// returnsTo reports whether a run puts back what was in place before, and which runs it undoes by that: none if it is in place.
+// v1, v2, v3, v1: the last returns to v1 and undoes v3 and v2. An attempt at v2 that failed is undone by v1 as well.
+func returnsTo(self run, before []run) (undone []run, returns bool) {
+	for i := len(before) - 1; i >= 0; i-- {
+		r := before[i]
+		if !r.counts() {
+			continue
+		}
+		if r.same(self) {
+			if !r.landed() { // under way or failed: it says nothing of what is in place
+				continue
+			}
+			return undone, true
+		}
+		if !r.differs(self) {
+			continue
+		}
+		undone = append(undone, r)
+		if r.previous != "" && r.previous == self.version && !movingTag(self.version) {
+			return undone, true
+		}
+	}
+	return nil, false
+}
+
+// link notes that d undoes the Change with this id, on both.
+func (f *fold) link(ctx context.Context, d *draft, id triage.ChangeID) error {
+	x, err := f.withID(ctx, id)
+	if err != nil {
+		return err
+	}
+	if x == nil {
+		body, err := f.c.body(ctx, id)
+		if err != nil {
+			return err
+		}
+		if body == nil { // older than the journal keeps
+			return nil
+		}
+		x = &draft{change: *body, stored: body, keys: make(map[uint64]bool), order: len(f.drafts), linkOnly: true}
+		x.start, x.last = activity(body)
+	} else if f.byEntry[x.entry] == nil && x.entry != 0 { // just opened for this
+		if x.stored == nil {
+			return nil
+		}
+		x.change, x.linkOnly = *x.stored, true
+	}
+	if x == d {
+		return nil
+	}
+	if x.linkOnly && !slices.Contains(f.drafts, x) {
+		f.drafts = append(f.drafts, x)
+		f.index(x)
+	}
+	d.change.Undoes = addID(d.change.Undoes, x.change.ID)
+	x.change.RevertedBy = addID(x.change.RevertedBy, d.change.ID)
+	return nil
+}
+
+// addID returns a sorted copy of a list with one more id, bounded.
+func addID(ids []triage.ChangeID, id triage.ChangeID) []triage.ChangeID {
+	i, found := slices.BinarySearch(ids, id)
+	if found || len(ids) >= triage.MaxRefs {
+		return ids
+	}
+	return slices.Insert(slices.Clip(ids), i, id)
+}

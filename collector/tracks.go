@@ -1,0 +1,226 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+const (
+	trackRuns   = 12   // remembered per track: about 3 KiB
+	trackTables = 8192 // tracks in each of two generations, so about 50 MB at the very most
+	trackMemory = 14 * 24 * time.Hour
+	trackPage   = 1000
+)
+
+// trackKey names one thing of which one version is in place at a time: the code of a service, its configuration, one flag.
+type trackKey struct{ service, environment, what string }
+
+// run is one version being put in place.
+type run struct {
+	id       triage.ChangeID
+	at       time.Time
+	version  string // of a flag: its value
+	previous string
+	digest   string
+	sha      string
+	source   string
+	status   triage.Status
+	scope    triage.Scope
+}
+
+// track is what was put in place of late, oldest first. It is replaced and not changed once it is shared.
+type track struct{ runs []run }
+
+// trackOf says which track a Change is on, if it can be told.
+func trackOf(c *triage.Change) (trackKey, bool) {
+	k := trackKey{service: c.Service, environment: c.Environment, what: string(c.Kind)}
+	switch c.Kind {
+	case triage.KindFlag:
+		if c.Labels["flag"] == "" {
+			return k, false
+		}
+		k.what = "flag:" + c.Labels["flag"]
+	case triage.KindRollback:
+		k.what = string(triage.KindDeploy)
+	}
+	r := runOf(c)
+	return k, (c.Service != "" || c.Kind == triage.KindFlag) && (r.version != "" || r.digest != "")
+}
+
+func runOf(c *triage.Change) run {
+	r := run{
+		id: c.ID, at: c.OccurredAt(), version: c.Version, previous: c.PreviousVersion, digest: c.Digest, sha: c.Labels["sha"],
+		source: c.Source, status: c.Status, scope: c.Scope,
+	}
+	if c.Kind == triage.KindFlag {
+		if to := c.Labels["to"]; to != "" {
+			r.version, r.digest = to, ""
+		}
+		r.sha, r.source = "", "" // a flag's value is the same word everywhere
+		if from := c.Labels["from"]; from != "" {
+			r.previous = from
+		}
+	}
+	return r
+}
+
+// same reports whether both certainly put the same thing in place. A moving tag is the same name for different things.
+func (r run) same(o run) bool {
+	if r.digest != "" && o.digest != "" {
+		return r.digest == o.digest
+	}
+	return r.version != "" && r.version == o.version && !movingTag(r.version)
+}
+
+// differs reports whether the two certainly put different things in place. Only like is compared with like: one source may say
+// v812 where another says v812-4f2c1d7, so versions tell only where they come from the same source.
+func (r run) differs(o run) bool {
+	if r.same(o) {
+		return false
+	}
+	return (r.digest != "" && o.digest != "" && r.digest != o.digest) ||
+		(r.sha != "" && o.sha != "" && !strings.HasPrefix(r.sha, o.sha) && !strings.HasPrefix(o.sha, r.sha)) ||
+		(r.source == o.source && r.version != "" && o.version != "" && r.version != o.version && !movingTag(r.version) && !movingTag(o.version))
+}
+
+func movingTag(v string) bool {
+	switch strings.ToLower(v) {
+	case "latest", "main", "master", "head", "stable", "edge", "nightly", "develop", "dev", "staging", "prod", "production", "release", "canary":
+		return true
+	}
+	return false
+}
+
+// landed reports whether it is in place, as far as we were told.
+func (r run) landed() bool { return r.status == triage.StatusSucceeded || r.status == "" }
+
+// counts reports whether it may have acted at all.
+func (r run) counts() bool {
+	return r.status != triage.StatusCancelled && r.status != triage.StatusSuperseded
+}
+
+// with returns a copy of the track with the run added or replaced.
+func (t *track) with(r run) *track {
+	runs := slices.DeleteFunc(slices.Clone(t.runs), func(o run) bool { return o.id == r.id })
+	i, _ := slices.BinarySearchFunc(runs, r, func(a, b run) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) })
+	runs = slices.Insert(runs, i, r)
+	if len(runs) > trackRuns {
+		runs = runs[len(runs)-trackRuns:]
+	}
+	return &track{runs: runs}
+}
+
+func (t *track) without(id triage.ChangeID) *track {
+	return &track{runs: slices.DeleteFunc(slices.Clone(t.runs), func(o run) bool { return o.id == id })}
+}
+
+// trackTable holds the tracks, the least used half of which is forgotten from time to time and read again from the journal.
+// It is safe for concurrent use; the lock is not held while the journal is read.
+type trackTable struct {
+	mu       sync.Mutex
+	now, old map[trackKey]*track
+}
+
+func newTrackTable() *trackTable { return &trackTable{now: make(map[trackKey]*track)} }
+
+func (t *trackTable) get(k trackKey) *track {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if v := t.now[k]; v != nil {
+		return v
+	}
+	v := t.old[k]
+	if v != nil {
+		t.put(k, v)
+	}
+	return v
+}
+
+// put needs the lock.
+func (t *trackTable) put(k trackKey, v *track) {
+	if len(t.now) >= trackTables {
+		t.old, t.now = t.now, make(map[trackKey]*track)
+	}
+	t.now[k] = v
+}
+
+// store publishes what a fold has changed.
+func (t *trackTable) store(changed map[trackKey]*track) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, v := range changed {
+		t.put(k, v)
+	}
+}
+
+// ensure reads the track of a Change from the journal where it is not known, so that the committer need not.
+func (t *trackTable) ensure(ctx context.Context, j Journal, c *triage.Change) error {
+	k, ok := trackOf(c)
+	if !ok || t.get(k) != nil {
+		return nil
+	}
+	read := &track{}
+	if c.Service != "" {
+		for _, back := range [...]time.Duration{6 * time.Hour, trackMemory} {
+			q := triage.ChangeQuery{
+				From: c.ObservedAt.Add(-back), To: c.ObservedAt, Services: []string{c.Service}, Environment: c.Environment, Limit: trackPage,
+			}
+			if c.Kind != triage.KindDeploy && c.Kind != triage.KindRollback {
+				q.Kind = c.Kind
+			}
+			found, _, err := j.FindChanges(ctx, q)
+			if err != nil {
+				return fmt.Errorf("read the earlier changes of %s from the journal: %w", c.Service, err)
+			}
+			for i := range found {
+				if fk, ok := trackOf(&found[i]); ok && fk == k {
+					read = read.with(runOf(&found[i]))
+				}
+			}
+			if len(read.runs) > 2 {
+				break
+			}
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known := t.now[k]; known != nil { // the committer was faster: what it knows is newer
+		for _, r := range known.runs {
+			read = read.with(r)
+		}
+	}
+	t.put(k, read)
+	return nil
+}
+
+// track returns the track as this fold sees it.
+func (f *fold) track(k trackKey) *track {
+	if t := f.tracks[k]; t != nil {
+		return t
+	}
+	if t := f.c.tracks.get(k); t != nil {
+		return t
+	}
+	return &track{}
+}
+
+// remember puts a draft on its track.
+func (f *fold) remember(d *draft) {
+	if k, ok := trackOf(&d.change); ok {
+		f.tracks[k] = f.track(k).with(runOf(&d.change))
+	}
+}
+
+// forget takes an id that became an alias off the track of its Change.
+func (f *fold) forget(id triage.ChangeID, c *triage.Change) {
+	if k, ok := trackOf(c); ok {
+		f.tracks[k] = f.track(k).without(id)
+	}
+}

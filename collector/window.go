@@ -1,0 +1,383 @@
+package collector
+
+import (
+	"cmp"
+	"hash/maphash"
+	"slices"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+const (
+	// bucketSeconds is the width of one bucket of the ring: eviction is that coarse.
+	bucketSeconds = 10
+	// assumedRollout is how long before its end a Change may have begun to act when its source reported no start.
+	assumedRollout = 15 * time.Minute
+	// globalList is the list of changes that reach every service; no service has this name.
+	globalList = "\x00global"
+)
+
+// entry is what the window knows of one Change without its body: 44 bytes, no pointer. Times are seconds since 1970, start
+// rounded down and last rounded up, so that a query never misses what it meets only barely.
+type entry struct {
+	idAt      uint32 // in the arena
+	idNext    uint32 // next entry in the same bucket of the id table
+	start     uint32 // earliest time it may have acted
+	last      uint32 // last activity, with its uncertainty
+	scope     uint32 // in window.scopes
+	firstKey  uint32 // in the key table
+	inService uint32 // position in the list of its service
+	inBucket  uint32 // position in its bucket of the ring
+	seq       uint32 // order of journalling; the smaller one keeps its id when two are merged
+	idLen     uint16
+	rev       uint16 // of the body: grows with every update, so that a slow reader does not cache an old one
+	kind      uint8
+}
+
+// scopeRecord is one distinct Scope and how many entries have it. Scopes are few where changes are many.
+type scopeRecord struct {
+	scope triage.Scope
+	list  string // which list its entries are in: a service, "" or globalList
+	refs  int
+}
+
+// window is the index over the changes in memory. It is plain memory and loses nothing but by eviction. It has no lock:
+// the committer is its only writer, and readers hold the collector's read lock.
+type window struct {
+	entries  slab[entry]
+	ids      arena
+	idHeads  []uint32
+	keys     keyTable
+	seed     maphash.Seed
+	scopes   []scopeRecord
+	scopeOf  map[triage.Scope]uint32
+	noScope  []uint32 // free records
+	services map[string][]uint32
+	ring     map[uint32][]uint32 // by last activity / bucketSeconds
+	oldest   uint32              // no bucket before this one
+	count    int
+	seq      uint32
+}
+
+func newWindow() *window {
+	return &window{
+		seed:     maphash.MakeSeed(),
+		scopeOf:  make(map[triage.Scope]uint32),
+		services: make(map[string][]uint32),
+		ring:     make(map[uint32][]uint32),
+	}
+}
+
+// item is an entry in the form it is put in and taken out.
+type item struct {
+	id    triage.ChangeID
+	kind  triage.Kind
+	scope triage.Scope
+	start time.Time
+	last  time.Time
+	keys  []uint64
+}
+
+// put adds a Change, or updates the entry that has its id: the interval and the keys only ever grow, so that what could
+// once be folded into it still can. It returns the entry.
+func (w *window) put(it item) uint32 {
+	start, last := floorSeconds(it.start), ceilSeconds(it.last)
+	i := w.find(it.id)
+	if i == 0 {
+		i = w.entries.alloc()
+		w.seq++
+		w.count++
+		*w.entries.at(i) = entry{idAt: w.ids.put(string(it.id)), idLen: uint16(len(it.id)), start: start, last: last, seq: w.seq, kind: kindIndex(it.kind)}
+		w.linkID(i)
+	} else {
+		e := w.entries.at(i)
+		w.unlinkLists(i)
+		e.start, e.last, e.kind = min(e.start, start), max(e.last, last), kindIndex(it.kind)
+		e.rev++
+	}
+	w.linkLists(i, it.scope)
+	e := w.entries.at(i)
+	for _, k := range it.keys {
+		e.firstKey = w.keys.add(k, i, e.firstKey)
+	}
+	return i
+}
+
+// remove forgets an entry with all its keys.
+func (w *window) remove(i uint32) {
+	e := w.entries.at(i)
+	w.unlinkLists(i)
+	w.unlinkID(i)
+	w.keys.drop(e.firstKey)
+	w.ids.drop(e.idAt)
+	w.entries.release(i)
+	w.count--
+}
+
+// evictBefore removes what was last active before the cut.
+func (w *window) evictBefore(cut time.Time) int {
+	n := 0
+	for limit := floorSeconds(cut) / bucketSeconds; w.count > 0 && w.oldest < limit; w.oldest++ {
+		if len(w.ring) == 0 {
+			break
+		}
+		for b := w.ring[w.oldest]; len(b) > 0; b = w.ring[w.oldest] {
+			w.remove(b[len(b)-1])
+			n++
+		}
+	}
+	return n
+}
+
+// evictOldest removes up to n entries, those longest without activity first (to the width of a bucket).
+func (w *window) evictOldest(n int) int {
+	done := 0
+	for done < n && w.count > 0 {
+		if b := w.ring[w.oldest]; len(b) > 0 {
+			w.remove(b[0])
+			done++
+			continue
+		}
+		w.oldest++
+	}
+	return done
+}
+
+// find returns the entry with this id, or 0. Aliases are join keys and are not found here.
+func (w *window) find(id triage.ChangeID) uint32 {
+	if len(w.idHeads) == 0 {
+		return 0
+	}
+	h := maphash.String(w.seed, string(id))
+	for i := w.idHeads[h&uint64(len(w.idHeads)-1)]; i != 0; {
+		e := w.entries.at(i)
+		if string(w.ids.get(e.idAt, e.idLen)) == string(id) {
+			return i
+		}
+		i = e.idNext
+	}
+	return 0
+}
+
+// id copies out the id of an entry.
+func (w *window) id(i uint32) triage.ChangeID {
+	e := w.entries.at(i)
+	return triage.ChangeID(w.ids.get(e.idAt, e.idLen))
+}
+
+func (w *window) scope(i uint32) triage.Scope { return w.scopes[w.entries.at(i).scope].scope }
+
+// match is one entry that a query selected. The revision tells whether a body read for it is still the current one.
+type match struct {
+	id    triage.ChangeID
+	entry uint32
+	rev   uint16
+}
+
+// query returns the entries whose activity meets the interval and whose scope fits, in no order. What it allocates depends
+// on what matches only.
+func (w *window) query(q triage.ChangeQuery) []match {
+	var out []match
+	from, to := uint32(0), ^uint32(0)
+	if !q.From.IsZero() {
+		from = floorSeconds(q.From)
+	}
+	if !q.To.IsZero() {
+		to = ceilSeconds(q.To)
+	}
+	take := func(i uint32) {
+		e := w.entries.at(i)
+		if e.last < from || e.start > to || (q.Kind != "" && kindIndex(q.Kind) != e.kind) {
+			return
+		}
+		if q.Environment != "" {
+			if env := w.scopes[e.scope].scope.Environment; env != "" && env != q.Environment {
+				return
+			}
+		}
+		out = append(out, match{id: w.id(i), entry: i, rev: e.rev})
+	}
+	if len(q.Services) > 0 {
+		seen := make(map[string]bool, len(q.Services)+2)
+		for _, name := range append([]string{globalList, ""}, q.Services...) {
+			if !seen[name] {
+				seen[name] = true
+				for _, i := range w.services[name] {
+					take(i)
+				}
+			}
+		}
+		return out
+	}
+	for b, list := range w.ring {
+		if b < from/bucketSeconds {
+			continue
+		}
+		for _, i := range list {
+			take(i)
+		}
+	}
+	return out
+}
+
+func (w *window) linkLists(i uint32, s triage.Scope) {
+	e := w.entries.at(i)
+	e.scope = w.internScope(s)
+	name := w.scopes[e.scope].list
+	e.inService = uint32(len(w.services[name]))
+	w.services[name] = append(w.services[name], i)
+	b := e.last / bucketSeconds
+	if w.count == 1 || b < w.oldest {
+		w.oldest = b
+	}
+	e.inBucket = uint32(len(w.ring[b]))
+	w.ring[b] = append(w.ring[b], i)
+}
+
+// unlinkLists takes an entry out of its two lists; the last of each list moves into its place.
+func (w *window) unlinkLists(i uint32) {
+	e := w.entries.at(i)
+	name := w.scopes[e.scope].list
+	if list := cut(w.services[name], e.inService); len(list) == 0 {
+		delete(w.services, name)
+	} else {
+		w.services[name] = list
+		if int(e.inService) < len(list) {
+			w.entries.at(list[e.inService]).inService = e.inService
+		}
+	}
+	b := e.last / bucketSeconds
+	if list := cut(w.ring[b], e.inBucket); len(list) == 0 {
+		delete(w.ring, b)
+	} else {
+		w.ring[b] = list
+		if int(e.inBucket) < len(list) {
+			w.entries.at(list[e.inBucket]).inBucket = e.inBucket
+		}
+	}
+	if r := &w.scopes[e.scope]; r.refs > 1 {
+		r.refs--
+	} else {
+		delete(w.scopeOf, r.scope)
+		*r = scopeRecord{}
+		w.noScope = append(w.noScope, e.scope)
+	}
+}
+
+// cut removes position p by moving the last one there, and gives back memory that has become mostly empty.
+func cut(list []uint32, p uint32) []uint32 {
+	n := len(list) - 1
+	list[p] = list[n]
+	list = list[:n]
+	if cap(list) > 64 && n < cap(list)/4 {
+		list = slices.Clip(append([]uint32(nil), list...))
+	}
+	return list
+}
+
+func (w *window) internScope(s triage.Scope) uint32 {
+	if i, ok := w.scopeOf[s]; ok {
+		w.scopes[i].refs++
+		return i
+	}
+	r := scopeRecord{scope: s, list: s.Service, refs: 1}
+	if s.Global {
+		r.list = globalList
+	}
+	var i uint32
+	if n := len(w.noScope); n > 0 {
+		i, w.noScope = w.noScope[n-1], w.noScope[:n-1]
+		w.scopes[i] = r
+	} else {
+		i = uint32(len(w.scopes))
+		w.scopes = append(w.scopes, r)
+	}
+	w.scopeOf[s] = i
+	return i
+}
+
+func (w *window) linkID(i uint32) {
+	if w.count > len(w.idHeads) {
+		old := w.idHeads
+		w.idHeads = make([]uint32, max(1024, 2*len(old)))
+		for _, j := range old {
+			for j != 0 {
+				next := w.entries.at(j).idNext
+				w.pushID(j)
+				j = next
+			}
+		}
+	}
+	w.pushID(i)
+}
+
+func (w *window) idHead(e *entry) *uint32 {
+	return &w.idHeads[maphash.Bytes(w.seed, w.ids.get(e.idAt, e.idLen))&uint64(len(w.idHeads)-1)]
+}
+
+func (w *window) pushID(i uint32) {
+	e := w.entries.at(i)
+	head := w.idHead(e)
+	e.idNext, *head = *head, i
+}
+
+func (w *window) unlinkID(i uint32) {
+	e := w.entries.at(i)
+	p := w.idHead(e)
+	for *p != i {
+		p = &w.entries.at(*p).idNext
+	}
+	*p = e.idNext
+}
+
+// kindIndex packs a Kind; 0 is none of the known ones.
+func kindIndex(k triage.Kind) uint8 { return uint8(slices.Index(kinds[:], k) + 1) }
+
+func kindOf(i uint8) triage.Kind {
+	if i == 0 {
+		return ""
+	}
+	return kinds[i-1]
+}
+
+var kinds = [...]triage.Kind{
+	triage.KindDeploy, triage.KindRollback, triage.KindConfig, triage.KindFlag, triage.KindMigration,
+	triage.KindInfra, triage.KindScale, triage.KindCommand, triage.KindOther,
+}
+
+func floorSeconds(t time.Time) uint32 { return clampSeconds(t.Unix()) }
+
+func ceilSeconds(t time.Time) uint32 {
+	s := t.Unix()
+	if t.Nanosecond() > 0 {
+		s++
+	}
+	return clampSeconds(s)
+}
+
+// clampSeconds fits a time into 32 bits; intake has already refused the times beyond them, which end in 2106.
+func clampSeconds(s int64) uint32 { return uint32(min(max(s, 0), 1<<32-1)) }
+
+// activity is the interval in which a Change may have acted, both ends widened by what its source does not know.
+func activity(c *triage.Change) (start, last time.Time) {
+	start, latest, _ := c.StartInterval(assumedRollout)
+	last = c.LastActivity()
+	if latest.After(last) {
+		last = latest
+	}
+	return start, last
+}
+
+// byTime is the order of every list of changes: when they occurred, then id.
+func byTime(a, b triage.Change) int {
+	return cmp.Or(a.OccurredAt().Compare(b.OccurredAt()), cmp.Compare(a.ID, b.ID))
+}
+
+// alias makes an id that resolves to another one find that one's entry.
+func (w *window) alias(alias, id triage.ChangeID) {
+	if i := w.find(id); i != 0 {
+		e := w.entries.at(i)
+		e.firstKey = w.keys.add(idKey(alias), i, e.firstKey)
+	}
+}
