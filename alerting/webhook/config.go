@@ -1,0 +1,72 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/prometheus/common/config"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// Config is one entry of a receiver's `webhooks` list. The URL may hold a token, so it is a secret as well.
+type Config struct {
+	URL        config.Secret           `yaml:"url,omitempty"`
+	URLFile    string                  `yaml:"url_file,omitempty"`
+	Secret     config.Secret           `yaml:"secret,omitempty"` // key of the signature; without one posts are not signed
+	SecretFile string                  `yaml:"secret_file,omitempty"`
+	HTTPConfig config.HTTPClientConfig `yaml:"http_config,omitempty"`
+}
+
+// DefaultConfig is an entry before it is filled in.
+func DefaultConfig() Config { return Config{HTTPConfig: config.DefaultHTTPClientConfig} }
+
+// UnmarshalYAML starts from the defaults and checks the values against each other.
+func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Config
+	*c = DefaultConfig()
+	if err := unmarshal((*plain)(c)); err != nil {
+		return err
+	}
+	return c.Validate()
+}
+
+// SetDirectory resolves relative file names against the directory of the configuration file.
+func (c *Config) SetDirectory(dir string) {
+	c.URLFile = config.JoinDir(dir, c.URLFile)
+	c.SecretFile = config.JoinDir(dir, c.SecretFile)
+	c.HTTPConfig.SetDirectory(dir)
+}
+
+// Validate checks an entry; every problem is a FieldError.
+func (c *Config) Validate() error {
+	var problems []error
+	add := func(field, remedy string) {
+		problems = append(problems, &triage.FieldError{Field: field, Remedy: remedy})
+	}
+	if (c.URL == "") == (c.URLFile == "") {
+		add("webhooks.url", "give either url or url_file")
+	}
+	if c.Secret != "" && c.SecretFile != "" {
+		add("webhooks.secret", "give either secret or secret_file, not both")
+	}
+	if c.URL != "" {
+		if _, err := parseURL(string(c.URL)); err != nil {
+			add("webhooks.url", err.Error())
+		}
+	}
+	if err := c.HTTPConfig.Validate(); err != nil {
+		problems = append(problems, fmt.Errorf("webhooks.http_config: %w", err))
+	}
+	return errors.Join(problems...)
+}
+
+// parseURL checks an address without repeating it.
+func parseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, errors.New("must be an http or https address, like https://hooks.example.com/triaged")
+	}
+	return u, nil
+}

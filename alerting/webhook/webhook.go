@@ -1,0 +1,153 @@
+// Package webhook posts reports as signed JSON to any HTTP endpoint. It neither retries nor queues, and follows no redirect
+// to another host.
+//
+// The body is an Envelope. The header X-Triaged-Delivery carries the delivery id, the same on every attempt, so that a
+// receiver can drop what it has already seen. X-Triaged-Signature is "sha256=" and the hex HMAC-SHA256 of the raw body under
+// the shared secret; compare it in constant time before reading the body.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/config"
+
+	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// The headers of a post.
+const (
+	HeaderSignature = "X-Triaged-Signature"
+	HeaderDelivery  = "X-Triaged-Delivery"
+)
+
+// Schema is the version of Envelope. Fields may be added within a version; none changes its meaning.
+const Schema = 1
+
+// Envelope is the body of a post.
+type Envelope struct {
+	Schema     int             `json:"schema"`
+	DeliveryID string          `json:"delivery_id"` // the same on every attempt
+	Incident   triage.Incident `json:"incident"`
+	Report     triage.Report   `json:"report"`
+	Card       string          `json:"card"` // the report as plain text
+	Links      alerting.Links  `json:"links"`
+}
+
+// Notifier posts to one endpoint.
+type Notifier struct {
+	cfg    Config
+	client *http.Client
+	now    func() time.Time
+}
+
+// Options are what a Notifier is made from.
+type Options struct {
+	Config    Config
+	Transport http.RoundTripper // nil: made from Config.HTTPConfig
+	Now       func() time.Time  // nil: time.Now
+}
+
+// New checks the configuration and makes a Notifier. It contacts nobody.
+func New(o Options) (*Notifier, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	client, err := config.NewClientFromConfig(o.Config.HTTPConfig, "webhook")
+	if err != nil {
+		return nil, fmt.Errorf("webhooks.http_config: %w", err)
+	}
+	if o.Config.HTTPConfig.FollowRedirects {
+		client.CheckRedirect = alerting.SameHost
+	}
+	if o.Transport != nil {
+		client.Transport = o.Transport
+	}
+	return &Notifier{cfg: o.Config, client: client, now: o.Now}, nil
+}
+
+// Rechecks is true: the receiver knows a repeated delivery by its id.
+func (n *Notifier) Rechecks() bool { return true }
+
+// Notify posts one report.
+func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
+	body, err := json.Marshal(Envelope{
+		Schema: Schema, DeliveryID: nt.Delivery.ID, Incident: nt.Incident, Report: nt.Report, Card: nt.Card.Text(), Links: nt.Card.Links,
+	})
+	if err != nil {
+		return alerting.Receipt{}, permanent(fmt.Errorf("encode report: %w", err))
+	}
+	address, err := secret(n.cfg.URL, n.cfg.URLFile, "url_file")
+	if err != nil {
+		return alerting.Receipt{}, unreadable(err)
+	}
+	u, err := parseURL(address)
+	if err != nil {
+		return alerting.Receipt{}, permanent(fmt.Errorf("the address: %w", err))
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return alerting.Receipt{}, permanent(errors.New("the address cannot be used for a request"))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "triaged")
+	req.Header.Set(HeaderDelivery, nt.Delivery.ID)
+	key, err := secret(n.cfg.Secret, n.cfg.SecretFile, "secret_file")
+	if err != nil {
+		return alerting.Receipt{}, unreadable(err)
+	}
+	if key != "" {
+		req.Header.Set(HeaderSignature, Sign([]byte(key), body))
+	}
+	resp, err := n.client.Do(req)
+	if err != nil {
+		return alerting.Receipt{}, alerting.TransportError("post report", err)
+	}
+	defer alerting.Drain(resp.Body)
+	if e := alerting.StatusError("post report", resp, n.now()); e != nil {
+		return alerting.Receipt{}, e
+	}
+	return alerting.Receipt{RemoteID: nt.Delivery.ID}, nil
+}
+
+// Sign is the value of X-Triaged-Signature for a body.
+func Sign(key, body []byte) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(body)
+	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// secret is read at every post, so that a rotated file counts at once.
+func secret(value config.Secret, file, field string) (string, error) {
+	if file == "" {
+		return string(value), nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", field, errors.Unwrap(err))
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+func permanent(err error) error {
+	return &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: err}
+}
+
+// unreadable is worth a retry: a secret may be mounted late.
+func unreadable(err error) error {
+	return &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+}
