@@ -27,3 +27,5 @@ func (f *follower) evaluate(ctx context.Context, emit triage.Emit) error { retur
 func (s *Source) Changes(ctx context.Context, from, to time.Time) ([]triage.Change, error) {
 	return nil, nil
 }
+
+func sortChanges(cs []triage.Change) {}

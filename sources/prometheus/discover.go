@@ -1,0 +1,243 @@
+package prometheus
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// discovery is what is known of the conventions this server's data follows. It is read again every discovery_interval.
+type discovery struct {
+	mu    sync.Mutex // held while looking: who comes second waits for the first one's findings
+	at    time.Time
+	state *inUse
+}
+
+// inUse is one finding; it does not change.
+type inUse struct {
+	names       map[string]bool // which of the metrics we know how to use there are
+	conventions []usedConvention
+}
+
+// usedConvention is a convention that has data here.
+type usedConvention struct {
+	Convention
+	service  string              // the label that holds the service
+	raw      map[string][]string // canonical service → label values, sorted
+	failed   string              // matchers of failing requests; "" where there are none
+	duration string              // metric of the quantile query; "" where there is none
+	native   bool                // duration is a native histogram
+	replicas []string            // labels that tell copies apart
+	words    map[string]string   // version, pod, namespace, … → the label that holds it here
+	matches  []string            // selectors of all its series
+}
+
+// discover returns the current findings, looking first where they are old. Old findings are better than none: they are returned
+// when the server does not answer, unless there never were any.
+func (s *Source) discover(ctx context.Context, c *client) (*inUse, error) {
+	s.found.mu.Lock()
+	defer s.found.mu.Unlock()
+	now := s.now()
+	if s.found.state != nil && now.Sub(s.found.at) < time.Duration(s.cfg.DiscoveryInterval) {
+		return s.found.state, nil
+	}
+	state, err := s.look(ctx, c, now)
+	if err != nil {
+		if s.found.state != nil {
+			return s.found.state, nil
+		}
+		return nil, fmt.Errorf("find the conventions in use: %w", err)
+	}
+	s.found.state, s.found.at = state, now
+	return state, nil
+}
+
+// look asks which metrics there are (one request), and for each convention found its labels and its services (two each).
+func (s *Source) look(ctx context.Context, c *client, at time.Time) (*inUse, error) {
+	names, err := c.labelValues(ctx, "__name__", []string{`{__name__=~"` + promEscape(alternatives(s.knownMetrics())) + `"}`}, at)
+	if err != nil {
+		return nil, err
+	}
+	state := &inUse{names: make(map[string]bool, len(names))}
+	for _, n := range names {
+		state.names[n] = true
+	}
+	for _, conv := range s.signals.Conventions {
+		u, ok := state.metricsOf(conv)
+		if !ok {
+			continue
+		}
+		have, err := c.labelNames(ctx, u.matches, at)
+		if err != nil {
+			return nil, err
+		}
+		if !u.chooseLabels(have, s.signals) {
+			continue
+		}
+		values, err := c.labelValues(ctx, u.service, u.matches, at)
+		if err != nil {
+			return nil, err
+		}
+		u.raw = s.canonical(values)
+		if len(u.raw) > 0 {
+			state.conventions = append(state.conventions, u)
+		}
+	}
+	return state, nil
+}
+
+// knownMetrics are all metric names that conventions, edges and changes speak of.
+func (s *Source) knownMetrics() []string {
+	var out []string
+	for _, c := range s.signals.Conventions {
+		out = append(out, c.Requests, c.FailedMetric)
+		if c.Duration != "" {
+			out = append(out, c.Duration, c.Duration+"_bucket")
+		}
+		for _, g := range c.Gauges {
+			out = append(out, g.Metric)
+		}
+	}
+	for _, e := range s.signals.Edges {
+		out = append(out, e.Metric)
+	}
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), func(n string) bool { return n == "" })
+}
+
+// metricsOf reduces a convention to the metrics that exist; false where none does.
+func (f *inUse) metricsOf(c Convention) (usedConvention, bool) {
+	u := usedConvention{Convention: c}
+	keep := func(name string) string {
+		if !f.names[name] {
+			return ""
+		}
+		u.matches = append(u.matches, selector(name, c.Match))
+		return name
+	}
+	u.Requests, u.FailedMetric = keep(c.Requests), keep(c.FailedMetric)
+	if u.duration = keep(c.Duration + "_bucket"); u.duration == "" {
+		u.duration = keep(c.Duration)
+		u.native = u.duration != ""
+	}
+	u.Gauges = slices.DeleteFunc(slices.Clone(c.Gauges), func(g Gauge) bool { return keep(g.Metric) == "" })
+	return u, len(u.matches) > 0
+}
+
+// chooseLabels picks, among the labels the series have, those that hold the service and our other words; false where no label
+// holds the service.
+func (u *usedConvention) chooseLabels(have []string, cfg SignalsConfig) bool {
+	first := func(candidates []string) string {
+		i := slices.IndexFunc(candidates, func(l string) bool { return slices.Contains(have, l) })
+		if i < 0 {
+			return ""
+		}
+		return candidates[i]
+	}
+	if u.service = first(u.Service); u.service == "" {
+		return false
+	}
+	u.words = make(map[string]string)
+	for word, candidates := range cfg.Labels {
+		if l := first(candidates); l != "" && l != u.service {
+			u.words[word] = l
+		}
+	}
+	for _, l := range cfg.ReplicaLabels {
+		if slices.Contains(have, l) {
+			u.replicas = append(u.replicas, l)
+		}
+	}
+	for _, f := range u.Failed {
+		ls, _ := matcherLabels(f)
+		if !slices.ContainsFunc(ls, func(l string) bool { return !slices.Contains(have, l) }) {
+			u.failed = f
+			break
+		}
+	}
+	return true
+}
+
+// canonical groups label values by the service they name. OTLP writes jobs as namespace/name: both forms are tried.
+func (s *Source) canonical(values []string) map[string][]string {
+	out := make(map[string][]string)
+	for _, v := range values {
+		if name := s.serviceName(v); name != "" {
+			out[name] = append(out[name], v)
+		}
+	}
+	return out
+}
+
+func (s *Source) serviceName(raw string) string {
+	dir := s.dir.Load()
+	if name, rule := dir.Resolve(raw); rule == triage.NameAlias || rule == triage.NameExact {
+		return name
+	}
+	name, rule := dir.Resolve(stripNamespace(raw))
+	if rule == triage.NameUnknown && isExporter(name, s.victim) {
+		return ""
+	}
+	return name
+}
+
+// selector writes metric{match}; the metric may have any UTF-8 name.
+func selector(metric, match string) string {
+	if plainMetric.MatchString(metric) {
+		return metric + "{" + match + "}"
+	}
+	if match != "" {
+		match = "," + match
+	}
+	return `{"` + promEscape(metric) + `"` + match + "}"
+}
+
+var plainMetric = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
+
+// promEscape makes text safe between double quotes in PromQL.
+func promEscape(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s)
+}
+
+// alternatives is a regular expression that matches exactly the values.
+func alternatives(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = regexp.QuoteMeta(v)
+	}
+	return strings.Join(quoted, "|")
+}
+
+// chunks splits values so that each alternation stays within limit bytes; every chunk has at least one.
+func chunks(values []string, limit int) [][]string {
+	var out [][]string
+	size := limit + 1
+	for _, v := range values {
+		n := len(regexp.QuoteMeta(v)) + 1
+		if size+n > limit {
+			out = append(out, nil)
+			size = 0
+		}
+		out[len(out)-1] = append(out[len(out)-1], v)
+		size += n
+	}
+	return out
+}
+
+// known lists the services a convention has, sorted.
+func (f *inUse) known() []string {
+	seen := make(map[string]bool)
+	for _, c := range f.conventions {
+		for name := range c.raw {
+			seen[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}

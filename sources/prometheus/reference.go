@@ -1,0 +1,31 @@
+package prometheus
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/model"
+)
+
+const (
+	referenceStep = time.Minute // quiet days are read coarsely: quantiles need no more
+	day           = 24 * time.Hour
+)
+
+// pastDays runs expr over the same window on each configured day before. Days without an answer are missing from the result.
+func (s *Source) pastDays(ctx context.Context, expr string, g grid) []model.Matrix {
+	out := make([]model.Matrix, len(s.cfg.Reference.Days))
+	var wg sync.WaitGroup
+	for i, d := range s.cfg.Reference.Days {
+		back := time.Duration(d) * day
+		past := newGrid(g.from.Add(-back), g.to.Add(-back), max(g.step, referenceStep))
+		wg.Go(func() {
+			if m, err := s.client.matrix(ctx, expr, past); err == nil {
+				out[i] = m
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
