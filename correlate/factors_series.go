@@ -45,7 +45,11 @@ func (m *ranking) cascadeFactor(c *candidate) finding {
 	if seen == 0 {
 		return finding{}
 	}
-	return finding{nats: log, sentence: fmt.Sprintf("%d of %s that depend on %s shifted with the symptom", shifted, plural(seen, "service"), c.ch.Service)}
+	r := 1.0
+	if c.own.observed {
+		r = c.own.ratio
+	}
+	return finding{nats: believed(log, r), sentence: fmt.Sprintf("%d of %s that depend on %s shifted with the symptom", shifted, plural(seen, "service"), c.ch.Service)}
 }
 
 // splitFactor: difference in differences between what has the change and what has not: version, flag variant, region or new

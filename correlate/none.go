@@ -59,10 +59,11 @@ func (m *ranking) noneOrigin(n *none) {
 		shares[i].share = exp(l) / reach
 		sum += shares[i].share
 	}
-	diffuse := m.w.NoneDiffuse
-	total := diffuse + float64((1-diffuse)*sum)
+	// A cause that shows nowhere else still shows at the symptom.
+	diffuse := m.w.NoneDiffuse * exp(max(0, m.w.explained(m.ratioAtOnset(m.scope.Service), m.w.OriginShows)))
+	total := diffuse + float64((1-m.w.NoneDiffuse)*sum)
 	for i := range shares {
-		shares[i].share = float64((1-diffuse)*shares[i].share) / total
+		shares[i].share = float64((1-m.w.NoneDiffuse)*shares[i].share) / total
 	}
 	slices.SortStableFunc(shares, func(a, b originShare) int {
 		switch {

@@ -17,7 +17,7 @@ func (s *service) logAt(t ms, w *Weights) (log float64, ok bool) {
 	if v, hit := s.logs[t]; hit {
 		return v, v == v
 	}
-	sum, share := 0.0, 0.0
+	sum, share, seen := 0.0, 0.0, false
 	for i, group := range s.signals {
 		n, mean := 0, 0.0
 		for _, p := range group {
@@ -26,13 +26,15 @@ func (s *service) logAt(t ms, w *Weights) (log float64, ok bool) {
 				n++
 			}
 		}
+		l := 1.0 // a signal nobody measured says nothing either way
 		if n > 0 {
-			sum += float64(signalOrder[i].share * exp(ln(mean/float64(n))/w.ShiftPower))
-			share += signalOrder[i].share
+			l, seen = exp(ln(mean/float64(n))/w.ShiftPower), true
 		}
+		sum += float64(signalOrder[i].share * l)
+		share += signalOrder[i].share
 	}
 	log = math.NaN()
-	if share > 0 {
+	if seen {
 		log = ln(sum / share)
 	}
 	s.logs[t] = log
@@ -195,6 +197,15 @@ func (m *ranking) cascade(origin string) (log float64, shifted, seen int) {
 	return clamp(log, m.w.OriginCascadeMin, m.w.OriginCascadeMax), shifted, seen
 }
 
+// believed scales what an origin explains of others by how surely it shifted itself: what did not move cannot have moved
+// its callers. A ratio of exactly 1 means nobody looked.
+func believed(cascade, ratio float64) float64 {
+	if cascade <= 0 || ratio == 1 {
+		return cascade
+	}
+	return cascade * (ratio / (1 + ratio))
+}
+
 // breadth is what a change that reaches everything explains.
 func (m *ranking) breadth() (log float64, shifted, seen int) {
 	for _, name := range m.names {
@@ -241,8 +252,10 @@ func (m *ranking) origins() []originShare {
 		if _, ok := m.down[name]; !ok && name != m.scope.Service {
 			continue
 		}
-		own := m.w.explained(m.ratioAtOnset(name), m.w.OriginShows)
+		r := m.ratioAtOnset(name)
+		own := m.w.explained(r, m.w.OriginShows)
 		up, _, _ := m.cascadeCached(name)
+		up = believed(up, r)
 		out = append(out, originShare{name: name, log: own + up})
 	}
 	return out

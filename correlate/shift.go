@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"math"
+	"slices"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -42,6 +43,9 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 	if loc != loc {
 		return out
 	}
+	if nb >= 10 {
+		spread = max(spread, upperTail(p.bad[lo:k], med, buf[:0]))
+	}
 	out.usedRef = nb < 3
 	span := int(clamp(float64(afterSpan/p.step), 3, 20))
 	aMed, _, na := medianMAD(p.bad[k:min(len(p.bad), k+span)], make([]float64, 0, span))
@@ -72,6 +76,18 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 		out.log = min(out.log, 1) // no bad direction, or a weak one: never much of an argument
 	}
 	return out
+}
+
+// upperTail is the spread that the bad side of the samples shows at its ninth decile: a series that leaps now and then
+// has leapt before, which its median deviation does not know.
+func upperTail(v []float64, med float64, buf []float64) float64 {
+	for _, x := range v {
+		if x == x {
+			buf = append(buf, x)
+		}
+	}
+	slices.Sort(buf)
+	return (buf[len(buf)*9/10] - med) / 1.2816
 }
 
 // baseline settles location and spread of "before" from the samples and the history of quiet days.
