@@ -77,9 +77,9 @@ func (a *API) serveEvents(w *writer, r *request) error {
 			if !ok {
 				return nil
 			}
-			if msg, err = message("incident", u.Incident); err == nil && u.Report != nil {
+			if msg, err = message("incident", tidyIncident(u.Incident)); err == nil && u.Report != nil {
 				var rep []byte
-				rep, err = message("report", u.Report)
+				rep, err = message("report", tidyReport(*u.Report))
 				msg = append(msg, rep...)
 			}
 		}

@@ -29,6 +29,9 @@ func (a *API) getIncidents(r *request) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list incidents: %w", err)
 	}
+	for i := range items {
+		items[i] = tidyIncident(items[i])
+	}
 	return listing(items, next), nil
 }
 
@@ -49,7 +52,7 @@ func (a *API) getIncident(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return inc, nil
+	return tidyIncident(inc), nil
 }
 
 func (a *API) getReports(r *request) (any, error) {
@@ -61,7 +64,7 @@ func (a *API) getReports(r *request) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list reports: %w", err)
 	}
-	return listing(reports, ""), nil
+	return listing(tidyReports(reports), ""), nil
 }
 
 func (a *API) getReport(r *request) (any, error) {
@@ -76,7 +79,7 @@ func (a *API) getReport(r *request) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read report: %w", err)
 	}
-	return rep, nil
+	return tidyReport(rep), nil
 }
 
 // getCase exports what a Report was made from, in the format of replay. It holds no expected answer: triage.Case cannot.
@@ -108,7 +111,7 @@ func (a *API) getCase(r *request) (any, error) {
 		}
 		return '_'
 	}, inc.ID)
-	return reply{value: c, header: http.Header{
+	return reply{value: tidyCase(c), header: http.Header{
 		"Content-Disposition": {fmt.Sprintf(`attachment; filename="%s-%d.json"`, name, n)},
 	}}, nil
 }
@@ -236,7 +239,7 @@ func (a *API) postTriage(r *request) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("triage %s: %w", q.Service, err)
 	}
-	return answer.Report, nil
+	return tidyReport(answer.Report), nil
 }
 
 // request turns a question into what the correlator takes: an Incident without id, with one alert at the time of trouble.
