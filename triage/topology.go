@@ -109,3 +109,12 @@ func (t *Topology) UnmarshalJSON(data []byte) error {
 	*t = NewTopology(es)
 	return nil
 }
+
+// MergeTopologies unites graphs; an edge known to several keeps the first origin in sort order.
+func MergeTopologies(ts ...Topology) Topology {
+	var edges []Edge
+	for _, t := range ts {
+		edges = append(edges, t.edges...)
+	}
+	return NewTopology(edges)
+}

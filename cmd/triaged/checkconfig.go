@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/promslog"
+
+	"github.com/triaged-dev/triaged/configs"
+	"github.com/triaged-dev/triaged/journal"
+)
+
+func checkConfigCommand(app *kingpin.Application) command {
+	clause := app.Command("check-config", "Check a configuration file; nothing it names is contacted.")
+	files := clause.Arg("file", "Configuration files.").Required().Strings()
+	return command{clause: clause, run: func(_ context.Context, s streams, _ *promslog.Config) error {
+		bad := 0
+		for _, name := range *files {
+			cfg, err := configs.Load(name)
+			if err == nil {
+				_, err = receivers(cfg.Receivers, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			}
+			if err != nil {
+				bad++
+				fmt.Fprintf(s.err, "%v\n", err)
+				continue
+			}
+			for _, w := range cfg.Warnings {
+				fmt.Fprintf(s.err, "%s: warning: %s\n", name, w)
+			}
+			fmt.Fprintf(s.out, "%s: ok: %d services, %d sources, %d receivers\n", name, len(cfg.Services),
+				len(cfg.Sources.Kafka)+len(cfg.Sources.GitHub)+len(cfg.Sources.Prometheus), len(cfg.Receivers))
+		}
+		if bad > 0 {
+			return exitError(1)
+		}
+		return nil
+	}}
+}
+
+func backupCommand(app *kingpin.Application) command {
+	clause := app.Command("backup", "Copy the journal of a stopped or running triaged to a file that can be opened in its place.")
+	path := clause.Flag("storage.path", "Directory of the journal.").Default("data").String()
+	to := clause.Arg("file", "Where to write the copy; it must not exist.").Required().String()
+	return command{clause: clause, run: func(ctx context.Context, s streams, _ *promslog.Config) error {
+		if err := journal.BackupFile(ctx, *path+"/triaged.db", *to); err != nil {
+			return errors.Join(err)
+		}
+		fmt.Fprintf(s.out, "wrote %s\n", *to)
+		return nil
+	}}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/promslog"
+	"github.com/prometheus/common/promslog/flag"
+	"github.com/prometheus/common/version"
+)
+
+// streams are what a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// command is one sub-command: its flags are bound when it is registered, then run does the work.
+type command struct {
+	clause *kingpin.CmdClause
+	run    func(context.Context, streams, *promslog.Config) error
+}
+
+// exitError ends the program with a code of its own; its message has been printed.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+const help = "Says which change most likely caused an alert, and the safest way back."
+
+// run parses the arguments, runs the command they name, and returns the exit code: 0 well, 1 failed, 2 asked wrongly.
+func run(ctx context.Context, args []string, io streams) int {
+	if len(args) == 1 && args[0] == "--version" { // not a flag of the application, since change send has one of that name
+		args = []string{"version"}
+	}
+	app := kingpin.New("triaged", help)
+	app.HelpFlag.Short('h')
+	app.UsageWriter(io.out)
+	app.ErrorWriter(io.err)
+	code := -1
+	app.Terminate(func(c int) { code = c })
+	logging := &promslog.Config{Writer: io.err}
+	flag.AddFlags(app, logging)
+
+	commands := []command{
+		serveCommand(app),
+		demoCommand(app),
+		checkConfigCommand(app),
+		replayCommand(app),
+		detectCommand(app),
+		changeSendCommand(app.Command("change", "Tell a running triaged about a change.")),
+		suspectsCommand(app),
+		backupCommand(app),
+		healthcheckCommand(app),
+		versionCommand(app),
+	}
+	commands = slices.Insert(commands, 6, changeRunCommand(app.GetCommand("change")))
+
+	name, err := app.Parse(args)
+	if code >= 0 { // --help has answered
+		return code
+	}
+	if err != nil {
+		fmt.Fprintf(io.err, "triaged: %v; see triaged --help\n", err)
+		return 2
+	}
+	i := slices.IndexFunc(commands, func(c command) bool { return c.clause.FullCommand() == name })
+	if i < 0 {
+		fmt.Fprintf(io.err, "triaged: no command %q; see triaged --help\n", name)
+		return 2
+	}
+	err = commands[i].run(ctx, io, logging)
+	if exit, ok := errors.AsType[exitError](err); ok {
+		return int(exit)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintf(io.err, "triaged %s: %s\n", name, strings.TrimSpace(err.Error()))
+		return 1
+	}
+	return 0
+}
+
+func versionCommand(app *kingpin.Application) command {
+	return command{
+		clause: app.Command("version", "Print the version."),
+		run: func(_ context.Context, io streams, _ *promslog.Config) error {
+			fmt.Fprintln(io.out, version.Print("triaged"))
+			return nil
+		},
+	}
+}

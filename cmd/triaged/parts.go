@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	prom "github.com/prometheus/client_golang/prometheus"
+
+	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/collector"
+	"github.com/triaged-dev/triaged/configs"
+	"github.com/triaged-dev/triaged/correlate"
+	"github.com/triaged-dev/triaged/journal"
+	"github.com/triaged-dev/triaged/sources/cloudevents"
+	"github.com/triaged-dev/triaged/sources/github"
+	"github.com/triaged-dev/triaged/sources/kafka"
+	"github.com/triaged-dev/triaged/sources/prometheus"
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// parts holds what a reload replaces. What depends on it asks here each time, so nobody keeps an old one.
+type parts struct {
+	log       *slog.Logger
+	reg       prom.Registerer
+	store     *journal.Journal
+	collector *collector.Collector
+	current   atomic.Pointer[generation]
+}
+
+// generation is everything that is built from one configuration.
+type generation struct {
+	directory  *triage.Directory
+	sources    []collector.Source
+	metrics    *prometheus.Set
+	edges      triage.Topology
+	correlator *correlate.Correlator
+	receivers  alerting.Receivers
+}
+
+// build does the fallible work for a configuration and changes nothing.
+func (p *parts) build(cfg *configs.Config) (*generation, error) {
+	g := &generation{directory: cfg.Directory(), edges: triage.NewTopology(cfg.Topology.Edges())}
+	var servers []*prometheus.Source
+	var errs []error
+	add := func(s collector.Source, kind, name string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sources.%s %s: %w", kind, name, err))
+			return
+		}
+		g.sources = append(g.sources, s)
+	}
+	for _, c := range cfg.Sources.Prometheus {
+		s, err := prometheus.New(prometheus.Options{
+			Config: c, Signals: cfg.Signals, Directory: g.directory, Logger: p.log.With("source", c.Name), Registerer: p.reg,
+		})
+		add(s, "prometheus", c.Name, err)
+		if err == nil {
+			servers = append(servers, s)
+		}
+	}
+	for _, c := range cfg.Sources.Kafka {
+		s, err := kafka.New(kafka.Options{
+			Config: c, Decoders: kafkaDecoders(), Retention: time.Duration(cfg.Window.Retention),
+			Quarantine: p.quarantine, Logger: p.log.With("source", c.Name), Registerer: p.reg,
+		})
+		add(s, "kafka", c.Name, err)
+	}
+	for _, c := range cfg.Sources.GitHub {
+		s, err := github.New(github.Options{
+			Config: c, State: p.store, Quarantine: p.collector.Quarantine, Logger: p.log.With("source", c.Name), Registerer: p.reg,
+		})
+		add(s, "github", c.Name, err)
+	}
+	g.metrics = prometheus.NewSet(servers)
+	opts := correlate.Options{
+		Config: cfg.Correlate, Window: p.collector, Store: p.store, Topology: p, Coverage: p.collector,
+		Directory: g.directory, Logger: p.log.With("component", "correlate"), Registerer: p.reg,
+	}
+	if len(servers) > 0 { // without a server there is nothing to ask: an empty set would look like a blind one
+		opts.Metrics = g.metrics
+	}
+	var err error
+	if g.correlator, err = correlate.New(opts); err != nil {
+		errs = append(errs, err)
+	}
+	if g.receivers, err = receivers(cfg.Receivers, p.log.With("component", "notify"), p.reg); err != nil {
+		errs = append(errs, err)
+	}
+	return g, errors.Join(errs...)
+}
+
+// use swaps a generation in. It cannot fail.
+func (p *parts) use(g *generation) {
+	p.current.Store(g)
+	p.collector.SetDirectory(g.directory)
+	p.collector.SetSources(g.sources)
+}
+
+// quarantine is the collector's for sources that want to hear whether it worked: it always does, as far as they are concerned.
+func (p *parts) quarantine(ctx context.Context, q triage.Quarantined) error {
+	p.collector.Quarantine(ctx, q)
+	return nil
+}
+
+func (p *parts) directory() *triage.Directory { return p.current.Load().directory }
+
+// Topology unites the configured calls with those seen in metrics.
+func (p *parts) Topology() triage.Topology {
+	g := p.current.Load()
+	return triage.MergeTopologies(g.edges, g.metrics.Topology())
+}
+
+// Triage asks the current correlator.
+func (p *parts) Triage(ctx context.Context, r triage.Request) (triage.Answer, error) {
+	return p.current.Load().correlator.Triage(ctx, r)
+}
+
+// kafkaDecoders are the formats of a topic besides triaged's own.
+func kafkaDecoders() map[string]kafka.Decoder {
+	decode := func(headers []kafka.Header, value []byte, at time.Time) ([]triage.Event, error) {
+		return cloudevents.DecodeRecord(headers, value, at)
+	}
+	return map[string]kafka.Decoder{kafka.FormatCloudEvents: decode, kafka.FormatCDEvents: decode}
+}

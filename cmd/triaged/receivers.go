@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/log"
+	"github.com/triaged-dev/triaged/alerting/webhook"
+	"github.com/triaged-dev/triaged/configs"
+)
+
+// receivers builds every configured destination. All kinds of notifier are on this screen; nothing is contacted.
+func receivers(cfg []configs.Receiver, logger *slog.Logger, _ prometheus.Registerer) (alerting.Receivers, error) {
+	out := make(alerting.Receivers, len(cfg))
+	var errs []error
+	for _, r := range cfg {
+		add := func(kind string, i int, n alerting.Notifier, err error) {
+			name := fmt.Sprintf("%s-%d", kind, i+1)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("receiver %s, %s: %w", r.Name, name, err))
+				return
+			}
+			out[r.Name] = append(out[r.Name], alerting.Integration{Name: name, Notifier: n})
+		}
+		for i, c := range r.Log {
+			n, err := log.New(c, logger.With("receiver", r.Name), os.Stdout)
+			add("log", i, n, err)
+		}
+		for i, c := range r.Webhook {
+			n, err := webhook.New(webhook.Options{Config: c})
+			add("webhook", i, n, err)
+		}
+	}
+	return out, errors.Join(errs...)
+}

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/common/promslog"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/api"
+	"github.com/triaged-dev/triaged/collector"
+	"github.com/triaged-dev/triaged/configs"
+	"github.com/triaged-dev/triaged/journal"
+	"github.com/triaged-dev/triaged/sources/cloudevents"
+	"github.com/triaged-dev/triaged/triage"
+)
+
+const defaultListen = "127.0.0.1:9792"
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	configFile, storage, externalURL string
+	web                              *web.FlagConfig
+}
+
+func serveCommand(app *kingpin.Application) command {
+	clause := app.Command("serve", "Run the daemon.")
+	o := serveOptions{}
+	clause.Flag("config.file", "Configuration file; without one the daemon takes changes and alerts over HTTP and knows no metrics.").StringVar(&o.configFile)
+	clause.Flag("storage.path", "Directory of the journal, instead of the configured path.").StringVar(&o.storage)
+	clause.Flag("web.external-url", "Where people reach this daemon; overrides global.external_url.").StringVar(&o.externalURL)
+	o.web = kingpinflag.AddFlags(clause, defaultListen)
+	return command{clause: clause, run: func(ctx context.Context, _ streams, logging *promslog.Config) error {
+		return serve(ctx, o, promslog.New(logging))
+	}}
+}
+
+// serve runs the daemon until ctx ends, then drains it: first the doors, then the work, the journal last.
+// It is one straight line from the journal up to the listeners; see docs/architecture.md for the two ways through it.
+func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
+	started := time.Now()
+	cfg, err := o.load()
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.Warnings {
+		log.Warn("configuration", "warning", w)
+	}
+	log.Info("starting triaged", "version", version.Info(), "config_file", o.configFile)
+
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(versioncollector.NewCollector("triaged"), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	// Opened first and closed last: everything below may still write while it drains.
+	store, err := journal.Open(ctx, journal.Options{Config: cfg.Journal, Logger: log.With("component", "journal"), Registerer: reg})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if r := store.Recovered(); r != "" {
+		log.Error("the journal was damaged and a fresh one was started", "detail", r)
+	}
+	journalCtx, stopJournal := context.WithCancel(context.WithoutCancel(ctx))
+	journalDone := make(chan error, 1)
+	go func() { journalDone <- store.Run(journalCtx) }()
+	defer func() { stopJournal(); err = errors.Join(err, ignoreCanceled(<-journalDone)) }()
+
+	col, err := collector.New(collector.Options{
+		Config: cfg.Window, Journal: store, Directory: cfg.Directory(), Logger: log.With("component", "collector"), Registerer: reg,
+	})
+	if err != nil {
+		return err
+	}
+	if err := col.Load(ctx); err != nil {
+		return err
+	}
+
+	parts := &parts{log: log, reg: reg, store: store, collector: col}
+	first, err := parts.build(cfg)
+	if err != nil {
+		return err
+	}
+	parts.use(first)
+
+	alerts, err := alerting.New(alerting.Options{
+		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
+		Topology: parts, Links: links(cfg.Global.ExternalURL), Logger: log.With("component", "alerting"), Registerer: reg,
+	})
+	if err != nil {
+		return err
+	}
+
+	listeners, err := listen(o.web)
+	if err != nil {
+		return err
+	}
+	defer closeAll(listeners)
+	reload := &reloader{options: o, parts: parts, alerts: alerts, running: cfg, log: log.With("component", "reload")}
+	reload.register(reg)
+	handler, err := api.New(api.Options{
+		Config: cfg.Auth, ListenAddresses: addresses(listeners),
+		Store: store, Collector: col, Alerts: alertIntake{alerts}, Resender: alerts, Triager: parts,
+		NotFound: func(err error) bool { return errors.Is(err, journal.ErrNotFound) },
+		Topology: parts, Directory: parts.directory, CloudEvents: cloudevents.DecodeHTTP,
+		Events: col.Subscribe, Updates: incidentFeed(alerts),
+		Healthy: func(ctx context.Context) error { _, err := store.DueDeliveries(ctx, time.Now(), 1); return err },
+		Ready: []api.Check{
+			{Name: "collector", Err: col.Ready}, {Name: "alerting", Err: alerts.Ready},
+		},
+		Reload: reload.reload, ConfigYAML: reload.redacted, Gatherer: reg,
+		Logger: log.With("component", "api"), Registerer: reg,
+	})
+	if err != nil {
+		return err
+	}
+	reload.api = handler
+	server := &http.Server{
+		Handler: handler.Handler(), ReadHeaderTimeout: api.ReadHeaderTimeout, IdleTimeout: api.IdleTimeout, MaxHeaderBytes: api.MaxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+
+	// Work goes on until the doors are shut, so that a request in flight is still answered.
+	workCtx, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	work, workCtx := errgroup.WithContext(workCtx)
+	work.Go(func() error { return ignoreCanceled(col.Run(workCtx)) })
+	work.Go(func() error { return ignoreCanceled(alerts.Run(workCtx)) })
+	work.Go(func() error { return pump(workCtx, col, alerts) })
+	work.Go(func() error { return reload.onSignal(workCtx) })
+
+	doors := make(chan error, 1)
+	go func() { doors <- web.ServeMultiple(listeners, server, o.web, log) }()
+	log.Info("listening", "addresses", addresses(listeners), "started_in", time.Since(started).Round(time.Millisecond))
+
+	select {
+	case <-ctx.Done():
+		log.Info("stopping: finishing what is in flight")
+	case <-workCtx.Done():
+	case err = <-doors:
+	}
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), api.ShutdownTimeout)
+	defer cancel()
+	handler.Drain()
+	err = errors.Join(ignoreClosed(err), server.Shutdown(shutdown))
+	stopWork()
+	return errors.Join(err, ignoreCanceled(work.Wait()))
+}
+
+// load reads the configuration, or takes the defaults where there is no file, and applies the flags that override it.
+func (o serveOptions) load() (*configs.Config, error) {
+	cfg := new(configs.Config)
+	*cfg = configs.Default()
+	if o.configFile != "" {
+		loaded, err := configs.Load(o.configFile)
+		if err != nil {
+			return nil, err
+		}
+		cfg = loaded
+	}
+	if o.storage != "" {
+		cfg.Journal.Path = filepath.Join(o.storage, "triaged.db")
+	}
+	if o.externalURL != "" {
+		cfg.Global.ExternalURL = o.externalURL
+	}
+	return cfg, nil
+}
+
+// pump feeds what the collector stored to the open incidents: late changes, undos, changes in the blast radius.
+func pump(ctx context.Context, col *collector.Collector, alerts *alerting.Alerting) error {
+	events, stop := col.Subscribe(1024)
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case ev, ok := <-events:
+			if !ok {
+				return nil
+			}
+			alerts.OnEvent(ev)
+		}
+	}
+}
+
+// listen opens the listeners before anything runs, so that a taken port is an error at start.
+func listen(flags *web.FlagConfig) ([]net.Listener, error) {
+	var out []net.Listener
+	for _, address := range *flags.WebListenAddresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			closeAll(out)
+			return nil, fmt.Errorf("listen (choose another --web.listen-address, or stop what listens there): %w", err)
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		// Serving closes them too; closing twice is harmless.
+		_ = l.Close()
+	}
+}
+
+func addresses(listeners []net.Listener) []string {
+	var out []string
+	for _, l := range listeners {
+		out = append(out, l.Addr().String())
+	}
+	return out
+}
+
+// links are the addresses shown with a report; without an external URL there are none.
+func links(externalURL string) func(triage.Incident, int) alerting.Links {
+	if externalURL == "" {
+		return nil
+	}
+	return func(inc triage.Incident, _ int) alerting.Links {
+		return alerting.Links{Page: externalURL + "/incidents/" + inc.ID}
+	}
+}
+
+// alertIntake decodes for the API, which knows no alerting.
+type alertIntake struct{ alerts *alerting.Alerting }
+
+func (i alertIntake) AcceptWebhook(ctx context.Context, body []byte) ([]error, error) {
+	return i.accept(ctx, alerting.DecodeWebhook, body)
+}
+
+func (i alertIntake) AcceptAlerts(ctx context.Context, body []byte) ([]error, error) {
+	return i.accept(ctx, alerting.DecodeAlerts, body)
+}
+
+// accept takes the alerts that can be read and reports those that cannot.
+func (i alertIntake) accept(ctx context.Context, decode func([]byte, time.Time) (alerting.Group, error), body []byte) ([]error, error) {
+	group, err := decode(body, time.Now().UTC())
+	if err != nil {
+		return nil, api.InvalidInput(err)
+	}
+	return group.Problems, i.alerts.Accept(ctx, group)
+}
+
+// incidentFeed turns alerting's updates into what the API streams.
+func incidentFeed(alerts *alerting.Alerting) func(int) (<-chan api.Update, func()) {
+	return func(buffer int) (<-chan api.Update, func()) {
+		updates, stop := alerts.Subscribe(buffer)
+		out := make(chan api.Update, buffer)
+		go func() {
+			defer close(out)
+			for u := range updates {
+				select {
+				case out <- api.Update(u):
+				default: // a slow reader loses, as it does upstream
+				}
+			}
+		}()
+		return out, stop
+	}
+}
+
+func ignoreCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// onSignal reloads on SIGHUP until ctx ends.
+func (r *reloader) onSignal(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			// The reason is logged and kept for /-/ready by reload itself.
+			_ = r.reload(ctx)
+		}
+	}
+}

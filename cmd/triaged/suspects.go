@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/promslog"
+
+	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/triage"
+)
+
+func suspectsCommand(app *kingpin.Application) command {
+	clause := app.Command("suspects", "Ask a running triaged what most likely set a service off; nothing is posted.")
+	to := clientFlags(clause)
+	var service, environment, at, format string
+	var lookback time.Duration
+	clause.Flag("service", "The service in trouble.").Required().StringVar(&service)
+	clause.Flag("environment", "For example production.").StringVar(&environment)
+	clause.Flag("at", "When the trouble was seen, RFC 3339 with a zone; now if left out.").StringVar(&at)
+	clause.Flag("lookback", "How far before it changes are sought; as configured if left out.").DurationVar(&lookback)
+	clause.Flag("format", "text or json.").Default("text").EnumVar(&format, "text", "json")
+	return command{clause: clause, run: func(ctx context.Context, s streams, _ *promslog.Config) error {
+		when, err := flagTime("--at", at)
+		if err != nil {
+			return err
+		}
+		question := map[string]any{"service": service}
+		if environment != "" {
+			question["environment"] = environment
+		}
+		if !when.IsZero() {
+			question["at"] = when
+		}
+		if lookback > 0 {
+			question["lookback_s"] = lookback.Seconds()
+		}
+		answer, err := to.do(ctx, "POST", "/api/v1/triage", question)
+		if err != nil {
+			return err
+		}
+		if format == "json" {
+			fmt.Fprintf(s.out, "%s\n", answer)
+			return nil
+		}
+		var report triage.Report
+		if err := json.Unmarshal(answer, &report); err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		inc := triage.Incident{
+			Title: service, Scope: triage.Scope{Service: service, Environment: environment}, OpenedAt: report.CreatedAt, State: triage.IncidentOpen,
+		}
+		fmt.Fprintln(s.out, alerting.NewCard(alerting.CardInput{Incident: inc, Report: report}).Text())
+		return nil
+	}}
+}

@@ -1,0 +1,169 @@
+package configs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// maxFile bounds what is read of one configuration file.
+const maxFile = 8 << 20
+
+// Load reads the file, checks it and makes its relative paths relative to its directory. All problems come back at once.
+func Load(path string) (*Config, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	c.setDirectory(filepath.Dir(path))
+	c.includeTeams()
+	if err := errors.Join(c.validate()...); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("read configuration %s: is larger than %d bytes", path, maxFile)
+	}
+	return data, nil
+}
+
+// Parse reads the text of a configuration file strictly. Paths stay as they are and team files unread. It does not check
+// what only the whole file can tell; Load does.
+func Parse(data []byte) (*Config, error) {
+	c := Default()
+	if err := decode(data, &c); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// decode reads YAML strictly. An empty file leaves v as it is.
+func decode(data []byte, v any) error {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(v); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return errors.New("holds more than one YAML document; put everything into the first")
+	}
+	return nil
+}
+
+// team is what a team file may hold.
+type team struct {
+	Services map[string]triage.Service `yaml:"services"`
+	Topology Topology                  `yaml:"topology"`
+}
+
+// includeTeams reads the team files. One that cannot be read, or that names a service somebody else has, is left out whole
+// and becomes a warning: a team's mistake must not stop everybody's triage.
+func (c *Config) includeTeams() {
+	for _, pattern := range c.TeamFiles {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("team_files: %q: is not a pattern: %v", pattern, err))
+			continue
+		}
+		slices.Sort(paths)
+		for _, path := range paths {
+			if err := c.includeTeam(path); err != nil {
+				c.Warnings = append(c.Warnings, fmt.Sprintf("team file left out: %s: %v", path, err))
+			}
+		}
+	}
+}
+
+func (c *Config) includeTeam(path string) error {
+	data, err := read(path)
+	if err != nil {
+		return err
+	}
+	var t team
+	if err := decode(data, &t); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Services)) {
+		if _, taken := c.Services[name]; taken {
+			return &triage.FieldError{Field: "services." + name, Remedy: "is described in another file already"}
+		}
+	}
+	with := *c
+	with.Services = maps.Clone(c.Services)
+	if with.Services == nil {
+		with.Services = make(map[string]triage.Service)
+	}
+	maps.Copy(with.Services, t.Services)
+	if problems := with.aliasProblems(); len(problems) > 0 {
+		return errors.Join(problems...)
+	}
+	c.Services = with.Services
+	if len(t.Topology.Calls) > 0 {
+		calls := maps.Clone(c.Topology.Calls)
+		if calls == nil {
+			calls = make(map[string][]string)
+		}
+		for from, to := range t.Topology.Calls {
+			calls[from] = slices.Concat(calls[from], to)
+		}
+		c.Topology.Calls = calls
+	}
+	return nil
+}
+
+// setDirectory makes every relative path of the file relative to dir.
+func (c *Config) setDirectory(dir string) {
+	c.Auth.SetDirectory(dir)
+	c.Journal.SetDirectory(dir)
+	for i, p := range c.TeamFiles {
+		if !filepath.IsAbs(p) {
+			c.TeamFiles[i] = filepath.Join(dir, p)
+		}
+	}
+	for i := range c.Sources.Kafka {
+		c.Sources.Kafka[i].SetDirectory(dir)
+	}
+	for i := range c.Sources.GitHub {
+		c.Sources.GitHub[i].SetDirectory(dir)
+	}
+	for i := range c.Sources.Prometheus {
+		c.Sources.Prometheus[i].SetDirectory(dir)
+	}
+	for i := range c.Receivers {
+		c.Receivers[i].setDirectory(dir)
+	}
+}
+
+// Redacted is the running configuration as YAML, secrets shown as <secret>.
+func (c *Config) Redacted() (string, error) {
+	b, err := yaml.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("write configuration: %w", err)
+	}
+	return string(b), nil
+}

@@ -1,0 +1,23 @@
+package configs
+
+import (
+	"github.com/triaged-dev/triaged/alerting/log"
+	"github.com/triaged-dev/triaged/alerting/webhook"
+)
+
+// Receiver is a named destination: one or more integrations that all get the same reports.
+type Receiver struct {
+	Name    string           `yaml:"name"`
+	Log     []log.Config     `yaml:"log_configs,omitempty"`
+	Webhook []webhook.Config `yaml:"webhook_configs,omitempty"`
+}
+
+func (r Receiver) integrations() int {
+	return len(r.Log) + len(r.Webhook)
+}
+
+func (r *Receiver) setDirectory(dir string) {
+	for i := range r.Webhook {
+		r.Webhook[i].SetDirectory(dir)
+	}
+}
