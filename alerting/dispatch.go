@@ -179,26 +179,37 @@ func (d *dispatcher) deliveriesOf(ctx context.Context, incidentID string) ([]tri
 func (d *dispatcher) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
 	failing := false
 	for {
-		due, err := d.a.store.DueDeliveries(ctx, d.a.now(), pollBatch)
+		now := d.a.now()
+		due, err := d.a.store.DueDeliveries(ctx, now, pollBatch)
 		if (err != nil) != failing && ctx.Err() == nil {
 			failing = err != nil
 			d.a.log.Log(ctx, logLevel(failing), "outbox readable", "readable", !failing, "err", err)
 		}
+		wait := pollEvery
 		for _, del := range due {
-			if i := d.start(ctx, del); i != nil {
+			i, later := d.claim(ctx, del, now)
+			switch {
+			case i != nil:
 				wg.Go(func() { d.attempt(ctx, i, del) })
+			case later.IsZero():
+			case len(due) == pollBatch:
+				// A backlog must not crowd other receivers out of the batch.
+				del.NextAttempt = latest(later, now.Add(stepAside))
+				d.save(ctx, del)
+			default:
+				wait = min(wait, max(later.Sub(now), time.Millisecond))
 			}
 		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.wake:
-		case <-tick.C:
+		case <-timer.C:
 		}
+		timer.Stop()
 	}
 }
 
@@ -209,43 +220,43 @@ func logLevel(failing bool) slog.Level {
 	return slog.LevelInfo
 }
 
-// start claims a delivery for an attempt now, or puts it off. A delivery put off gets a later NextAttempt, so that a slow
-// integration's backlog does not crowd the others out of the batch.
-func (d *dispatcher) start(ctx context.Context, del triage.Delivery) *integration {
-	now := d.a.now()
+// claim takes a delivery for an attempt now, or says when to look at it again: it stays where it is in the outbox, and so in
+// order. Neither is set for one that is under way or was ended here.
+func (d *dispatcher) claim(ctx context.Context, del triage.Delivery, now time.Time) (*integration, time.Time) {
 	d.mu.Lock()
 	i := d.integrations[del.Receiver]
-	var later time.Time
+	if i == nil && !d.flying[del.ID] {
+		d.mu.Unlock()
+		d.orphan(ctx, del.ID)
+		return nil, time.Time{}
+	}
+	defer d.mu.Unlock()
 	switch {
 	case d.flying[del.ID]:
-		d.mu.Unlock()
-		return nil
-	case i == nil:
-		d.mu.Unlock()
-		del.LastError = "the receiver is not in the configuration any more"
-		d.finish(ctx, del, triage.DeliveryDead)
-		return nil
+		return nil, time.Time{}
 	case now.Before(i.blocked):
-		later = i.blocked
+		return nil, i.blocked
 	case len(i.busy) >= i.Concurrency || i.busy[del.IncidentID]:
-		later = now.Add(stepAside)
-	default:
-		if r := i.limiter.ReserveN(now, 1); r.DelayFrom(now) > 0 {
-			later = now.Add(r.DelayFrom(now))
-			r.CancelAt(now)
-		}
+		return nil, now.Add(stepAside) // release wakes us before that
 	}
-	if later.IsZero() {
-		d.flying[del.ID] = true
-		i.busy[del.IncidentID] = true
+	r := i.limiter.ReserveN(now, 1)
+	if wait := r.DelayFrom(now); wait > 0 {
+		r.CancelAt(now)
+		return nil, now.Add(wait)
 	}
-	d.mu.Unlock()
-	if later.IsZero() {
-		return i
+	d.flying[del.ID] = true
+	i.busy[del.IncidentID] = true
+	return i, time.Time{}
+}
+
+// orphan ends a delivery whose receiver was taken out of the configuration.
+func (d *dispatcher) orphan(ctx context.Context, id string) {
+	del, err := d.a.store.Delivery(ctx, id)
+	if err != nil || del.State != triage.DeliveryPending {
+		return
 	}
-	del.NextAttempt = later
-	d.save(ctx, del)
-	return nil
+	del.LastError = "the receiver is not in the configuration any more"
+	d.finish(ctx, del, triage.DeliveryDead)
 }
 
 func (d *dispatcher) release(i *integration, del triage.Delivery) {
@@ -259,6 +270,14 @@ func (d *dispatcher) release(i *integration, del triage.Delivery) {
 // attempt posts one delivery once and journals what came of it.
 func (d *dispatcher) attempt(ctx context.Context, i *integration, del triage.Delivery) {
 	defer d.release(i, del)
+	// The row was read before it was claimed: another attempt may have ended in between.
+	fresh, err := d.a.store.Delivery(ctx, del.ID)
+	if err == nil && (fresh.State != triage.DeliveryPending || fresh.NextAttempt.After(d.a.now())) {
+		return
+	}
+	if err == nil {
+		del = fresh
+	}
 	n, wait, err := d.notification(ctx, del)
 	switch {
 	case ctx.Err() != nil:
