@@ -46,13 +46,14 @@ type Journal struct {
 	checked   atomic.Bool // and it has been checked since
 	damaged   atomic.Bool // corruption was met since opening
 
-	queue   chan *request // unbuffered: a request that was received is always answered
-	stop    context.Context
-	halt    context.CancelFunc
-	running atomic.Bool
-	ended   chan struct{} // closed when no further request will be received
-	endOnce sync.Once
-	close   sync.Once
+	queue    chan *request // unbuffered: a request that was received is always answered
+	stop     context.Context
+	halt     context.CancelFunc
+	running  atomic.Bool   // Run was called, or must not be any more
+	runEnded chan struct{} // closed when Run returns
+	ended    chan struct{} // closed when no further request will be received
+	endOnce  sync.Once
+	close    sync.Once
 }
 
 // Open locks the journal, checks it as far as its last shutdown gives reason to, and brings its schema up to date.
@@ -71,7 +72,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	}
 	j := &Journal{
 		cfg: cfg, log: o.Logger, now: o.Now,
-		queue: make(chan *request), ended: make(chan struct{}),
+		queue: make(chan *request), ended: make(chan struct{}), runEnded: make(chan struct{}),
 	}
 	j.stop, j.halt = context.WithCancel(context.Background())
 
@@ -105,14 +106,13 @@ func (j *Journal) Close() error {
 	var err error
 	j.close.Do(func() {
 		j.halt()
-		if j.running.Load() {
-			<-j.ended
+		if j.running.Swap(true) {
+			<-j.runEnded
 		}
 		j.end()
 		if !j.damaged.Load() {
-			_, cerr := j.wdb.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
-			if cerr != nil {
-				j.log.Warn("could not move recent writes into the file; they stay in its -wal and are read from there next time", "path", j.cfg.Path, "err", cerr)
+			if cerr := j.w.script(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)"); cerr != nil {
+				j.log.Warn("recent writes stay in the -wal and are read from there next time", "path", j.cfg.Path, "err", cerr)
 			}
 		}
 		err = errors.Join(j.closeFiles(), j.markClosed(), j.lock.release())

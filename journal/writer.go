@@ -121,8 +121,12 @@ func (j *Journal) write(ctx context.Context, op string, entries int, do func(*wr
 // the file turns out to be damaged: started again, Open moves the file aside. It may be called once.
 func (j *Journal) Run(ctx context.Context) error {
 	if j.running.Swap(true) {
+		if j.stop.Err() != nil {
+			return nil // closed before it could begin
+		}
 		return errors.New("journal: Run was called twice")
 	}
+	defer close(j.runEnded)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(j.stop, func() { cancel(ErrClosed) })()
