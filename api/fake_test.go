@@ -276,6 +276,9 @@ func (f *fake) Topology() triage.Topology {
 	return triage.NewTopology([]triage.Edge{{From: "shop", To: "checkout", Origin: "config"}})
 }
 
+// validator is parsed once: it takes longer than most tests.
+var validator = sync.OnceValues(apitest.New)
+
 // harness is an API over a fake. Its handler fails the test when an answer breaks openapi.yaml.
 type harness struct {
 	*fake
@@ -306,7 +309,11 @@ func newHarness(t testing.TB, change func(*api.Options)) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &harness{fake: f, api: a, handler: apitest.Handler(t, a.Handler()), reg: reg}
+	v, err := validator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &harness{fake: f, api: a, handler: v.Handler(t, a.Handler()), reg: reg}
 }
 
 // local makes a request as from this machine.

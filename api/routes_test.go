@@ -10,13 +10,12 @@ import (
 	"testing"
 
 	"github.com/triaged-dev/triaged/api"
-	"github.com/triaged-dev/triaged/api/apitest"
 	"github.com/triaged-dev/triaged/triage"
 )
 
 // Every route is described, and everything described is a route.
 func TestRoutesAndDescriptionAgree(t *testing.T) {
-	v, err := apitest.New()
+	v, err := validator()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +38,7 @@ func TestRoutesAndDescriptionAgree(t *testing.T) {
 
 // The description names every field of our types, and no other; what is always written is required where it is an answer.
 func TestSchemasAreTheTypes(t *testing.T) {
-	v, err := apitest.New()
+	v, err := validator()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +92,7 @@ func jsonFields(t reflect.Type) []string {
 
 // Enums in the description are those of the code.
 func TestEnumsAreTheTypes(t *testing.T) {
-	v, err := apitest.New()
+	v, err := validator()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +139,7 @@ func TestEveryProblemIsDocumented(t *testing.T) {
 
 // The body of an example request is taken by the real intake.
 func TestExamplesOfTheDescriptionAreTaken(t *testing.T) {
-	v, err := apitest.New()
+	v, err := validator()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -77,6 +78,10 @@ func (a *API) stream(pattern string, scope Scope, serve func(*writer, *request) 
 // watch gives the request its id and the answer its security headers, measures, turns errors into problems and survives panics.
 func (a *API) watch(pattern string, serve func(*writer, *request) error) http.HandlerFunc {
 	return func(rw http.ResponseWriter, hr *http.Request) {
+		_, path, ok := strings.Cut(pattern, " ")
+		if !ok {
+			path = pattern
+		}
 		began := a.now()
 		w := &writer{ResponseWriter: rw}
 		r := &request{Request: hr, id: rand.Text()[:16], settings: a.settings.Load()}
@@ -92,7 +97,7 @@ func (a *API) watch(pattern string, serve func(*writer, *request) error) http.Ha
 				a.metrics.panics.Inc()
 				a.fail(w, r, problem(kindInternal, "The request could not be answered.").because(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
 			}
-			a.metrics.duration.WithLabelValues(pattern, methodLabel(r.Method), strconv.Itoa(w.code())).Observe(a.now().Sub(began).Seconds())
+			a.metrics.duration.WithLabelValues(path, methodLabel(r.Method), strconv.Itoa(w.code())).Observe(a.now().Sub(began).Seconds())
 		}()
 		if err := serve(w, r); err != nil {
 			a.fail(w, r, err)

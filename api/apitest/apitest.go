@@ -27,7 +27,7 @@ type Validator struct {
 	doc *openapi3.T
 }
 
-// New parses the embedded openapi.yaml and checks it, its examples included.
+// New parses the embedded openapi.yaml and checks it, its examples included. That takes some 100 ms: share the Validator.
 func New() (*Validator, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(api.OpenAPI())
 	if err != nil {
@@ -133,10 +133,9 @@ func (v *Validator) checkProblem(status int, header http.Header, body []byte) er
 	return item.Content.Get("application/problem+json").Schema.Value.VisitJSON(value, openapi3.EnableJSONSchema2020())
 }
 
-// Handler wraps h so that every answer is checked; an answer that breaks the description fails the test.
-func Handler(t testing.TB, h http.Handler) http.Handler {
-	t.Helper()
-	v := must(t)
+// Handler wraps h so that every answer is checked; an answer that breaks the description fails the test. Answers are held
+// back until they are complete, so it is not for event streams.
+func (v *Validator) Handler(t testing.TB, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, r)
@@ -152,9 +151,8 @@ func Handler(t testing.TB, h http.Handler) http.Handler {
 }
 
 // Transport wraps next so that every answer of the daemon is checked. Event streams pass through unread.
-func Transport(t testing.TB, next http.RoundTripper) http.RoundTripper {
-	t.Helper()
-	return &transport{t: t, v: must(t), next: next}
+func (v *Validator) Transport(t testing.TB, next http.RoundTripper) http.RoundTripper {
+	return &transport{t: t, v: v, next: next}
 }
 
 type transport struct {
@@ -183,13 +181,4 @@ func (rt *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		rt.t.Errorf("openapi: %v", err)
 	}
 	return resp, nil
-}
-
-func must(t testing.TB) *Validator {
-	t.Helper()
-	v, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
 }
