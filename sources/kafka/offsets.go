@@ -206,6 +206,9 @@ func (s *Source) committed(ctx context.Context, conn *connection, parts []partit
 	if err == nil {
 		err = res.Error
 	}
+	if errors.Is(err, kafka.GroupIdNotFound) { // some brokers say this, others −1 for every partition
+		return map[partition]int64{}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read offsets of group %q: %w", s.cfg.GroupID, err)
 	}
