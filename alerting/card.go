@@ -38,10 +38,13 @@ type CardInput struct {
 // NewCard words a report. It names no person and prints no secret; strings from outside are cleaned and bounded.
 func NewCard(in CardInput) Card {
 	c := Card{
-		Links: Links{Page: cleanURL(in.Links.Page), Yes: cleanURL(in.Links.Yes), No: cleanURL(in.Links.No)},
+		Links: Links{Page: cleanURL(in.Links.Page)},
 		Stamp: fmt.Sprintf("report %d · %s UTC", in.Report.Number, clock(in.Report.CreatedAt)),
 	}
 	v := judge(in.Report)
+	if v.word == wordLikely { // "it was this" needs exactly one this
+		c.Links.Yes, c.Links.No = cleanURL(in.Links.Yes), cleanURL(in.Links.No)
+	}
 	if in.Incident.State == triage.IncidentRecovered {
 		c.recovered(in, v)
 		return c

@@ -48,10 +48,21 @@ func reasons(s triage.Suspect, r triage.Report) []string {
 	if con == "" {
 		con = "nothing found"
 	}
-	if n := r.Candidates - len(r.Suspects); n > 0 {
+	if n := misfits(r); n > 0 {
 		con += "; " + plural(n, "other change in the window does not fit", "other changes in the window do not fit")
 	}
 	return []string{"for: " + pro, "against: " + con}
+}
+
+// misfits counts the changes that were weighed and found too light to mention.
+func misfits(r triage.Report) int {
+	n := r.Candidates
+	for i, s := range r.Suspects {
+		if s.Change != nil && (i == 0 || s.Probability >= mentionFrom) {
+			n--
+		}
+	}
+	return max(n, 0)
 }
 
 func directFirst(es []triage.Evidence) []triage.Evidence {
@@ -130,7 +141,10 @@ func (c *Card) advice(in CardInput, v judgement) {
 	case triage.VerdictWillNotHelp:
 		c.add("A ROLLBACK WILL NOT HELP", reason)
 	}
-	if rec.Action != triage.ActionDoNotRollBack {
+	switch {
+	case rec.Action.Reversal() && in.Incident.State == triage.IncidentMitigating:
+		// It was done: the line above says so, the check below how to see whether it helped.
+	case rec.Action != triage.ActionDoNotRollBack:
 		l := Line{Word: "DO", Text: doLine(rec), Sub: steps(rec)}
 		if rec.Action == triage.ActionInvestigate {
 			l.Word, l.Text = "LOOK", reason
@@ -145,8 +159,10 @@ func (c *Card) advice(in CardInput, v judgement) {
 			l.URL = cleanURL(t.URL)
 		}
 		c.Lines = append(c.Lines, l)
-	} else if s := steps(rec); len(s) > 0 {
-		c.Lines = append(c.Lines, Line{Word: "LOOK", Text: s[0], Sub: s[1:]})
+	default:
+		if s := steps(rec); len(s) > 0 {
+			c.Lines = append(c.Lines, Line{Word: "LOOK", Text: s[0], Sub: s[1:]})
+		}
 	}
 	for i, a := range rec.Avoid {
 		if i < 2 && a.Reason != rec.Reason {
@@ -199,7 +215,7 @@ func doLine(rec triage.Recommendation) string {
 	case triage.ActionPauseRollout:
 		s = "pause the rollout of " + name
 	case triage.ActionFixForward:
-		s = "fix forward: " + strings.TrimSuffix(clean(rec.Reason, maxSentence), ".")
+		s = "fix forward: keep " + firstNonEmpty(clean(t.Name, maxName), "the new version") + ", mend what it broke"
 	default:
 		s = strings.ReplaceAll(string(rec.Action), "_", " ")
 	}
@@ -251,7 +267,7 @@ func (c *Card) rest(in CardInput, v judgement) {
 	var next []string
 	for _, s := range r.Suspects {
 		named := slices.ContainsFunc(v.named, func(o triage.Suspect) bool { return o.ID() == s.ID() })
-		if named || len(v.named)+len(next) >= 3 || (v.word == wordNone && len(next) >= 2) {
+		if named || s.Probability < mentionFrom || len(v.named)+len(next) >= 3 || (v.word == wordNone && len(next) >= 2) {
 			continue
 		}
 		t := describeSuspect(s) + " " + clockDay(suspectAt(s), r.CreatedAt) + ", " + odds(s.Probability, in.Percentages)

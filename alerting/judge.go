@@ -17,6 +17,7 @@ const (
 	likelyFrom   = 0.5  // a leader below this is never "likely"
 	closeBy      = 0.25 // suspects this near the leader cannot be told from it
 	possibleFrom = 0.2  // below this a further hypothesis is called unlikely
+	mentionFrom  = 0.03 // below this a suspect is only counted among those that do not fit
 )
 
 // judgement is the headline of a report.
@@ -49,8 +50,11 @@ func judge(r triage.Report) judgement {
 	return v
 }
 
-// neutralFactors are the factors that say when and what, not whether it touched what fails.
-var neutralFactors = map[string]bool{"timing": true, "kind": true, "size": true, "risk": true, "history": true, "hazard": true, "prior": true}
+// neutralFactors say when, what and how often, but not that a change touched what fails. A factor not listed counts as evidence.
+var neutralFactors = map[string]bool{
+	"timing": true, "kind": true, "busy": true, "scope": true, "exposure": true, "size": true, "risk": true, "words": true,
+	"history": true, "reverted": true,
+}
 
 // onlyTiming reports whether nothing but its time and nature speaks for s.
 func onlyTiming(s triage.Suspect) bool {

@@ -13,7 +13,7 @@ import (
 	"github.com/triaged-dev/triaged/alerting"
 )
 
-// Config is one entry of a receiver's `log` list.
+// Config is one entry of a receiver's `log_configs` list.
 type Config struct {
 	Card bool `yaml:"card"` // write the card below the line
 }

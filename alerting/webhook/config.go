@@ -10,7 +10,7 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// Config is one entry of a receiver's `webhooks` list. The URL may hold a token, so it is a secret as well.
+// Config is one entry of a receiver's `webhook_configs` list. The URL may hold a token, so it is a secret as well.
 type Config struct {
 	URL        config.Secret           `yaml:"url,omitempty"`
 	URLFile    string                  `yaml:"url_file,omitempty"`
@@ -46,18 +46,18 @@ func (c *Config) Validate() error {
 		problems = append(problems, &triage.FieldError{Field: field, Remedy: remedy})
 	}
 	if (c.URL == "") == (c.URLFile == "") {
-		add("webhooks.url", "give either url or url_file")
+		add("webhook_configs.url", "give either url or url_file")
 	}
 	if c.Secret != "" && c.SecretFile != "" {
-		add("webhooks.secret", "give either secret or secret_file, not both")
+		add("webhook_configs.secret", "give either secret or secret_file, not both")
 	}
 	if c.URL != "" {
 		if _, err := parseURL(string(c.URL)); err != nil {
-			add("webhooks.url", err.Error())
+			add("webhook_configs.url", err.Error())
 		}
 	}
 	if err := c.HTTPConfig.Validate(); err != nil {
-		problems = append(problems, fmt.Errorf("webhooks.http_config: %w", err))
+		problems = append(problems, fmt.Errorf("webhook_configs.http_config: %w", err))
 	}
 	return errors.Join(problems...)
 }

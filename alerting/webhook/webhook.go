@@ -69,7 +69,7 @@ func New(o Options) (*Notifier, error) {
 	}
 	client, err := config.NewClientFromConfig(o.Config.HTTPConfig, "webhook")
 	if err != nil {
-		return nil, fmt.Errorf("webhooks.http_config: %w", err)
+		return nil, fmt.Errorf("webhook_configs.http_config: %w", err)
 	}
 	if o.Config.HTTPConfig.FollowRedirects {
 		client.CheckRedirect = alerting.SameHost

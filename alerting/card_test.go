@@ -1,0 +1,267 @@
+package alerting
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+var update = flag.Bool("update", false, "write the golden cards anew")
+
+// at is a time of the night the cards tell of.
+func at(clock string) time.Time {
+	t, err := time.Parse("2006-01-02 15:04:05", "2026-03-01 "+clock)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func percent(p float64) *float64 { return &p }
+
+func cardInput(service string) CardInput {
+	scope := triage.Scope{Service: service, Environment: "production", Region: "eu1"}
+	return CardInput{
+		Incident: triage.Incident{
+			ID: "20260301-030709-00c0ffee", State: triage.IncidentOpen, Title: "HighErrorRate on " + service, Scope: scope, Pages: true,
+			Alerts: []triage.Alert{{Labels: map[string]string{"alertname": "HighErrorRate", "service": service}, StartsAt: at("03:07:00")}},
+		},
+		Report: triage.Report{
+			Number: 1, CreatedAt: at("03:07:09"), LookbackS: 1800,
+			Onset:    triage.Onset{Interval: triage.Interval{Earliest: at("03:01:40"), Best: at("03:02:10"), Latest: at("03:02:30")}},
+			Symptom:  triage.SymptomSummary{Sentence: service + " 5xx 0.2 % → 14 % since 03:02:10 UTC", Service: service, Signal: triage.SignalErrors, Trend: "rising"},
+			Coverage: []triage.Coverage{{Source: "kafka/deploys", State: triage.SourceOK}, {Source: "flags", State: triage.SourceOK}, {Source: "terraform", State: triage.SourceSilent, LastEvent: at("01:12:00")}},
+		},
+		Links: Links{Page: "https://triaged.example.com/incidents/20260301-030709-00c0ffee", Yes: "https://triaged.example.com/feedback/yes", No: "https://triaged.example.com/feedback/no"},
+	}
+}
+
+func flagSuspect(p float64) triage.Suspect {
+	return triage.Suspect{
+		Rank: 1, Probability: p,
+		Change: &triage.Change{
+			ID: "ld#1", Kind: triage.KindFlag, Scope: triage.Scope{Service: "checkout", Environment: "production", Region: "eu1"},
+			StartedAt: at("03:01:30"), Title: "flag new-pricing turned on", Actor: "https://flags.example.com/users/dana",
+			Labels: map[string]string{"flag": "new-pricing", "from": "0", "to": "100 %"}, RolloutPercent: percent(100),
+		},
+		For: []triage.Evidence{
+			{Factor: "timing", Contribution: 1200, Sentence: "40 s before the onset"},
+			{Factor: "split", Contribution: 3100, Direct: true, Sentence: "Only requests with the flag on fail."},
+			{Factor: "control", Contribution: 900, Direct: true, Sentence: "us1, where the flag is still 0 %, is clean"},
+		},
+	}
+}
+
+func deploySuspect(id, service, from, to, when string, p float64, why ...triage.Evidence) triage.Suspect {
+	return triage.Suspect{
+		Probability: p, For: why,
+		Change: &triage.Change{
+			ID: triage.ChangeID(id), Kind: triage.KindDeploy, Scope: triage.Scope{Service: service, Environment: "production", Region: "eu1"},
+			StartedAt: at(when), PreviousVersion: from, Version: to, Title: "Merge pull request #12 from acme/x",
+		},
+	}
+}
+
+func timing(s string) triage.Evidence {
+	return triage.Evidence{Factor: "timing", Contribution: 800, Sentence: s}
+}
+
+func shift(s string) triage.Evidence {
+	return triage.Evidence{Factor: "shift", Contribution: 1500, Direct: true, Sentence: s}
+}
+
+// cards are the situations on-call meets; each has its golden file in testdata/cards.
+func cards() map[string]CardInput {
+	out := map[string]CardInput{}
+
+	in := cardInput("checkout")
+	in.Report.Candidates = 4
+	in.Report.Suspects = []triage.Suspect{flagSuspect(.87), deploySuspect("d1", "pricing", "v811", "v812", "02:41:00", .05, timing("21 min before the onset"))}
+	in.Report.None.Probability = .08
+	in.Report.Recommendation = triage.Recommendation{
+		Verdict: triage.VerdictAct, Action: triage.ActionFlagOff, Reason: "the flag split accuses it",
+		Target: &triage.Target{ChangeID: "ld#1", Kind: triage.KindFlag, Scope: triage.Scope{Environment: "production", Region: "eu1"}, Name: "new-pricing", From: "100 %", To: "0 %", URL: "https://flags.example.com/new-pricing"},
+		Check:  "5xx < 1 % by 03:15. Slower does not clear it (retries, 5-min rate window)", Owner: "team-pricing · pricing primary · #pricing-oncall",
+	}
+	out["flag-guilty"] = in
+
+	changed := in
+	prev := in.Report
+	prev.Suspects, prev.None.Probability = nil, 1
+	prev.Recommendation = triage.Recommendation{Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Reason: "nothing fits"}
+	changed.Previous = &prev
+	changed.Report.Number, changed.Report.CreatedAt = 2, at("03:08:09")
+	out["verdict-changed"] = changed
+
+	recovered := in
+	recovered.Incident.State, recovered.Incident.RecoveredAt = triage.IncidentRecovered, at("03:19:10")
+	recovered.Report.Number, recovered.Report.Cause, recovered.Report.CreatedAt = 3, CauseRecovered, at("03:20:10")
+	recovered.Report.Notes = []string{undoMark + "flag new-pricing 100 % → 0 at 03:15:02"}
+	out["recovered-after-undo"] = recovered
+
+	in = cardInput("payments")
+	in.Report.Symptom.Sentence = "payments card auth failures 0.5 % → 38 % since 03:02 UTC"
+	in.Report.Candidates = 4
+	in.Report.Suspects = []triage.Suspect{deploySuspect("d1", "search", "v7", "v8", "02:55:00", .06, timing("7 min before the onset"))}
+	in.Report.None = triage.None{Probability: .91, Evidence: []triage.Evidence{
+		{Factor: "vendor", Contribution: 2500, Sentence: "only calls to api.acmepay.example time out; other dependencies and traffic are normal"},
+		{Factor: "breadth", Contribution: 900, Sentence: "all 3 regions shifted in the same minute"},
+	}}
+	in.Report.Recommendation = triage.Recommendation{
+		Verdict: triage.VerdictWillNotHelp, Action: triage.ActionInvestigate, Reason: "the failing dependency is a vendor",
+		Steps: []string{"vendor status page of acmepay", "runbook: second acquirer"}, Owner: "team-payments · #payments-oncall",
+	}
+	out["none-vendor"] = in
+
+	in = cardInput("checkout")
+	in.Report.Candidates = 2
+	in.Report.Suspects = []triage.Suspect{
+		flagSuspect(.46),
+		deploySuspect("d1", "checkout", "v41", "v42", "03:00:50", .41, shift("checkout errors rose right after it")),
+	}
+	in.Report.Suspects[0].For = []triage.Evidence{shift("checkout errors rose within one sample of it")}
+	in.Report.None.Probability = .13
+	in.Report.Recommendation = triage.Recommendation{
+		Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Reason: "two changes of one service within a minute; both can be undone cheaply",
+		Steps: []string{"set flag new-pricing back to 0 % in production/eu1", "if that does not clear it in 2 min, roll checkout back to v41"},
+		Check: "errors by flag variant: if both variants fail alike, it is the deploy", Owner: "team-checkout",
+	}
+	out["cannot-separate"] = in
+
+	in = cardInput("orders")
+	in.Report.Candidates = 1
+	in.Report.Suspects = []triage.Suspect{{
+		Rank: 1, Probability: .82,
+		Change: &triage.Change{
+			ID: "m1", Kind: triage.KindMigration, Scope: triage.Scope{Service: "orders", Environment: "production"}, StartedAt: at("02:58:00"),
+			Title: "migration 0042_drop_legacy_status", Reversible: triage.Reversible{Value: triage.ReversibleNo, Reason: "drops a column"},
+		},
+		For:     []triage.Evidence{shift("orders errors rose at its step")},
+		Against: []triage.Evidence{{Factor: "control", Contribution: -300, Sentence: "us1 had the same migration and is clean"}},
+	}}
+	in.Report.None.Probability = .18
+	in.Report.Recommendation = triage.Recommendation{
+		Verdict: triage.VerdictHarmful, Action: triage.ActionFixForward, Reason: "the migration dropped a column: the old version would fail on every write",
+		Target: &triage.Target{ChangeID: "m1", Kind: triage.KindMigration, Scope: triage.Scope{Environment: "production"}, Name: "0042_drop_legacy_status"},
+		Avoid:  []triage.Avoid{{Action: triage.ActionRollback, Target: "m1", Class: triage.VerdictHarmful, Reason: "orders v88 cannot run on the new schema"}},
+		Check:  "orders 5xx < 1 %", Owner: "team-orders",
+	}
+	out["would-do-harm"] = in
+
+	in = cardInput("checkout")
+	in.Report.Symptom = triage.SymptomSummary{Service: "checkout", Signal: triage.SignalErrors}
+	in.Incident.Alerts[0].Annotations = map[string]string{"summary": "checkout error ratio is 12.88%"}
+	in.Report.Candidates = 3
+	in.Report.Suspects = []triage.Suspect{
+		deploySuspect("d1", "checkout", "v41", "v42", "03:00:50", .55, timing("80 s before the onset")),
+		deploySuspect("d2", "pricing", "v811", "v812", "02:41:00", .2, timing("21 min before the onset")),
+	}
+	in.Report.None.Probability = .25
+	in.Report.Recommendation = triage.Recommendation{Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Reason: "the evidence is timing alone: Prometheus did not answer"}
+	in.Report.Coverage = append(in.Report.Coverage, triage.Coverage{Source: "prometheus/main", State: triage.SourceDown})
+	in.Report.Notes = []string{"no metrics: Prometheus did not answer within 5 s"}
+	in.Report.Deadline = true
+	out["metrics-blind"] = in
+
+	in = cardInput("checkout")
+	in.Report.None.Probability = 1
+	in.Report.Recommendation = triage.Recommendation{Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Reason: "no change was seen; look at traffic, dependencies and what no source reports"}
+	in.Report.Coverage = nil
+	out["no-changes-at-all"] = in
+
+	in = cardInput("checkout")
+	in.Incident.State = triage.IncidentMitigating
+	in.Report.Candidates = 1
+	in.Report.Suspects = []triage.Suspect{deploySuspect("d1", "checkout", "v41", "v42", "03:00:50", .9, shift("only v42 pods fail"))}
+	in.Report.None.Probability = .1
+	in.Report.Symptom.Trend = "falling"
+	in.Report.Notes = []string{undoMark + "rollback checkout v42 → v41 at 03:12:40"}
+	in.Report.Recommendation = triage.Recommendation{
+		Verdict: triage.VerdictAct, Action: triage.ActionRollback, Reason: "version split",
+		Target:     &triage.Target{ChangeID: "d1", Kind: triage.KindDeploy, Scope: triage.Scope{Service: "checkout", Environment: "production", Cluster: "k8s-1"}, Name: "checkout", From: "v42", To: "v41"},
+		AlsoUndoes: []triage.Undone{{ChangeID: "d2", Title: "coupon fix"}, {ChangeID: "d3", Title: "new footer"}, {ChangeID: "d4"}},
+		Check:      "5xx < 1 % by 03:20",
+	}
+	out["mitigating"] = in
+	return out
+}
+
+// The cards read as they should. `go test ./alerting -run TestCards -update` writes them anew: read them before you commit.
+func TestCards(t *testing.T) {
+	for name, in := range cards() {
+		t.Run(name, func(t *testing.T) {
+			got := NewCard(in).Text()
+			file := filepath.Join("testdata", "cards", name+".txt")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("card differs (-want +got):\n%s", diff)
+			}
+			for _, never := range []string{"dana", "root cause", "@here", "%!", "<nil>", "0001"} {
+				if strings.Contains(got, never) {
+					t.Errorf("a card must not contain %q", never)
+				}
+			}
+			if n := strings.Count(got, "\n"); n > 16 {
+				t.Errorf("a card is one screen: want at most 16 lines, got %d", n)
+			}
+		})
+	}
+}
+
+// Whatever the strings from outside hold, the card keeps its shape: single lines, bounded, nothing that steers a terminal or calls a channel.
+func FuzzCard(f *testing.F) {
+	f.Add("flag\nnew \x1b[31mred\u202e @here <!channel>", "v1\r\nOWNER: nobody", "javascript:alert(1)")
+	f.Add(strings.Repeat("x", 5000), "\x00\xff", "https://a.example/ b")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		in := cards()["flag-guilty"]
+		lines := strings.Count(NewCard(in).Text(), "\n")
+		s := flagSuspect(.87)
+		s.Change.Title, s.Change.Labels = a, map[string]string{"flag": "x" + b, "to": a}
+		s.For = []triage.Evidence{{Factor: "split", Contribution: 1, Direct: true, Sentence: "s" + a}, {Factor: "x", Contribution: 1, Sentence: "s" + b}}
+		in.Report.Suspects = []triage.Suspect{s, in.Report.Suspects[1]}
+		in.Report.Symptom.Sentence = "s" + b + " since then"
+		in.Report.Recommendation.Owner, in.Report.Recommendation.Check = "o"+a, "c"+b
+		in.Report.Recommendation.Target = &triage.Target{ChangeID: "ld#1", Name: "n" + a, To: "t" + b, URL: c}
+		in.Report.Coverage = []triage.Coverage{{Source: "s" + a, State: triage.SourceDown}}
+		text := NewCard(in).Text()
+		if got := strings.Count(text, "\n"); got != lines {
+			t.Errorf("lines: want %d, got %d:\n%s", lines, got, text)
+		}
+		if !utf8.ValidString(text) || strings.ContainsAny(text, "\x00\x1b\r\t\u202e\u200b") {
+			t.Errorf("unclean text: %q", text)
+		}
+		if strings.Contains(strings.ToLower(text), "@here") || strings.Contains(text, "javascript:") {
+			t.Errorf("text calls a channel or carries a script: %q", text)
+		}
+		if len(text) > 8000 {
+			t.Errorf("text is %d bytes", len(text))
+		}
+	})
+}
+
+func TestOnlyWithOwnLabelsPercentages(t *testing.T) {
+	in := cards()["flag-guilty"]
+	if text := NewCard(in).Text(); strings.Contains(text, "8 %,") || strings.Contains(text, ", 5 %") {
+		t.Errorf("want no probabilities:\n%s", text)
+	}
+	in.Percentages = true
+	if text := NewCard(in).Text(); !strings.Contains(text, "something I cannot see, 8 %") {
+		t.Errorf("want probabilities:\n%s", text)
+	}
+}
