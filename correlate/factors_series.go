@@ -16,6 +16,12 @@ func (m *ranking) ownFactor(c *candidate) finding {
 	}
 	c.own = m.ownShiftOf(c)
 	o := &c.own
+	if o.observed && o.best == nil && o.anomaly != nil {
+		a := o.anomaly.src
+		n := m.w.explained(o.ratio, m.w.OriginShows)
+		return finding{nats: n, direct: n > 1, sentence: fmt.Sprintf("%s of %s left its range at %s: %s → %s",
+			a.Series, c.ch.Service, clock(a.Onset.Best), number(a.From), number(a.To))}
+	}
 	if !o.observed || o.best == nil {
 		return finding{}
 	}

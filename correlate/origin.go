@@ -34,11 +34,50 @@ func (s *service) logAt(t ms, w *Weights) (log float64, ok bool) {
 		share += signalOrder[i].share
 	}
 	log = math.NaN()
+	if !seen && len(s.seen) > 0 {
+		log = s.anomalyLog(t, w)
+		s.logs[t] = log
+		return log, log == log
+	}
 	if seen {
 		log = ln(sum / share)
 	}
 	s.logs[t] = log
 	return log, log == log
+}
+
+// anomalyGap is how far apart a shift and a detected anomaly may lie and still be the same.
+const anomalyGap = ms(180_000)
+
+// anomalyLog is the likelihood ratio of a shift at t by the anomalies somebody else detected: the clearest near t. Where
+// none is near, nothing is known: a detector that stayed silent may not have looked.
+func (s *service) anomalyLog(t ms, w *Weights) float64 {
+	log := math.NaN()
+	for _, a := range s.seen {
+		if t < a.from-anomalyGap || t > a.to+anomalyGap {
+			continue
+		}
+		l := w.shiftLog(a.effect, 2)
+		if a.weak {
+			l = min(l, 1)
+		}
+		if log != log || l > log {
+			log = l
+		}
+	}
+	return log
+}
+
+// anomalyNear is the anomaly that anomalyLog went by.
+func (s *service) anomalyNear(t ms) *anomalyAt {
+	var best *anomalyAt
+	for i := range s.seen {
+		a := &s.seen[i]
+		if t >= a.from-anomalyGap && t <= a.to+anomalyGap && (best == nil || a.effect > best.effect) {
+			best = a
+		}
+	}
+	return best
 }
 
 // seenFrom reports whether any sample from k on is no gap.
@@ -66,7 +105,8 @@ type ownShift struct {
 	at       ms      // the likeliest time of the shift
 	best     *prepared
 	shift    shift // of best
-	earlier  int   // samples that had shifted alike before the candidate began
+	anomaly  *anomalyAt
+	earlier  int // samples that had shifted alike before the candidate began
 }
 
 // Lags, in minutes, at which a shift of the changed service itself is looked for, with their weights.
@@ -112,18 +152,24 @@ func (m *ranking) ownShiftOf(c *candidate) ownShift {
 		return out
 	}
 	out.ratio = sum / total
+	out.anomaly = s.anomalyNear(out.at)
 	m.bestSeries(s, &out)
 	out.earlier = shiftedBefore(out.best, c.act.first)
 	return out
 }
 
-// bestSeries picks the series that shows the shift most clearly, for the sentence.
+// bestSeries picks the series that shows the shift most clearly, for the sentence; where none does, the first of the
+// signal that says most.
 func (m *ranking) bestSeries(s *service, o *ownShift) {
-	top := math.Inf(-1)
+	top := 0.5
 	for _, group := range s.signals {
 		for _, p := range group {
-			if v := p.logAt(o.at, &m.w); p.firstAfter(o.at) < len(p.bad) && v > top {
-				top, o.best = v, p
+			k := p.firstAfter(o.at)
+			if k >= len(p.bad) || !p.seenFrom(k) {
+				continue
+			}
+			if v := p.logSplit(k, &m.w); v > top || o.best == nil {
+				top, o.best = max(v, top), p
 			}
 		}
 	}

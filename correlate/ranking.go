@@ -106,6 +106,7 @@ type service struct {
 	name    string
 	signals [numSignals][]*prepared
 	split   []*prepared // series that carry a version, variant or region label
+	seen    []anomalyAt // anomalies somebody else detected, for services without series
 	logs    map[ms]float64
 }
 
@@ -171,7 +172,53 @@ func (m *ranking) loadSeries() {
 			s.split = append(s.split, p)
 		}
 	}
+	m.loadAnomalies()
 	slices.Sort(m.names)
+}
+
+// anomalyAt is an anomaly in the model's time.
+type anomalyAt struct {
+	from, to ms
+	effect   float64 // in the bad direction
+	weak     bool    // the signal says little about health
+	src      *triage.Anomaly
+}
+
+// loadAnomalies lets anomalies stand in for services whose series we do not have. Where we have the series, they were
+// found in these, and counting them again would be counting twice.
+func (m *ranking) loadAnomalies() {
+	withSeries := make(map[string]bool, len(m.names))
+	for _, n := range m.names {
+		withSeries[n] = true
+	}
+	anomalies := slices.Clone(m.in.Anomalies)
+	slices.SortStableFunc(anomalies, func(a, b triage.Anomaly) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.ID, b.ID), a.Onset.Best.Compare(b.Onset.Best))
+	})
+	for i := range anomalies {
+		a := &anomalies[i]
+		if a.Service == "" || withSeries[a.Service] || a.Onset.Best.After(m.at) || a.ObservedAt.After(m.at) {
+			continue
+		}
+		at := anomalyAt{from: m.rel(a.Onset.Best), to: m.rel(a.Onset.Best), effect: a.Effect, src: a}
+		if !a.Onset.Earliest.IsZero() {
+			at.from = m.rel(a.Onset.Earliest)
+		}
+		if !a.Onset.Latest.IsZero() {
+			at.to = m.rel(a.Onset.Latest)
+		}
+		if a.Signal == triage.SignalTraffic {
+			at.effect, at.weak = -a.Effect, true
+		}
+		at.weak = at.weak || a.Signal == triage.SignalCustom
+		s := m.services[a.Service]
+		if s == nil {
+			s = &service{name: a.Service, logs: make(map[ms]float64)}
+			m.services[a.Service] = s
+			m.names = append(m.names, a.Service)
+		}
+		s.seen = append(s.seen, at)
+	}
 }
 
 func betterOf(bad string) triage.Better {

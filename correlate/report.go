@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -30,9 +31,10 @@ func (m *ranking) report(n *none) triage.Report {
 	if cut > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s weighed but not listed: together %s", plural(cut, "more change"), percentage(float64(cutMass)/million)))
 	}
-	r.None = triage.None{Probability: float64(n.micros) / million, LogOdds: n.logOdds, Evidence: sortedEvidence(n.evidence)}
-	m.second(&r)
 	r.Recommendation = m.recommend(n)
+	m.second(&r)
+	m.trigger(&r, n)
+	r.None = triage.None{Probability: float64(n.micros) / million, LogOdds: n.logOdds, Evidence: sortedEvidence(n.evidence)}
 	return r
 }
 
@@ -74,13 +76,111 @@ func sortedCoverage(cs []triage.Coverage) []triage.Coverage {
 	return out
 }
 
-// second adds to the runner-up why it is not first: the factor that parts the two most.
-func (m *ranking) second(*triage.Report) {}
-
-func (m *ranking) symptomSummary() triage.SymptomSummary {
-	return triage.SymptomSummary{Service: m.scope.Service}
+// second adds to the runner-up why it is not first: the factor that parts the two most. It weighs nothing itself.
+func (m *ranking) second(r *triage.Report) {
+	if len(m.candidates) < 2 || len(r.Suspects) < 2 {
+		return
+	}
+	first, next := m.candidates[0], m.candidates[1]
+	name, gap := "", triage.MilliNats(0)
+	for _, f := range factors {
+		if d := contribution(first, f.name) - contribution(next, f.name); d > gap {
+			name, gap = f.name, d
+		}
+	}
+	text := "as likely as the first; ordered by id"
+	if name != "" {
+		text = fmt.Sprintf("second because of %s, mostly", name)
+		if e, ok := evidenceOf(first, name); ok {
+			text += ": for the first, " + e.Sentence
+		}
+		if e, ok := evidenceOf(next, name); ok {
+			text += "; here, " + e.Sentence
+		}
+	}
+	for i := range r.Suspects {
+		if s := &r.Suspects[i]; s.Change != nil && s.Change.ID == next.ch.ID {
+			s.Against = append(s.Against, triage.Evidence{Factor: "order", Sentence: text})
+		}
+	}
 }
 
-func (m *ranking) recommend(*none) triage.Recommendation {
-	return triage.Recommendation{Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Reason: "weak evidence"}
+func evidenceOf(c *candidate, factor string) (triage.Evidence, bool) {
+	for _, e := range c.evidence {
+		if e.Factor == factor {
+			return e, true
+		}
+	}
+	return triage.Evidence{}, false
+}
+
+func contribution(c *candidate, factor string) triage.MilliNats {
+	e, _ := evidenceOf(c, factor)
+	return e.Contribution
+}
+
+// trigger lets a fault with no change behind it stand in the ranking where the series point at one service: its share is
+// taken from none, so changes keep theirs.
+func (m *ranking) trigger(r *triage.Report, n *none) {
+	if len(n.sources) == 0 {
+		return
+	}
+	top := n.sources[0]
+	if top.share < 0.5 || top.log < 2 || top.name == m.scope.Service || float64(n.micros) < 0.05*million {
+		return
+	}
+	a, ok := m.anomalyOf(top.name)
+	if !ok {
+		return
+	}
+	micros := int64(float64(float64(n.micros) * top.share))
+	n.micros -= micros
+	odds := n.logOdds + m.milli(ln(top.share))
+	s := triage.Suspect{Anomaly: &a, Probability: float64(micros) / million, LogOdds: odds, For: []triage.Evidence{}, Against: []triage.Evidence{}}
+	text := fmt.Sprintf("%s shifted on its own account at %s and no change to it was seen", top.name, clock(a.Onset.Best))
+	e := triage.Evidence{Factor: "origin", Contribution: odds, Sentence: text, Direct: true}
+	if odds >= 0 {
+		s.For = append(s.For, e)
+	} else {
+		s.Against = append(s.Against, e)
+	}
+	if h, ok := m.down[top.name]; ok {
+		s.Hops = &h
+	}
+	i := 0
+	for i < len(r.Suspects) && r.Suspects[i].Probability >= s.Probability {
+		i++
+	}
+	r.Suspects = slices.Insert(r.Suspects, i, s)
+	for j := range r.Suspects {
+		r.Suspects[j].Rank = j + 1
+	}
+}
+
+// anomalyOf describes the shift of a service at the onset: the one that was reported, else the one its series show.
+func (m *ranking) anomalyOf(name string) (triage.Anomaly, bool) {
+	s := m.services[name]
+	at, top := m.onset.best, 0.0
+	for _, t := range m.onset.points {
+		if l, ok := s.logAt(t, &m.w); ok && l > top {
+			at, top = t, l
+		}
+	}
+	if top == 0 {
+		return triage.Anomaly{}, false
+	}
+	if a := s.anomalyNear(at); a != nil {
+		return *a.src, true
+	}
+	o := ownShift{at: at}
+	m.bestSeries(s, &o)
+	if o.best == nil {
+		return triage.Anomaly{}, false
+	}
+	from := m.abs(o.best.from[o.best.firstAfter(at)])
+	return triage.Anomaly{
+		ID: triage.AnomalyID("series:" + name + ":" + o.best.src.Metric + "@" + from.Format(time.RFC3339)), Scope: triage.Scope{Service: name},
+		Signal: o.best.signal, Series: o.best.src.Metric, Onset: triage.Interval{Earliest: from.Add(-o.best.step.duration()), Best: from, Latest: from.Add(o.best.step.duration())},
+		ObservedAt: m.at.UTC(), From: o.shift.before, To: o.shift.after, Effect: o.shift.z, Labels: o.best.src.Labels,
+	}, true
 }

@@ -1,0 +1,177 @@
+package correlate
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// avoidAfter advises against undoing what began after the trouble: it will not help. At most three, nearest first.
+func (m *ranking) avoidAfter() []triage.Avoid {
+	var out []triage.Avoid
+	for i := range m.after {
+		ch := &m.after[i]
+		if len(out) == 3 {
+			break
+		}
+		if _, reached := m.down[ch.Service]; !reached && ch.Service != m.scope.Service && !ch.Global {
+			continue
+		}
+		a := reversal(ch)
+		if a == "" {
+			a = triage.ActionRollback
+		}
+		out = append(out, triage.Avoid{Action: a, Target: ch.ID, Class: triage.VerdictWillNotHelp,
+			Reason: fmt.Sprintf("%s began at %s, %s after the latest possible onset", label(ch), clock(ch.OccurredAt()), span1(m.rel(ch.OccurredAt())-m.onset.latest))})
+	}
+	return out
+}
+
+// avoidHarm advises against undoing likely candidates whose reversal would do harm.
+func (m *ranking) avoidHarm(rec *triage.Recommendation, leader *candidate) {
+	for i, c := range m.candidates {
+		if i >= 5 {
+			return
+		}
+		if float64(c.micros) < 0.05*million && c != leader {
+			continue
+		}
+		if why := m.harm(c); why != "" {
+			a := reversal(c.ch)
+			if a == "" {
+				a = triage.ActionRollback
+			}
+			rec.Avoid = append(rec.Avoid, triage.Avoid{Action: a, Target: c.ch.ID, Class: triage.VerdictHarmful, Reason: why})
+		}
+	}
+}
+
+// outside is the advice when no change fits: a rollback will not help where something outside is seen to be the cause,
+// else we cannot tell.
+func (m *ranking) outside(rec *triage.Recommendation, n *none) {
+	p := float64(n.micros) / million
+	if where := m.pointsOutside(n); where != "" && p >= m.cfg.MinProbability {
+		rec.Verdict, rec.Action = triage.VerdictWillNotHelp, triage.ActionDoNotRollBack
+		rec.Reason = "no change I saw fits; " + where
+		rec.Steps = []string{"look there first; undoing recent changes would cost time and mend nothing"}
+		rec.Check = "the symptom follows that signal, not any change"
+		return
+	}
+	rec.Reason = "no change I saw fits"
+	if len(m.candidates) == 0 {
+		rec.Reason = fmt.Sprintf("no change was seen in the %s before the onset", span1(m.lookback))
+	}
+	rec.Check = "look for what is not reported here: manual changes, vendors, expiring certificates, limits reached with time"
+	if len(m.candidates) > 0 && float64(m.candidates[0].micros) >= 0.15*million {
+		rec.Check = m.separate(m.candidates[0])
+	}
+}
+
+// pointsOutside says what besides a change is seen to be the cause, "" where nothing is.
+func (m *ranking) pointsOutside(n *none) string {
+	for _, e := range n.evidence {
+		if e.Factor == "surge" {
+			return e.Sentence
+		}
+	}
+	if len(n.sources) > 0 && n.sources[0].share >= 0.5 && n.sources[0].log > 2 && n.sources[0].name != m.scope.Service {
+		top := n.sources[0]
+		if m.external(top.name) {
+			return fmt.Sprintf("the trouble points at %s, which is not ours", top.name)
+		}
+		return fmt.Sprintf("%s shifted on its own account and no change to it was seen", top.name)
+	}
+	return ""
+}
+
+// doubt says in a sentence why no reversal is advised.
+func (m *ranking) doubt(l *candidate, n *none, p, margin float64) string {
+	name := label(l.ch)
+	switch {
+	case l.veto:
+		return fmt.Sprintf("%s leads, but the trouble is older than it", name)
+	case m.in.Widened:
+		return fmt.Sprintf("%s leads, but it was found only in the longer search: undoing it would take much else along", name)
+	case !l.direct:
+		return fmt.Sprintf("%s leads on timing and place alone: nothing measured on it moved", name)
+	case p < m.threshold(l.ch.Kind):
+		return fmt.Sprintf("%s leads, but not by enough to act on", name)
+	case margin < m.cfg.MinMargin && len(m.candidates) > 1 && m.candidates[1].micros >= n.micros:
+		return fmt.Sprintf("%s and %s cannot be told apart", name, label(m.candidates[1].ch))
+	case reversal(l.ch) == "":
+		return fmt.Sprintf("%s leads, and no safe way to undo it is known", name)
+	}
+	return fmt.Sprintf("%s leads, but something unseen is nearly as likely", name)
+}
+
+// offerBoth lists two cheap safe undos that tie.
+func (m *ranking) offerBoth(rec *triage.Recommendation, l *candidate, n *none) {
+	if len(m.candidates) < 2 || m.in.Widened {
+		return
+	}
+	s := m.candidates[1]
+	if s.micros < n.micros || float64(l.micros+s.micros) < m.cfg.MinProbability*million || l.veto || s.veto {
+		return
+	}
+	for _, c := range [...]*candidate{l, s} {
+		if k := c.ch.Kind; k != triage.KindFlag && k != triage.KindConfig || m.harm(c) != "" {
+			return
+		}
+	}
+	for _, c := range [...]*candidate{l, s} {
+		rec.Steps = append(rec.Steps, fmt.Sprintf("cheap and safe to undo: %s (%s)", label(c.ch), clock(m.abs(c.act.start))))
+	}
+}
+
+// separate is the one check that would part the leader from the next hypothesis.
+func (m *ranking) separate(l *candidate) string {
+	if len(m.candidates) < 2 || float64(m.candidates[1].micros) < 0.10*million {
+		if l.ch.Service != "" && !l.direct {
+			return fmt.Sprintf("see whether errors or latency of %s moved at %s", l.ch.Service, clock(m.abs(l.act.start)))
+		}
+		return "see whether what has it differs from what has not: version, region, flag variant"
+	}
+	s := m.candidates[1]
+	switch {
+	case l.ch.Kind == triage.KindFlag || s.ch.Kind == triage.KindFlag:
+		f := l
+		if l.ch.Kind != triage.KindFlag {
+			f = s
+		}
+		return fmt.Sprintf("compare requests with and without %s: if only those with it fail, it is the flag", label(f.ch))
+	case l.ch.Service != s.ch.Service && l.ch.Service != "" && s.ch.Service != "":
+		return fmt.Sprintf("see which moved on its own account: %s from %s, or %s from %s", l.ch.Service, clock(m.abs(l.act.start)), s.ch.Service, clock(m.abs(s.act.start)))
+	case slow(l.ch.Kind) != slow(s.ch.Kind):
+		return "compare instances that restarted with those that did not: a configuration reaches both, a rollout only the new ones"
+	}
+	return fmt.Sprintf("zoom in on the first bad minute: nearer to %s or to %s", clock(m.abs(l.act.start)), clock(m.abs(s.act.start)))
+}
+
+// strongest is the leader's best reason in a sentence: its strongest direct evidence.
+func (m *ranking) strongest(l *candidate) string {
+	for _, e := range sortedEvidence(l.evidence) {
+		if e.Direct && e.Contribution > 0 {
+			return e.Sentence
+		}
+	}
+	return label(l.ch) + " fits best"
+}
+
+// verify says how to see that the reversal worked: the symptom back at what it was, and the changed service too, no
+// sooner than the slowest window allows.
+func (m *ranking) verify(l *candidate) string {
+	wait := 10 * time.Minute
+	if m.in.Symptom != nil && m.in.Symptom.LongestRangeS > 0 {
+		wait = max(wait, 2*time.Duration(m.in.Symptom.LongestRangeS*float64(time.Second)))
+	}
+	by := m.at.Add(wait).UTC().Format("15:04")
+	what := orUnknown(m.scope.Service) + " back to usual"
+	if p, sh := m.clearestSymptom(); p != nil {
+		what = fmt.Sprintf("%s %s back near %s", orUnknown(m.scope.Service), measure(p), quantity(p, sh.before))
+	}
+	if l.ch.Service != "" && l.ch.Service != m.scope.Service {
+		what += ", and " + l.ch.Service + " too"
+	}
+	return fmt.Sprintf("%s by %s UTC; slower does not clear it: retries, queues and rate windows lag", what, by)
+}

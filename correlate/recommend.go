@@ -1,0 +1,270 @@
+package correlate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// recommend names the cheapest safe way back, or says why there is none. A reversal is advised only if the leader is
+// likely enough, well ahead of every other hypothesis (none included), has direct evidence and no veto, and can be undone
+// safely. The refusals are kept apart: it would do harm, it will not help, we cannot tell.
+func (m *ranking) recommend(n *none) triage.Recommendation {
+	rec := triage.Recommendation{Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Avoid: m.avoidAfter()}
+	if len(m.candidates) == 0 {
+		m.outside(&rec, n)
+		return rec
+	}
+	l := m.candidates[0]
+	p, margin := float64(l.micros)/million, m.margin(n)
+	m.avoidHarm(&rec, l)
+	rec.Owner = m.ownerOf(l.ch.Service)
+	likely := p >= m.threshold(l.ch.Kind) && margin >= m.cfg.MinMargin
+	switch harm := m.harm(l); {
+	case n.micros >= l.micros && float64(n.micros)/million >= 0.5:
+		rec.Owner = m.ownerOf(m.scope.Service)
+		m.outside(&rec, n)
+	case likely && harm != "" && !l.veto:
+		m.target(&rec, l)
+		rec.Verdict, rec.Action = triage.VerdictHarmful, triage.ActionDoNotRollBack
+		rec.Reason = "undoing it would do harm: " + harm
+		rec.Steps = []string{fmt.Sprintf("stop further steps of %s only if its tool says that is safe", label(l.ch)), "mend forward with its owner; restore data from backup only where it was written wrongly"}
+	case likely && l.direct && !l.veto && !m.in.Widened && reversal(l.ch) != "":
+		m.advise(&rec, l)
+	case running(l.ch, m.at) && p >= m.cfg.MinFlag && !l.veto && harm == "" && !m.in.Widened:
+		m.target(&rec, l)
+		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionPauseRollout
+		rec.Reason = fmt.Sprintf("it is still rolling out and %s; pausing is safe while that is settled", m.doubt(l, n, p, margin))
+		rec.Steps = []string{"pause " + label(l.ch), "compare what has it with what has not"}
+		rec.Check = m.separate(l)
+	default:
+		rec.Reason = m.doubt(l, n, p, margin)
+		m.offerBoth(&rec, l, n)
+		rec.Check = m.separate(l)
+	}
+	return rec
+}
+
+// margin is how far the leader is ahead of the next hypothesis, none included.
+func (m *ranking) margin(n *none) float64 {
+	next := n.micros
+	if len(m.candidates) > 1 {
+		next = max(next, m.candidates[1].micros)
+	}
+	return float64(m.candidates[0].micros-next) / million
+}
+
+func (m *ranking) threshold(k triage.Kind) float64 {
+	if k == triage.KindFlag {
+		return m.cfg.MinFlag
+	}
+	return m.cfg.MinProbability
+}
+
+// reversal is the action that undoes a change, "" where none is known.
+func reversal(ch *triage.Change) triage.Action {
+	switch ch.Kind {
+	case triage.KindFlag:
+		return triage.ActionFlagOff
+	case triage.KindConfig, triage.KindScale:
+		return triage.ActionConfigRevert
+	case triage.KindDeploy, triage.KindRollback:
+		return triage.ActionRollback
+	}
+	if ch.Reversible.Value == triage.ReversibleYes {
+		if ch.PreviousVersion != "" {
+			return triage.ActionRollback
+		}
+		return triage.ActionConfigRevert
+	}
+	return ""
+}
+
+// harm says why undoing the change would do harm, "" where nothing is known against it.
+func (m *ranking) harm(c *candidate) string {
+	ch := c.ch
+	if ch.Reversible.Value == triage.ReversibleNo {
+		return orDefault(ch.Reversible.Reason, "it cannot be undone")
+	}
+	if ch.Kind == triage.KindMigration && ch.Reversible.Value != triage.ReversibleYes {
+		return "a migration changed data or schema"
+	}
+	if ch.Kind != triage.KindDeploy && ch.Kind != triage.KindRollback {
+		return ""
+	}
+	for _, o := range m.candidates {
+		if o.ch.Kind == triage.KindMigration && o.ch.Service == ch.Service && o.act.last >= c.act.start-migrationGap && o.ch.Reversible.Value != triage.ReversibleYes {
+			return fmt.Sprintf("migration %s ran with or after it at %s, and the old version may not fit the new schema", label(o.ch), clock(m.abs(o.act.start)))
+		}
+	}
+	return ""
+}
+
+// migrationGap is how long before a deploy its migration may run and still belong to it.
+const migrationGap = ms(15 * 60_000)
+
+// running reports whether a rollout is still going on.
+func running(ch *triage.Change, at time.Time) bool {
+	if ch.Status.Terminal() || ch.Kind == triage.KindMigration || ch.Kind == triage.KindFlag && ch.RolloutPercent == nil && len(ch.Steps) == 0 {
+		return false
+	}
+	if !ch.FinishedAt.IsZero() && !ch.FinishedAt.After(at) {
+		return false
+	}
+	if p := ch.RolloutPercent; p != nil {
+		return *p < 100
+	}
+	if n := len(ch.Steps); n > 0 {
+		last := sortedSteps(ch.Steps)[n-1]
+		return last.At.After(at) || last.Percent > 0 && last.Percent < 100
+	}
+	return ch.Status == triage.StatusStarted && slow(ch.Kind)
+}
+
+// advise fills in the reversal of the leader.
+func (m *ranking) advise(rec *triage.Recommendation, l *candidate) {
+	m.target(rec, l)
+	rec.Verdict, rec.Action = triage.VerdictAct, reversal(l.ch)
+	rec.Reason = m.strongest(l)
+	rec.AlsoUndoes = m.alsoUndoes(l)
+	rec.Steps = m.steps(l, rec)
+	rec.Check = m.verify(l)
+}
+
+// target says exactly what to act on.
+func (m *ranking) target(rec *triage.Recommendation, l *candidate) {
+	ch := l.ch
+	t := &triage.Target{ChangeID: ch.ID, Kind: ch.Kind, Scope: ch.Scope, From: ch.Version, To: ch.PreviousVersion, URL: ch.URL}
+	switch ch.Kind {
+	case triage.KindFlag, triage.KindConfig:
+		for _, k := range [...]string{"flag", "flag_key", "key", "name"} {
+			if t.Name == "" {
+				t.Name = ch.Labels[k]
+			}
+		}
+		if t.To == "" {
+			t.To = ch.Labels["previous"]
+		}
+	}
+	if t.Name == "" {
+		t.Name = ch.Service
+	}
+	rec.Target = t
+}
+
+// steps are what to do, a line each, without commands: those come from playbooks.
+func (m *ranking) steps(l *candidate, rec *triage.Recommendation) []string {
+	t := rec.Target
+	where := placeOf(l.ch.Scope)
+	var out []string
+	if running(l.ch, m.at) {
+		out = append(out, "pause the rollout, it is still going on")
+	}
+	switch rec.Action {
+	case triage.ActionFlagOff:
+		out = append(out, fmt.Sprintf("set %s back to %s%s", orDefault(t.Name, "the flag"), orDefault(t.To, "its previous value"), where))
+	case triage.ActionConfigRevert:
+		out = append(out, fmt.Sprintf("restore the configuration of %s to %s%s", orDefault(t.Name, "the service"), orDefault(t.To, "what it was before"), where))
+	default:
+		out = append(out, fmt.Sprintf("return %s to %s%s", orDefault(l.ch.Service, t.Name), orDefault(t.To, "the version before"), where))
+	}
+	if s, ok := m.in.Services[l.ch.Service]; ok && l.ch.Kind != triage.KindFlag {
+		switch {
+		case s.AutoSync == nil:
+			out = append(out, "check whether a GitOps controller owns it: it would apply the change again")
+		case *s.AutoSync:
+			out = append(out, "auto-sync would apply it again: revert in the repository, or suspend the sync first")
+		}
+	}
+	return append(out, "hold other rollouts until the symptom is gone")
+}
+
+func placeOf(s triage.Scope) string {
+	var parts []string
+	for _, v := range [...]string{s.Cluster, s.Namespace, s.Region, s.Environment} {
+		if v != "" {
+			parts = append(parts, v)
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " in " + strings.Join(parts, "/")
+}
+
+// alsoUndoes lists what the reversal takes along: later changes of the same kind on the same service. A flag's value is its
+// own, so only later flips of the same flag count.
+func (m *ranking) alsoUndoes(l *candidate) []triage.Undone {
+	var out []triage.Undone
+	for _, ch := range m.laterOnes(l) {
+		out = append(out, triage.Undone{ChangeID: ch.ID, Service: ch.Service, Title: ch.Title, At: ch.OccurredAt().UTC(), Owner: m.ownerOf(ch.Service)})
+	}
+	slices.SortStableFunc(out, func(a, b triage.Undone) int { return a.At.Compare(b.At) })
+	return out
+}
+
+func (m *ranking) laterOnes(l *candidate) []triage.Change {
+	family := func(k triage.Kind) triage.Kind {
+		if k == triage.KindRollback {
+			return triage.KindDeploy
+		}
+		return k
+	}
+	var out []triage.Change
+	take := func(ch triage.Change) {
+		if ch.ID == l.ch.ID || ch.Service != l.ch.Service || family(ch.Kind) != family(l.ch.Kind) || ch.Service == "" {
+			return
+		}
+		if _, other := ch.Contradicts(l.ch.Scope); other || !ch.OccurredAt().After(l.ch.OccurredAt()) {
+			return
+		}
+		if ch.Kind == triage.KindFlag && (l.ch.Labels["flag"] == "" || ch.Labels["flag"] != l.ch.Labels["flag"]) {
+			return
+		}
+		out = append(out, ch)
+	}
+	for _, c := range m.candidates {
+		take(*c.ch)
+	}
+	for _, ch := range m.after {
+		take(ch)
+	}
+	return out
+}
+
+func (m *ranking) ownerOf(name string) string {
+	s, ok := m.in.Services[name]
+	if !ok {
+		return ""
+	}
+	var parts []string
+	for _, v := range [...]string{s.Owner, s.Schedule, s.Channel} {
+		if v != "" {
+			parts = append(parts, v)
+		}
+	}
+	return strings.Join(parts, " · ")
+}
+
+func orDefault(s, d string) string {
+	if s == "" {
+		return d
+	}
+	return s
+}
+
+// label names a change for a reader: kind, what, where.
+func label(ch *triage.Change) string {
+	name := orDefault(ch.Labels["flag"], ch.Service)
+	if name == "" && ch.Global {
+		name = "everywhere"
+	}
+	out := strings.TrimSpace(string(ch.Kind) + " " + name)
+	if ch.Version != "" {
+		out += " " + ch.Version
+	}
+	return out
+}

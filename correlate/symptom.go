@@ -1,0 +1,90 @@
+package correlate
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// symptomSummary says what the alert's own series did, in a sentence for the headline.
+func (m *ranking) symptomSummary() triage.SymptomSummary {
+	out := triage.SymptomSummary{Service: m.scope.Service}
+	since := m.abs(m.onset.best)
+	paged := ""
+	if !m.alert.StartsAt.IsZero() {
+		paged = fmt.Sprintf(" (paged %s)", m.alert.StartsAt.UTC().Format("15:04"))
+	}
+	name := m.alert.Name()
+	if name == "" {
+		name = "trouble"
+	}
+	p, sh := m.clearestSymptom()
+	if p == nil {
+		out.Sentence = fmt.Sprintf("%s on %s since about %s UTC%s", name, orUnknown(m.scope.Service), clock(since), paged)
+		return out
+	}
+	out.Signal = p.signal
+	before, now := sh.before, sh.after
+	if last := p.lastSeen(); last == last {
+		now = last
+	}
+	out.Before, out.Now, out.Trend = &before, &now, p.trend()
+	what := measure(p)
+	if m.scope.Service != "" {
+		what = m.scope.Service + " " + what
+	}
+	out.Sentence = fmt.Sprintf("%s %s → %s since %s UTC%s", what, quantity(p, before), quantity(p, now), clock(since), paged)
+	return out
+}
+
+// clearestSymptom is the symptom's series that shifted most at the onset, nil where none was observed.
+func (m *ranking) clearestSymptom() (*prepared, shift) {
+	var best *prepared
+	var bestShift shift
+	for _, p := range m.symptom {
+		// The series may only show it one sample after the onset: look at the onset and at its latest.
+		for _, t := range [...]ms{m.onset.best, m.onset.latest - p.step} {
+			sh := p.shiftAt(p.firstAfter(t), &m.w)
+			if sh.observed && (best == nil || sh.log > bestShift.log+1e-9) {
+				best, bestShift = p, sh
+			}
+		}
+	}
+	return best, bestShift
+}
+
+// lastSeen is the latest raw value that is no gap.
+func (p *prepared) lastSeen() float64 {
+	for i := len(p.raw) - 1; i >= 0; i-- {
+		if v := p.raw[i]; v == v {
+			return v
+		}
+	}
+	return math.NaN()
+}
+
+// trend compares the last sample with the one two before it, against half a robust deviation of the series.
+func (p *prepared) trend() string {
+	var last [3]float64
+	n := 0
+	for i := len(p.bad) - 1; i >= 0 && n < 3; i-- {
+		if v := p.bad[i]; v == v {
+			last[n] = v
+			n++
+		}
+	}
+	if n < 3 {
+		return ""
+	}
+	_, mad, _ := medianMAD(p.bad, make([]float64, 0, len(p.bad)))
+	bar := max(mad/2, p.floor)
+	d := float64(p.dir * (last[0] - last[2]))
+	switch {
+	case d > bar:
+		return "rising"
+	case d < -bar:
+		return "falling"
+	}
+	return "steady"
+}
