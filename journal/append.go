@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,11 +80,11 @@ func (j *Journal) Append(ctx context.Context, entries []triage.Entry) error {
 
 const (
 	insertChange = `INSERT INTO changes (id, far, occurred_at, acts_from, acts_until, last_activity, started_at, finished_at, observed_at,
-	kind, status, source, service, environment, region, cluster, namespace, global, join_keys, title, version, search)
-	VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING`
+	kind, status, source, service, environment, global, packed, title, version, search)
+	VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING`
 	updateChange = `UPDATE changes SET far=?2, occurred_at=?3, acts_from=?4, acts_until=?5, last_activity=?6, started_at=?7, finished_at=?8,
-	observed_at=?9, kind=?10, status=?11, source=?12, service=?13, environment=?14, region=?15, cluster=?16, namespace=?17, global=?18,
-	join_keys=?19, title=?20, version=?21, search=?22 WHERE id=?1`
+	observed_at=?9, kind=?10, status=?11, source=?12, service=?13, environment=?14, global=?15,
+	packed=?16, title=?17, version=?18, search=?19 WHERE id=?1`
 	insertBody    = `INSERT INTO bodies (seq, body) VALUES (last_insert_rowid(), ?)`
 	updateBody    = `INSERT INTO bodies (seq, body) SELECT seq, ?2 FROM changes WHERE id=?1 ON CONFLICT (seq) DO UPDATE SET body=excluded.body`
 	insertAnomaly = `INSERT INTO anomalies (id, far, onset, acts_from, acts_until, service, environment, global, search, body)
@@ -158,16 +157,15 @@ func encodeChange(c triage.Change) (changeRow, error) {
 	from, _, _ := c.StartInterval(unreportedRollout)
 	occurred, last := c.OccurredAt(), c.LastActivity()
 	until := last.Add(seconds(c.TimeUncertaintyS))
-	keys := c.JoinKeys()
-	blob := make([]byte, 0, 8*len(keys))
-	for _, k := range keys {
-		blob = binary.BigEndian.AppendUint64(blob, triage.HashJoinKey(k))
+	e := triage.IndexEntry{ID: c.ID, Kind: c.Kind, Scope: c.Scope, Start: from, LastActivity: last}
+	for _, k := range c.JoinKeys() {
+		e.JoinKeys = append(e.JoinKeys, triage.HashJoinKey(k))
 	}
 	return changeRow{id: c.ID, body: body, last: nanos(last), args: []any{
 		string(c.ID), far(occurred, from, until), nanos(occurred), nanos(from), nanos(until), nanos(last),
 		nanos(c.StartedAt), nanos(c.FinishedAt), nanos(c.ObservedAt),
-		string(c.Kind), string(c.Status), c.Source, c.Service, c.Environment, c.Region, c.Cluster, c.Namespace, c.Global,
-		blob, c.Title, c.Version, searchText(c.Title, c.Version, c.Service),
+		string(c.Kind), string(c.Status), c.Source, c.Service, c.Environment, c.Global,
+		pack(e), c.Title, c.Version, searchText(c.Title, c.Version, c.Service),
 	}}, nil
 }
 

@@ -14,8 +14,7 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-const changeColumns = `c.id, c.source, c.kind, c.status, c.service, c.environment, c.region, c.cluster, c.namespace, c.global,
-	c.started_at, c.finished_at, c.observed_at, c.title, c.version, c.occurred_at, b.body`
+const changeColumns = `c.id, c.source, c.kind, c.status, c.packed, c.started_at, c.finished_at, c.observed_at, c.title, c.version, c.occurred_at, b.body`
 
 // changeFound is a Change with the sort key of its row.
 type changeFound struct {
@@ -31,19 +30,23 @@ func scanChange(rows rowScanner) (changeFound, error) {
 		started, finished, observed int64
 		body                        []byte
 	)
-	err := rows.Scan(&c.ID, &c.Source, &c.Kind, &c.Status, &c.Service, &c.Environment, &c.Region, &c.Cluster, &c.Namespace, &c.Global,
-		&started, &finished, &observed, &c.Title, &c.Version, &f.occurred, &body)
+	err := rows.Scan(&c.ID, &c.Source, &c.Kind, &c.Status, &packed, &started, &finished, &observed, &c.Title, &c.Version, &f.occurred, &body)
 	if err != nil {
 		return f, err
 	}
-	c.StartedAt, c.FinishedAt, c.ObservedAt = instant(started), instant(finished), instant(observed)
-	f.Change = c
 	if body != nil {
-		f.Change = triage.Change{}
 		if err := json.Unmarshal(body, &f.Change); err != nil {
 			return f, fmt.Errorf("decode change %s: %w", c.ID, err)
 		}
+		return f, nil
 	}
+	e, err := unpack(packed, make(interner))
+	if err != nil {
+		return f, fmt.Errorf("decode change %s: %w", c.ID, err)
+	}
+	c.Scope = e.Scope
+	c.StartedAt, c.FinishedAt, c.ObservedAt = instant(started), instant(finished), instant(observed)
+	f.Change = c
 	return f, nil
 }
 
@@ -137,13 +140,12 @@ func scopeFilter(q triage.ChangeQuery) (where string, args []any) {
 // With From 12:00 and To 12:30: near rows that occurred in 06:00–18:30, and any far one.
 func eitherReach(table, at string, q triage.ChangeQuery, after position, limit int, where string, args []any) (string, []any) {
 	from, to := nanosFrom(q.From), nanosTo(q.To)
-	common := fmt.Sprintf("acts_from <= ? AND acts_until >= ? AND (%s, id) > (?, ?)%s ORDER BY %[1]s, id LIMIT ?", at, where)
-	commonArgs := append(append([]any{to, from, after.key, after.id}, args...), limit+1)
-	near := fmt.Sprintf("SELECT * FROM %s WHERE far=0 AND %s >= ? AND %[2]s <= ? AND %s", table, at, common)
-	out := append([]any{max(addSaturated(from, -int64(farReach)), after.key), addSaturated(to, int64(farReach))}, commonArgs...)
-	far := fmt.Sprintf("SELECT * FROM %s WHERE far=1 AND %s", table, common)
-	out = append(out, commonArgs...)
-	return fmt.Sprintf("SELECT * FROM (SELECT * FROM (%s) UNION ALL SELECT * FROM (%s)) ORDER BY %s, id LIMIT ?", near, far, at), append(out, limit+1)
+	common := fmt.Sprintf("(%s, id) > (?, ?) AND acts_from <= ? AND acts_until >= ?%s", at, where)
+	commonArgs := append([]any{after.key, after.id, to, from}, args...)
+	query := fmt.Sprintf(`SELECT * FROM %s WHERE far=0 AND %s >= ? AND %[2]s <= ? AND %s
+		UNION ALL SELECT * FROM %[1]s WHERE far=1 AND %[3]s ORDER BY %[2]s, id LIMIT ?`, table, at, common)
+	all := []any{max(addSaturated(from, -int64(farReach)), after.key), addSaturated(to, int64(farReach))}
+	return query, append(slices.Concat(all, commonArgs, commonArgs), limit+1)
 }
 
 func addSaturated(a, b int64) int64 {
@@ -168,7 +170,7 @@ func readAll[T any](ctx context.Context, j *Journal, doing string, scan func(row
 		return nil, j.failed(doing, err)
 	}
 	defer rows.Close()
-	var out []T
+	out := []T{} // a list is never null in JSON
 	for rows.Next() {
 		v, err := scan(rows)
 		if err != nil {

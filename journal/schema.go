@@ -38,11 +38,8 @@ CREATE TABLE changes (
 	source        TEXT NOT NULL,
 	service       TEXT NOT NULL,
 	environment   TEXT NOT NULL,
-	region        TEXT NOT NULL,
-	cluster       TEXT NOT NULL,
-	namespace     TEXT NOT NULL,
 	global        INTEGER NOT NULL,
-	join_keys     BLOB NOT NULL,        -- uint64, big-endian
+	packed        BLOB NOT NULL,        -- IndexEntry, see pack: read a million at a time, one column is four times as fast as eleven
 	title         TEXT NOT NULL,
 	version       TEXT NOT NULL,
 	search        TEXT NOT NULL         -- title, version and service in lower case
