@@ -70,10 +70,14 @@ func (f *fold) deriveOne(ctx context.Context, d *draft) error {
 }
 
 // before returns the runs of a track that came before this one, where the scope allows them to be about the same place.
-func (f *fold) before(key trackKey, self run) []run {
-	var out []run
-	for _, r := range f.track(key).runs {
-		if _, contradicts := r.scope.Contradicts(self.scope); !contradicts && r.id != self.id && r.at.Before(self.at) {
+func (f *fold) before(key trackKey, self *run) []*run {
+	runs := f.track(key).runs
+	out := make([]*run, 0, len(runs))
+	for _, r := range runs {
+		if !r.at.Before(self.at) || r.id == self.id {
+			continue
+		}
+		if _, contradicts := r.scope.Contradicts(self.scope); !contradicts {
 			out = append(out, r)
 		}
 	}
@@ -82,8 +86,8 @@ func (f *fold) before(key trackKey, self run) []run {
 
 // running returns what was in place: the last that landed; where another source reported about the same rollout, in the words
 // of the same source as self.
-func running(before []run, self run) (run, bool) {
-	var last, own run
+func running(before []*run, self *run) (*run, bool) {
+	var last, own *run
 	for _, r := range before {
 		if r.landed() && r.version != "" {
 			last = r
@@ -92,15 +96,15 @@ func running(before []run, self run) (run, bool) {
 			}
 		}
 	}
-	if own.id != "" && last.at.Sub(own.at) <= foldWithin {
+	if own != nil && last.at.Sub(own.at) <= foldWithin {
 		last = own
 	}
-	return last, last.id != ""
+	return last, last != nil
 }
 
 // returnsTo reports whether a run puts back what was in place before, and which runs it undoes by that: none if it is in place.
 // v1, v2, v3, v1: the last returns to v1 and undoes v3 and v2. An attempt at v2 that failed is undone by v1 as well.
-func returnsTo(self run, before []run) (undone []run, returns bool) {
+func returnsTo(self *run, before []*run) (undone []*run, returns bool) {
 	for i := len(before) - 1; i >= 0; i-- {
 		r := before[i]
 		if !r.counts() {
@@ -137,7 +141,7 @@ func (f *fold) link(ctx context.Context, d *draft, id triage.ChangeID) error {
 		if body == nil { // older than the journal keeps
 			return nil
 		}
-		x = &draft{change: *body, stored: body, keys: make(map[uint64]bool), order: len(f.drafts), linkOnly: true}
+		x = &draft{change: *body, stored: body, order: len(f.drafts), linkOnly: true}
 		x.start, x.last = activity(body)
 	} else if f.byEntry[x.entry] == nil && x.entry != 0 { // just opened for this
 		if x.stored == nil {

@@ -224,7 +224,11 @@ func (c *Collector) commitGroup(ctx context.Context, group []*request) {
 
 // commit folds, appends and publishes. On error nothing has changed.
 func (c *Collector) commit(ctx context.Context, group []*request) error {
-	f := newFold(c)
+	n := 0
+	for _, req := range group {
+		n += len(req.reports)
+	}
+	f := newFold(c, n)
 	for _, req := range group {
 		for _, r := range req.reports {
 			if err := f.add(ctx, r); err != nil {

@@ -19,8 +19,9 @@ const foldWithin = 60 * time.Minute
 // draft is a Change as it will be after the commit.
 type draft struct {
 	change triage.Change
-	keys   map[uint64]bool // every join key it ever had, and its aliases
-	start  time.Time       // hull of everything reported of it; it only grows, which makes folding independent of order
+	joins  []joinKey // of change
+	keys   []uint64  // every further join key it ever had, and its aliases
+	start  time.Time // hull of everything reported of it; it only grows, which makes folding independent of order
 	last   time.Time
 
 	entry    uint32   // in the window, whose id it keeps; 0 if it is new there
@@ -41,23 +42,39 @@ type draft struct {
 type fold struct {
 	c       *Collector
 	drafts  []*draft
-	byKey   map[uint64][]*draft
+	keyOf   map[uint64]int32 // a key to the first of its links
+	links   []link
 	byEntry map[uint32]*draft
 	tracks  map[trackKey]*track // changed copies, stored when the fold is published
 	folded  int
 }
 
-func newFold(c *Collector) *fold {
-	return &fold{c: c, byKey: make(map[uint64][]*draft), byEntry: make(map[uint32]*draft), tracks: make(map[trackKey]*track)}
+// link is one draft in the list of those that have a key.
+type link struct {
+	draft *draft
+	next  int32 // position in links plus one; 0 ends the list
+}
+
+func newFold(c *Collector, reports int) *fold {
+	return &fold{
+		c: c, drafts: make([]*draft, 0, reports), keyOf: make(map[uint64]int32, 4*reports), links: make([]link, 0, 4*reports),
+		byEntry: make(map[uint32]*draft), tracks: make(map[trackKey]*track, reports),
+	}
+}
+
+// withKey calls do with every draft that has the key and was not folded into another, until do returns false.
+func (f *fold) withKey(key uint64, do func(*draft) bool) {
+	for i := f.keyOf[key]; i != 0; i = f.links[i-1].next {
+		if x := f.links[i-1].draft; !x.gone && !do(x) {
+			return
+		}
+	}
 }
 
 // add unites one report with what is there.
 func (f *fold) add(ctx context.Context, r report) error {
-	d := &draft{change: r.change, keys: make(map[uint64]bool, len(r.keys)), order: len(f.drafts)}
+	d := &draft{change: r.change, joins: r.keys, order: len(f.drafts)}
 	d.start, d.last = activity(&r.change)
-	for _, k := range r.keys {
-		d.keys[k.hash] = true
-	}
 	found, err := f.addToSame(ctx, d, r.prior)
 	if err != nil {
 		return err
@@ -91,7 +108,7 @@ func (f *fold) addToSame(ctx context.Context, d *draft, prior *triage.Change) (f
 			return false, err
 		}
 		if x == nil && prior != nil {
-			x = &draft{change: normal(*prior), keys: make(map[uint64]bool), stored: prior, order: -1}
+			x = &draft{change: normal(*prior), stored: prior, order: -1}
 			x.start, x.last = activity(&x.change)
 		}
 		if x == nil {
@@ -116,10 +133,10 @@ func distinctID(c triage.Change) triage.ChangeID {
 // withID finds the Change with this id or alias among the drafts and in the window.
 func (f *fold) withID(ctx context.Context, id triage.ChangeID) (*draft, error) {
 	key := idKey(id)
-	for _, x := range f.byKey[key] {
-		if !x.gone {
-			return x, nil
-		}
+	var known *draft
+	f.withKey(key, func(x *draft) bool { known = x; return false })
+	if known != nil {
+		return known, nil
 	}
 	i := f.c.window.find(id)
 	if i == 0 {
@@ -139,12 +156,13 @@ func (f *fold) candidate(ctx context.Context, d *draft) (*draft, error) {
 		weak  bool
 	}
 	var all []found
-	for _, k := range joinKeys(&d.change) {
-		for _, x := range f.byKey[k.hash] {
-			if x != d && !x.gone && fits(d, x.change.Scope, x.change.Kind, x.start, x.last) {
+	for _, k := range d.joins {
+		f.withKey(k.hash, func(x *draft) bool {
+			if fits(d, x.change.Scope, x.change.Kind, x.start, x.last) {
 				all = append(all, found{draft: x, entry: x.entry, weak: k.weak})
 			}
-		}
+			return true
+		})
 		f.c.window.keys.each(k.hash, func(i uint32) bool {
 			if f.byEntry[i] == nil && i != d.entry && !slices.Contains(d.absorbed, i) {
 				e := f.c.window.entries.at(i)
@@ -222,8 +240,9 @@ func (f *fold) twoExecutions(a, b *triage.Change) bool {
 	if to.Before(from) {
 		from, to = to, from
 	}
+	ra, rb := runOf(a), runOf(b)
 	for _, r := range f.track(key).runs {
-		if r.at.After(from) && r.at.Before(to) && r.id != a.ID && r.id != b.ID && r.differs(runOf(a)) && r.differs(runOf(b)) {
+		if r.at.After(from) && r.at.Before(to) && r.id != a.ID && r.id != b.ID && r.differs(ra) && r.differs(rb) {
 			return true
 		}
 	}
@@ -241,7 +260,7 @@ func (f *fold) open(ctx context.Context, i uint32) (*draft, error) {
 		return nil, err
 	}
 	e := f.c.window.entries.at(i)
-	d := &draft{stored: body, entry: i, seq: e.seq, order: len(f.drafts), keys: make(map[uint64]bool)}
+	d := &draft{stored: body, entry: i, seq: e.seq, order: len(f.drafts)}
 	if body != nil {
 		d.change = normal(*body)
 	} else { // the journal has lost it: what the index knows is better than nothing
@@ -268,30 +287,28 @@ func (f *fold) unite(d, x *draft) {
 		if !f.isAlias(newer.change.ID, older.entry) {
 			d.aliases = append(d.aliases, newer.change.ID)
 		}
-		d.keys[idKey(newer.change.ID)] = true
+		d.keys = append(d.keys, idKey(newer.change.ID))
 		f.forget(newer.change.ID, &m)
 	}
 	d.absorbed = append(d.absorbed, x.absorbed...)
 	if newer.entry != 0 {
 		d.absorbed = append(d.absorbed, newer.entry)
-		for _, k := range f.c.window.keys.keys(f.c.window.entries.at(newer.entry).firstKey) {
-			d.keys[k] = true
-		}
+		d.keys = append(d.keys, f.c.window.keys.keys(f.c.window.entries.at(newer.entry).firstKey)...)
 	}
 	d.entry, d.seq, d.stored, d.order = older.entry, older.seq, older.stored, min(d.order, x.order)
-	for k := range x.keys {
-		d.keys[k] = true
+	d.keys = append(d.keys, x.keys...)
+	for _, k := range append(d.joins, x.joins...) { // the merged change may have a fuller scope, and then other keys
+		d.keys = append(d.keys, k.hash)
 	}
+	slices.Sort(d.keys)
+	d.keys = slices.Compact(d.keys)
 	if x.start.Before(d.start) {
 		d.start = x.start
 	}
 	if x.last.After(d.last) {
 		d.last = x.last
 	}
-	d.change = m
-	for _, k := range joinKeys(&m) {
-		d.keys[k.hash] = true
-	}
+	d.change, d.joins = m, joinKeys(&m)
 }
 
 // isAlias reports whether the id is an alias of the entry already.
@@ -329,19 +346,25 @@ func (f *fold) index(d *draft) {
 		f.byEntry[i] = d
 	}
 	add := func(k uint64) {
-		f.byKey[k] = append(slices.DeleteFunc(f.byKey[k], func(x *draft) bool { return x.gone }), d)
+		f.links = append(f.links, link{draft: d, next: f.keyOf[k]})
+		f.keyOf[k] = int32(len(f.links))
 	}
 	add(idKey(d.change.ID))
-	for k := range d.keys {
+	for _, k := range d.allKeys() {
 		add(k)
 	}
 }
 
 // allKeys are the keys to keep in the window.
 func (d *draft) allKeys() []uint64 {
-	out := make([]uint64, 0, len(d.keys))
-	for k := range d.keys {
-		out = append(out, k)
+	out := make([]uint64, 0, len(d.joins)+len(d.keys))
+	for _, k := range d.joins {
+		out = append(out, k.hash)
+	}
+	for _, k := range d.keys {
+		if !slices.Contains(out, k) {
+			out = append(out, k)
+		}
 	}
 	return out
 }

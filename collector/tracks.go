@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	trackRuns   = 12   // remembered per track: about 3 KiB
-	trackTables = 8192 // tracks in each of two generations, so about 50 MB at the very most
+	trackRuns   = 8    // remembered per track: about 3 KiB
+	trackTables = 8192 // tracks in each of two generations, so about 45 MB at the very most
 	trackMemory = 14 * 24 * time.Hour
 	trackPage   = 1000
 )
@@ -36,7 +36,7 @@ type run struct {
 }
 
 // track is what was put in place of late, oldest first. It is replaced and not changed once it is shared.
-type track struct{ runs []run }
+type track struct{ runs []*run }
 
 // trackOf says which track a Change is on, if it can be told.
 func trackOf(c *triage.Change) (trackKey, bool) {
@@ -54,8 +54,8 @@ func trackOf(c *triage.Change) (trackKey, bool) {
 	return k, (c.Service != "" || c.Kind == triage.KindFlag) && (r.version != "" || r.digest != "")
 }
 
-func runOf(c *triage.Change) run {
-	r := run{
+func runOf(c *triage.Change) *run {
+	r := &run{
 		id: c.ID, at: c.OccurredAt(), version: c.Version, previous: c.PreviousVersion, digest: c.Digest, sha: c.Labels["sha"],
 		source: c.Source, status: c.Status, scope: c.Scope,
 	}
@@ -72,7 +72,7 @@ func runOf(c *triage.Change) run {
 }
 
 // same reports whether both certainly put the same thing in place. A moving tag is the same name for different things.
-func (r run) same(o run) bool {
+func (r *run) same(o *run) bool {
 	if r.digest != "" && o.digest != "" {
 		return r.digest == o.digest
 	}
@@ -81,7 +81,7 @@ func (r run) same(o run) bool {
 
 // differs reports whether the two certainly put different things in place. Only like is compared with like: one source may say
 // v812 where another says v812-4f2c1d7, so versions tell only where they come from the same source.
-func (r run) differs(o run) bool {
+func (r *run) differs(o *run) bool {
 	if r.same(o) {
 		return false
 	}
@@ -99,17 +99,22 @@ func movingTag(v string) bool {
 }
 
 // landed reports whether it is in place, as far as we were told.
-func (r run) landed() bool { return r.status == triage.StatusSucceeded || r.status == "" }
+func (r *run) landed() bool { return r.status == triage.StatusSucceeded || r.status == "" }
 
 // counts reports whether it may have acted at all.
-func (r run) counts() bool {
+func (r *run) counts() bool {
 	return r.status != triage.StatusCancelled && r.status != triage.StatusSuperseded
 }
 
 // with returns a copy of the track with the run added or replaced.
-func (t *track) with(r run) *track {
-	runs := slices.DeleteFunc(slices.Clone(t.runs), func(o run) bool { return o.id == r.id })
-	i, _ := slices.BinarySearchFunc(runs, r, func(a, b run) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) })
+func (t *track) with(r *run) *track {
+	runs := make([]*run, 0, len(t.runs)+1)
+	for _, o := range t.runs {
+		if o.id != r.id {
+			runs = append(runs, o)
+		}
+	}
+	i, _ := slices.BinarySearchFunc(runs, r, func(a, b *run) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) })
 	runs = slices.Insert(runs, i, r)
 	if len(runs) > trackRuns {
 		runs = runs[len(runs)-trackRuns:]
@@ -118,7 +123,7 @@ func (t *track) with(r run) *track {
 }
 
 func (t *track) without(id triage.ChangeID) *track {
-	return &track{runs: slices.DeleteFunc(slices.Clone(t.runs), func(o run) bool { return o.id == id })}
+	return &track{runs: slices.DeleteFunc(slices.Clone(t.runs), func(o *run) bool { return o.id == id })}
 }
 
 // trackTable holds the tracks, the least used half of which is forgotten from time to time and read again from the journal.
