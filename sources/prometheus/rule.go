@@ -22,7 +22,7 @@ type foundRule struct {
 }
 
 // findRule looks for the rule by alert name, or by expression where the name was rewritten on the way. Of several, the one that
-// fits best: same expression, then an active alert with these labels, then labels the rule itself sets; then the first.
+// fits best: same name, same expression, then an active alert with these labels, then labels the rule itself sets; then the first.
 func findRule(groups []v1.RuleGroup, a triage.Alert, expr string) (foundRule, bool) {
 	var best foundRule
 	bestScore := 0
@@ -37,6 +37,9 @@ func findRule(groups []v1.RuleGroup, a triage.Alert, expr string) (foundRule, bo
 				continue
 			}
 			score := 1
+			if ar.Name == a.Name() {
+				score += 16
+			}
 			if same {
 				score += 8
 			}

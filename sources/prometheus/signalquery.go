@@ -33,10 +33,17 @@ func (r *signalReader) values(ctx context.Context, p part, services []string, sp
 			return err
 		}
 		b := builder{by: by, match: match, replicas: p.conv.replicas, window: r.windowFor(g)}
-		switch p.signal {
-		case triage.SignalTraffic:
+		switch {
+		case p.isGauge():
+			b.match = joinMatch(match, p.gauge.Match)
+			if p.gauge.Counter {
+				err = ask(out, b.rate(p.gauge.Aggregate, p.gauge.Metric, ""))
+			} else {
+				err = ask(out, b.gauge(p.gauge.Aggregate, p.gauge.Metric))
+			}
+		case p.signal == triage.SignalTraffic:
 			err = ask(out, b.rate("sum", p.conv.Requests, ""))
-		case triage.SignalErrors:
+		case p.signal == triage.SignalErrors:
 			if err = ask(total, b.rate("sum", p.conv.Requests, "")); err == nil {
 				if p.conv.failed != "" {
 					err = ask(out, b.rate("sum", p.conv.Requests, p.conv.failed))
@@ -44,21 +51,15 @@ func (r *signalReader) values(ctx context.Context, p part, services []string, sp
 					err = ask(out, b.rate("sum", p.conv.FailedMetric, ""))
 				}
 			}
-		case triage.SignalLatency:
+		case p.signal == triage.SignalLatency:
 			err = ask(out, b.quantile(r.s.signals.LatencyQuantile, p.conv.duration, p.conv.native))
-		case triage.SignalSaturation, triage.SignalCustom:
-			b.match = joinMatch(match, p.gauge.Match)
-			if p.gauge.Counter {
-				err = ask(out, b.rate(p.gauge.Aggregate, p.gauge.Metric, ""))
-			} else {
-				err = ask(out, b.gauge(p.gauge.Aggregate, p.gauge.Metric))
-			}
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	switch {
+	case p.isGauge():
 	case p.signal == triage.SignalErrors:
 		return share(out, total), nil
 	case p.signal == triage.SignalLatency && p.conv.DurationUnit == "ms":

@@ -55,7 +55,7 @@ func (s *Source) read(ctx context.Context, c *client, q triage.SignalQuery) ([]t
 type part struct {
 	conv     usedConvention
 	signal   triage.Signal
-	gauge    Gauge // where signal is saturation or custom
+	gauge    Gauge // set where the series is a gauge of its own rather than requests or their duration
 	services []string
 }
 
@@ -188,6 +188,9 @@ func (r *signalReader) splits(p part) map[string]string {
 
 // metric names what was measured as a person would write it.
 func (p part) metric(cfg SignalsConfig) string {
+	if p.isGauge() {
+		return p.gauge.Name + " (" + p.gauge.Metric + ")"
+	}
 	switch p.signal {
 	case triage.SignalTraffic:
 		return p.conv.Requests + " per second"
@@ -195,14 +198,18 @@ func (p part) metric(cfg SignalsConfig) string {
 		return p.conv.Requests + " failed share"
 	case triage.SignalLatency:
 		return p.conv.Duration + " p" + strconv.FormatFloat(cfg.LatencyQuantile*100, 'g', 4, 64)
-	case triage.SignalSaturation, triage.SignalCustom:
-		return p.gauge.Name + " (" + p.gauge.Metric + ")"
+	default:
+		return p.conv.Name
 	}
-	return p.conv.Name
 }
 
+func (p part) isGauge() bool { return p.gauge.Metric != "" }
+
 func (p part) better() triage.Better {
-	if p.signal == triage.SignalTraffic {
+	switch {
+	case p.gauge.Better != "":
+		return p.gauge.Better
+	case p.signal == triage.SignalTraffic:
 		return ""
 	}
 	return triage.BetterLower

@@ -40,10 +40,11 @@ type Convention struct {
 
 // Gauge is one further series per service.
 type Gauge struct {
-	Name      string        `yaml:"name"`            // services get one series of each name: cpu, memory
-	Signal    triage.Signal `yaml:"signal"`          // saturation or custom
-	Metric    string        `yaml:"metric"`          //
-	Match     string        `yaml:"match,omitempty"` // besides the convention's
+	Name      string        `yaml:"name"`             // services get one series of each name: cpu, memory
+	Signal    triage.Signal `yaml:"signal"`           // any: a team that records error ratios or latencies names them here
+	Better    triage.Better `yaml:"better,omitempty"` // higher or lower; default lower, for traffic and custom neither
+	Metric    string        `yaml:"metric"`           //
+	Match     string        `yaml:"match,omitempty"`  // besides the convention's
 	Counter   bool          `yaml:"counter,omitempty"`
 	Aggregate string        `yaml:"aggregate"` // sum, max or avg over the service's series
 }
@@ -106,8 +107,11 @@ func (c *SignalsConfig) Validate() error {
 			if g.Aggregate != "sum" && g.Aggregate != "max" && g.Aggregate != "avg" {
 				bad("%s.aggregate: %q: use sum, max or avg", at, g.Aggregate)
 			}
-			if g.Signal != triage.SignalSaturation && g.Signal != triage.SignalCustom {
-				bad("%s.signal: %q: use saturation or custom", at, g.Signal)
+			if _, err := triage.ParseSignal(string(g.Signal)); err != nil {
+				bad("%s.%w", at, err)
+			}
+			if g.Better != "" && g.Better != triage.BetterHigher && g.Better != triage.BetterLower {
+				bad("%s.better: %q: use higher or lower", at, g.Better)
 			}
 		}
 	}

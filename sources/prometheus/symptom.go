@@ -229,6 +229,8 @@ func fillRatio(e parser.Expr) parser.Expr {
 	switch b := e.(type) {
 	case *parser.ParenExpr:
 		b.Expr = fillRatio(b.Expr)
+	case *parser.AggregateExpr:
+		b.Expr = fillRatio(b.Expr)
 	case *parser.BinaryExpr:
 		if _, ok := constant(b.RHS); ok {
 			b.LHS = fillRatio(b.LHS)
@@ -241,7 +243,7 @@ func fillRatio(e parser.Expr) parser.Expr {
 		num, ok1 := unparen(b.LHS).(*parser.AggregateExpr)
 		den, ok2 := unparen(b.RHS).(*parser.AggregateExpr)
 		if b.Op != parser.DIV || !ok1 || !ok2 || b.VectorMatching == nil || b.VectorMatching.Card != parser.CardOneToOne ||
-			num.Without != den.Without || !slices.Equal(slices.Sorted(slices.Values(num.Grouping)), slices.Sorted(slices.Values(den.Grouping))) {
+			signalOf(num) != triage.SignalErrors || num.Without != den.Without || !slices.Equal(slices.Sorted(slices.Values(num.Grouping)), slices.Sorted(slices.Values(den.Grouping))) {
 			return b
 		}
 		zero, err := copyExpr(&parser.BinaryExpr{Op: parser.MUL, LHS: den, RHS: number(0)})
