@@ -148,7 +148,7 @@ func (s *Source) session(ctx context.Context, emit triage.Emit) error {
 		HeartbeatInterval: time.Duration(s.cfg.SessionTimeout) / 5,
 		StartOffset:       kafka.FirstOffset, MaxBytes: 1 << 20, QueueCapacity: 100,
 		ReadBackoffMin: 50 * time.Millisecond, ReadBackoffMax: time.Second,
-		Logger: nil, ErrorLogger: clientLog(s.log),
+		ErrorLogger: clientLog(s.log),
 	})
 	s.metrics.sessions.WithLabelValues(s.cfg.Name).Inc()
 	s.state.connected(s.now())

@@ -52,15 +52,17 @@ func (s *Source) check(ctx context.Context, conn *connection, marks *marks) erro
 		s.state.setLag(0, s.now())
 		return nil
 	}
-	end, err := listOffsets(ctx, conn, parts, kafka.LastOffsetOf)
-	if err != nil {
-		return err
-	}
+	// Positions before ends: the log goes on growing, and so do positions, in between.
 	committed, err := s.committed(ctx, conn, parts)
 	if err != nil {
 		return err
 	}
-	lag, reset := marks.compare(end, committed)
+	at := marks.reached(committed)
+	end, err := listOffsets(ctx, conn, parts, kafka.LastOffsetOf)
+	if err != nil {
+		return err
+	}
+	lag, reset := marks.compare(at, end)
 	if len(reset) > 0 {
 		for _, p := range reset {
 			s.reseek[p] = true
@@ -87,14 +89,23 @@ func (m *marks) added(parts []partition) []partition {
 	return out
 }
 
-// compare returns the lag in records over all partitions and those whose log was reset. Partitions of other members of the
-// group count by what was committed.
-func (m *marks) compare(end, committed map[partition]int64) (lag int64, reset []partition) {
+// reached returns how far the group has come: partitions of other members count by what was committed.
+func (m *marks) reached(committed map[partition]int64) map[partition]int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := maps.Clone(m.position)
+	for p, offset := range committed {
+		at[p] = max(at[p], offset)
+	}
+	return at
+}
+
+// compare returns the lag in records over all partitions and those whose log was reset. at must be older than end.
+func (m *marks) compare(at, end map[partition]int64) (lag int64, reset []partition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range slices.SortedFunc(maps.Keys(end), comparePartitions) {
-		at := max(m.position[p], committed[p])
-		before := max(at, m.end[p])
+		before := max(at[p], m.end[p])
 		switch {
 		case end[p] >= before:
 			m.end[p] = end[p]
@@ -104,7 +115,7 @@ func (m *marks) compare(end, committed map[partition]int64) (lag int64, reset []
 		default:
 			m.suspect[p] = true
 		}
-		lag += max(0, end[p]-at)
+		lag += max(0, end[p]-at[p])
 	}
 	return lag, reset
 }
