@@ -134,6 +134,9 @@ func (c *client) list(ctx context.Context, path, key, permission string, page in
 			}
 		}
 	}
+	if err == nil && items == nil {
+		err = &oddAnswer{errors.New("there is no list")} // an empty list would be []
+	}
 	if err != nil {
 		return nil, 0, err
 	}

@@ -60,6 +60,9 @@ func (s *Source) compare(ctx context.Context, r *repo, base, head string) (*betw
 	if err := s.api.get(ctx, path, "Contents: read", &raw); err != nil {
 		return nil, fmt.Errorf("compare %s...%s: %w", shortSHA(base), shortSHA(head), err)
 	}
+	if raw.Status == "" {
+		return nil, &oddAnswer{errors.New("comparison has no status")}
+	}
 	b := &between{
 		status: raw.Status, commits: raw.TotalCommits, files: len(raw.Files), lines: raw.lines(), paths: raw.paths(),
 		partial: len(raw.Files) >= maxFiles,

@@ -41,6 +41,7 @@ func (s *Source) readEvent(event string, body []byte) (found, error) {
 	if err := json.Unmarshal(body, &d); err != nil {
 		return found{}, fmt.Errorf("%w: %s: %w", errMalformed, event, err)
 	}
+	d.fill()
 	name := d.Repository.GetFullName()
 	if name == "" {
 		return found{}, fmt.Errorf("%w: %s: repository.full_name is missing", errMalformed, event)
@@ -152,7 +153,7 @@ func (s *Source) onWorkflowRun(r *repo, d *delivery) found {
 	if w.GetID() <= 0 {
 		return ignore("workflow_run has no id")
 	}
-	if w.Path == "" && d.Workflow != nil {
+	if w.Path == "" {
 		w.Path = d.Workflow.GetPath()
 	}
 	c, why := s.runChange(r, w, d.Workflow.GetName(), s.now())
@@ -166,7 +167,7 @@ func (s *Source) onWorkflowRun(r *repo, d *delivery) found {
 }
 
 func (s *Source) onWorkflowJob(r *repo, d *delivery) found {
-	if d.Deployment.GetID() <= 0 || d.WorkflowJob == nil {
+	if d.Deployment.GetID() <= 0 {
 		return ignore("job carries out no deployment")
 	}
 	if r.ignores(d.Deployment.GetEnvironment()) {
@@ -205,7 +206,7 @@ func (s *Source) onPush(r *repo, d *delivery) found {
 
 func (s *Source) onPullRequest(r *repo, d *delivery) found {
 	p := d.PullRequest
-	if p == nil || d.Action != "closed" {
+	if d.Action != "closed" {
 		return ignore("only a merge matters")
 	}
 	if !p.Merged {
@@ -227,7 +228,7 @@ func (s *Source) onPullRequest(r *repo, d *delivery) found {
 }
 
 func (s *Source) onRelease(r *repo, d *delivery) found {
-	if d.Release == nil || d.Action != "published" && d.Action != "released" {
+	if d.Action != "published" && d.Action != "released" {
 		return ignore("release " + clean(d.Action))
 	}
 	c, why := s.releaseChange(r, d.Release, s.now())

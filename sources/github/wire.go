@@ -186,6 +186,15 @@ type delivery struct {
 	Pusher     *github.CommitAuthor `json:"pusher"`
 }
 
+// fill puts an empty value where the event carries none, so that readers need not ask.
+func (d *delivery) fill() {
+	d.Deployment = cmp.Or(d.Deployment, &deployment{})
+	d.WorkflowRun = cmp.Or(d.WorkflowRun, &workflowRun{})
+	d.WorkflowJob = cmp.Or(d.WorkflowJob, &workflowJob{})
+	d.PullRequest = cmp.Or(d.PullRequest, &pull{})
+	d.Release = cmp.Or(d.Release, &release{})
+}
+
 type pushCommit struct {
 	ID        string           `json:"id"`
 	Message   string           `json:"message"`
