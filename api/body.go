@@ -55,8 +55,9 @@ func jsonKind(t reflect.Type) string {
 		return "string"
 	case reflect.Struct:
 		return "string with a time in RFC 3339"
+	default:
+		return "number"
 	}
-	return "number"
 }
 
 func fieldNames(t reflect.Type) []string {

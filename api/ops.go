@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 	_ "embed"
-	"fmt"
+	"errors"
 	"net/http"
 	"time"
 
@@ -90,7 +90,7 @@ func (a *API) getReady(r *request) (any, error) {
 	}
 	select {
 	case <-a.draining:
-		add("shutdown", fmt.Errorf("shutting down"))
+		add("shutdown", errors.New("shutting down"))
 	default:
 	}
 	for _, c := range a.opts.Ready {

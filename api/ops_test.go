@@ -152,7 +152,7 @@ func stream(t *testing.T, url string) (lines <-chan string, status int, contentT
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(req) //nolint:bodyclose // closed by the reading goroutine
 	if err != nil {
 		t.Fatal(err)
 	}

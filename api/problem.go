@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -118,7 +119,7 @@ func (p *Problem) head(key, value string) *Problem {
 
 // retryAfter tells the caller when to come again, in whole seconds, at least one.
 func (p *Problem) retryAfter(d time.Duration) *Problem {
-	return p.head("Retry-After", fmt.Sprint(max(1, int(d.Round(time.Second)/time.Second))))
+	return p.head("Retry-After", strconv.Itoa(max(1, int(d.Round(time.Second)/time.Second))))
 }
 
 // badParameter is a 400 about one parameter of the query or the path.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -224,9 +225,7 @@ func (a *API) finish(w *writer, r *request, value any) error {
 		body = append(encoded, '\n')
 		h.Set("Content-Type", "application/json")
 	}
-	for k, v := range rep.header {
-		h[k] = v
-	}
+	maps.Copy(h, rep.header)
 	w.send(rep.status, body)
 	return nil
 }
@@ -254,9 +253,7 @@ func (a *API) fail(w *writer, r *request, err error) {
 	if err != nil {
 		body = nil // cannot happen: strings and numbers only
 	}
-	for k, v := range p.header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), p.header)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.send(p.Status, append(body, '\n'))
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -142,9 +143,7 @@ func (v *Validator) Handler(t testing.TB, h http.Handler) http.Handler {
 		if err := v.Check(r, rec.Code, rec.Header(), rec.Body.Bytes()); err != nil {
 			t.Errorf("openapi: %v", err)
 		}
-		for k, vs := range rec.Header() {
-			w.Header()[k] = vs
-		}
+		maps.Copy(w.Header(), rec.Header())
 		w.WriteHeader(rec.Code)
 		_, _ = w.Write(rec.Body.Bytes())
 	})
