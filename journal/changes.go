@@ -28,7 +28,7 @@ func scanChange(rows rowScanner) (changeFound, error) {
 		f                           changeFound
 		c                           triage.Change
 		started, finished, observed int64
-		body                        []byte
+		packed, body                []byte
 	)
 	err := rows.Scan(&c.ID, &c.Source, &c.Kind, &c.Status, &packed, &started, &finished, &observed, &c.Title, &c.Version, &f.occurred, &body)
 	if err != nil {
