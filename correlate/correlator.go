@@ -2,6 +2,8 @@ package correlate
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -22,7 +24,8 @@ type Store interface {
 	Outcomes(ctx context.Context) ([]triage.Outcome, error)
 }
 
-// Metrics reads the alert's own series and the signals of services. It may hang: both calls are given a deadline.
+// Metrics reads the alert's own series and the signals of services. It may hang: both calls are given a deadline, and are
+// left behind when they do not keep it.
 type Metrics interface {
 	Symptom(ctx context.Context, a triage.Alert, from, to time.Time) (triage.Symptom, error)
 	Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error)
@@ -50,23 +53,115 @@ type Options struct {
 	Now        func() time.Time
 }
 
-// Correlator gathers the evidence for one alert and ranks it.
+// Correlator gathers the evidence for one alert and ranks it. It is safe for concurrent use.
 type Correlator struct {
-	opts    Options
+	Options
 	weights Weights
+	metrics *metrics
 }
 
 // New checks the options. It starts nothing.
 func New(opts Options) (*Correlator, error) {
-	w, err := DefaultWeights().With(opts.Config.Weights)
-	if err != nil {
+	if opts.Window == nil {
+		return nil, errors.New("correlator: needs a window of changes")
+	}
+	if opts.Config.Lookback == 0 {
+		opts.Config = DefaultConfig()
+	}
+	if err := opts.Config.validate(); err != nil {
 		return nil, err
 	}
-	return &Correlator{opts: opts, weights: w}, nil
+	w, err := DefaultWeights().With(opts.Config.Weights)
+	if err != nil {
+		return nil, fmt.Errorf("correlate.weights: %w", err)
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	return &Correlator{Options: opts, weights: w, metrics: newMetrics(opts.Registerer)}, nil
 }
 
-// Triage answers one request.
-func (c *Correlator) Triage(_ context.Context, req triage.Request) (triage.Answer, error) {
-	in := Input{At: req.At, Alerts: req.Incident.Alerts, Config: c.opts.Config, Weights: &c.weights}
-	return triage.Answer{Report: Rank(in), Input: in.Case(req.Incident.ID)}, nil
+// Triage answers one request. Evidence that does not come within the deadline, the configured one or the context's, is
+// left out, and the report says so; only a window that cannot be read at all is an error.
+func (c *Correlator) Triage(ctx context.Context, req triage.Request) (triage.Answer, error) {
+	began := c.Now()
+	in := c.input(req, began)
+	ctx, cancel := context.WithTimeout(ctx, c.evidenceTime(ctx))
+	defer cancel()
+	g := gathering{c: c, in: &in, req: req}
+	if err := g.gather(ctx); err != nil {
+		c.metrics.triaged.WithLabelValues("error").Inc()
+		return triage.Answer{}, err
+	}
+	in, report, widened := g.widen(ctx, Rank(in))
+	if widened {
+		c.metrics.widened.Inc()
+	}
+	c.metrics.triaged.WithLabelValues(string(report.Recommendation.Verdict)).Inc()
+	c.metrics.seconds.Observe(c.Now().Sub(began).Seconds())
+	id := req.Incident.ID
+	if id == "" {
+		id = "ad-hoc"
+	}
+	return triage.Answer{Report: report, Input: in.Case(id)}, nil
+}
+
+// input is what is known before anything is asked.
+func (c *Correlator) input(req triage.Request, now time.Time) Input {
+	at := req.At
+	if at.IsZero() {
+		at = now
+	}
+	in := Input{
+		IncidentID: req.Incident.ID, Number: req.Number, Cause: req.Cause, Scope: req.Incident.Scope, At: at.UTC(),
+		Lookback: req.Lookback, Alerts: req.Incident.Alerts, Services: c.Directory.Map(), Config: c.Config, Weights: &c.weights,
+	}
+	in.Scope = symptomScope(in.Scope, firstAlert(in.Alerts))
+	in.Scope.Service, _ = c.Directory.Resolve(in.Scope.Service)
+	in.Scope.Environment = c.Directory.Environment(in.Scope.Environment)
+	if c.Topology != nil {
+		in.Topology = c.Topology.Topology()
+	}
+	return in
+}
+
+// reserve is kept of the caller's deadline for ranking and writing the report.
+const reserve = 250 * time.Millisecond
+
+// evidenceTime is how long evidence may take: the configured deadline, or what the caller leaves of its own.
+func (c *Correlator) evidenceTime(ctx context.Context) time.Duration {
+	d := time.Duration(c.Config.Deadline)
+	if end, ok := ctx.Deadline(); ok {
+		left := time.Until(end)
+		d = min(d, max(left-reserve, left/2))
+	}
+	return d
+}
+
+// metrics of the correlator.
+type metrics struct {
+	triaged  *prometheus.CounterVec
+	seconds  prometheus.Histogram
+	failures *prometheus.CounterVec
+	widened  prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		triaged: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "triaged_triages_total",
+			Help: "Alerts triaged, by verdict; error when the window could not be read."}, []string{"verdict"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "triaged_triage_duration_seconds",
+			Help: "Time from request to report, evidence included.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "triaged_evidence_failures_total",
+			Help: "Evidence that did not come in time or not at all, by part."}, []string{"part"}),
+		widened: prometheus.NewCounter(prometheus.CounterOpts{Name: "triaged_triage_widened_total",
+			Help: "Triages that searched the longer store because nothing near fitted."}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.triaged, m.seconds, m.failures, m.widened)
+	}
+	return m
 }

@@ -1,18 +1,267 @@
 // Package detect finds when a metric left its expected range.
 //
-// It is the command line's view of the correlator's change point detector; it decides nothing about causes.
+// It is the command line's view of the correlator's change point detector: it reads CSV or JSON and prints JSON lines. It
+// decides nothing about causes, and its scores never look ahead.
 package detect
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/triaged-dev/triaged/correlate"
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // Options say what to read and print.
 type Options struct {
-	Name   string // of the input, for messages; its extension chooses the format: .csv or .json
+	Name   string // of the input, for messages and output; .json reads JSON, anything else is looked at
 	Scores bool   // print a score in [0,1] per sample instead of onsets, using only the past
 }
 
-// Run reads one series and prints JSON lines.
-func Run(ctx context.Context, opts Options, r io.Reader, w io.Writer) error { return ctx.Err() }
+// maxInput bounds one input: 256 MiB.
+const maxInput = 256 << 20
+
+// maxGrid bounds the gaps that are filled in: a series of at most this many steps.
+const maxGrid = 10_000_000
+
+// Run reads the series of one input and prints a JSON line per onset, or per sample with Scores. A line of onsets says
+// which series, when it began (as an interval), from what to what, and when it ended.
+func Run(ctx context.Context, opts Options, r io.Reader, w io.Writer) error {
+	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", opts.Name, err)
+	}
+	if len(data) > maxInput {
+		return fmt.Errorf("read %s: larger than %d MiB", opts.Name, maxInput>>20)
+	}
+	series, err := decode(data, opts.Name)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", opts.Name, err)
+	}
+	out := bufio.NewWriter(w)
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	for _, s := range series {
+		if err := print(ctx, enc, s, opts); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// sampled is a series with the times its samples were given at.
+type sampled struct {
+	triage.Series
+	at []time.Time // by grid index; zero where the input had no sample
+}
+
+// onsetLine is one line of output.
+type onsetLine struct {
+	Series string            `json:"series"`
+	Labels map[string]string `json:"labels,omitempty"`
+	correlate.Shift
+}
+
+// scoreLine is one line of output with Scores.
+type scoreLine struct {
+	Series    string   `json:"series,omitempty"`
+	Timestamp string   `json:"timestamp"`
+	Value     *float64 `json:"value"`
+	Score     float64  `json:"score"`
+}
+
+func print(ctx context.Context, enc *json.Encoder, s sampled, opts Options) error {
+	d := correlate.NewDetector(s.Series)
+	var open *correlate.Shift
+	emit := func(sh *correlate.Shift) error {
+		return enc.Encode(onsetLine{Series: s.Metric, Labels: s.Labels, Shift: *sh})
+	}
+	for i, v := range s.Values {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		score, found := d.Add(v)
+		if opts.Scores {
+			if s.at[i].IsZero() {
+				continue
+			}
+			line := scoreLine{Series: s.Metric, Timestamp: s.at[i].UTC().Format(time.RFC3339Nano), Score: math.Round(score*1e6) / 1e6}
+			if v == v {
+				line.Value = &s.Values[i]
+			}
+			if err := enc.Encode(line); err != nil {
+				return err
+			}
+			continue
+		}
+		if found == nil {
+			continue
+		}
+		if found.EndedAt.IsZero() {
+			open = found
+			continue
+		}
+		open = nil
+		if err := emit(found); err != nil {
+			return err
+		}
+	}
+	if open != nil && !opts.Scores {
+		return emit(open)
+	}
+	return nil
+}
+
+// decode reads JSON (a series, a list of them, or anything with a "series" list, such as a case file) or CSV.
+func decode(data []byte, name string) ([]sampled, error) {
+	text := bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
+	if len(text) == 0 {
+		return nil, errors.New("is empty")
+	}
+	if text[0] == '{' || text[0] == '[' {
+		return decodeJSON(text)
+	}
+	s, err := decodeCSV(text, name)
+	if err != nil {
+		return nil, err
+	}
+	return []sampled{s}, nil
+}
+
+func decodeJSON(text []byte) ([]sampled, error) {
+	var list []triage.Series
+	if text[0] == '[' {
+		if err := json.Unmarshal(text, &list); err != nil {
+			return nil, err
+		}
+	} else {
+		var file struct {
+			Series []triage.Series `json:"series"`
+		}
+		if err := json.Unmarshal(text, &file); err != nil {
+			return nil, err
+		}
+		if list = file.Series; file.Series == nil {
+			var one triage.Series
+			if err := json.Unmarshal(text, &one); err != nil {
+				return nil, err
+			}
+			list = []triage.Series{one}
+		}
+	}
+	out := make([]sampled, 0, len(list))
+	for i, s := range list {
+		if s.StepS <= 0 || s.Start.IsZero() {
+			return nil, &triage.FieldError{Field: fmt.Sprintf("series[%d]", i), Remedy: "needs start and step_s greater than 0"}
+		}
+		at := make([]time.Time, len(s.Values))
+		for j := range at {
+			at[j] = s.Start.Add(time.Duration(j) * s.Step())
+		}
+		out = append(out, sampled{s, at})
+	}
+	return out, nil
+}
+
+// decodeCSV reads "timestamp,value" lines: RFC 3339, "2006-01-02 15:04:05" (UTC), or Unix seconds or milliseconds. A first
+// line that is no sample is a header; an empty value is a gap. The step is the usual distance between samples.
+func decodeCSV(text []byte, name string) (sampled, error) {
+	r := csv.NewReader(bytes.NewReader(text))
+	r.FieldsPerRecord, r.ReuseRecord, r.TrimLeadingSpace = -1, true, true
+	type sample struct {
+		at time.Time
+		v  float64
+	}
+	var samples []sample
+	for line := 1; ; line++ {
+		rec, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return sampled{}, err
+		}
+		if len(rec) < 2 {
+			return sampled{}, fmt.Errorf("line %d: needs timestamp,value", line)
+		}
+		at, err := parseTime(strings.TrimSpace(rec[0]))
+		if err != nil {
+			if line == 1 {
+				continue
+			}
+			return sampled{}, fmt.Errorf("line %d: %w", line, err)
+		}
+		v := math.NaN()
+		if f := strings.TrimSpace(rec[1]); f != "" {
+			if v, err = strconv.ParseFloat(f, 64); err != nil {
+				return sampled{}, fmt.Errorf("line %d: value %q: must be a number, or empty for a gap", line, f)
+			}
+		}
+		samples = append(samples, sample{at, v})
+	}
+	if len(samples) < 2 {
+		return sampled{}, errors.New("needs at least two samples")
+	}
+	slices.SortStableFunc(samples, func(a, b sample) int { return a.at.Compare(b.at) })
+	gaps := make([]time.Duration, 0, len(samples)-1)
+	for i := 1; i < len(samples); i++ {
+		if d := samples[i].at.Sub(samples[i-1].at); d > 0 {
+			gaps = append(gaps, d)
+		}
+	}
+	if len(gaps) == 0 {
+		return sampled{}, errors.New("all samples have the same time")
+	}
+	slices.SortFunc(gaps, func(a, b time.Duration) int { return cmp.Compare(a, b) })
+	step := gaps[len(gaps)/2]
+	first := samples[0].at
+	n := int(samples[len(samples)-1].at.Sub(first)/step) + 2
+	if n > maxGrid {
+		return sampled{}, fmt.Errorf("%d steps of %s from first to last sample; at most %d are read", n, step, maxGrid)
+	}
+	s := sampled{Series: triage.Series{Metric: metricName(name), Signal: triage.SignalCustom, Stamp: triage.StampStart,
+		StepS: step.Seconds(), Start: first, Values: make(triage.Values, n)}, at: make([]time.Time, n)}
+	for i := range s.Values {
+		s.Values[i] = math.NaN()
+	}
+	used := 0
+	for _, p := range samples {
+		i := int((p.at.Sub(first) + step/2) / step)
+		s.Values[i], s.at[i] = p.v, p.at
+		used = max(used, i+1)
+	}
+	s.Values, s.at = s.Values[:used], s.at[:used]
+	return s, nil
+}
+
+func metricName(name string) string {
+	return strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
+}
+
+func parseTime(s string) (time.Time, error) {
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		if math.Abs(n) > 1e11 { // milliseconds: seconds would lie past the year 5000
+			return time.UnixMilli(int64(n)).UTC(), nil
+		}
+		return time.Unix(0, int64(n*1e9)).UTC(), nil
+	}
+	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05 -0700", "2006-01-02 15:04"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("timestamp %q: use RFC 3339 with a zone, or Unix seconds", s)
+}
