@@ -17,6 +17,7 @@ type Config struct {
 	ExternalURL string                  `yaml:"external_url,omitempty"` // what its alerts' generatorURL begins with, where it differs from url
 	HTTPConfig  config.HTTPClientConfig `yaml:"http_config,omitempty"`
 	Tenant      string                  `yaml:"tenant,omitempty"` // sent as X-Scope-OrgID
+	Scope       ScopeConfig             `yaml:"scope,omitempty"`  // of all it watches; where empty, its external labels are read
 
 	Timeout          model.Duration `yaml:"timeout"`            // of one query, also sent as timeout=
 	MaxInFlight      int            `yaml:"max_in_flight"`      // queries at once
@@ -31,6 +32,13 @@ type Config struct {
 	Anomalies         AnomalyConfig   `yaml:"anomalies"`
 	Changes           ChangesConfig   `yaml:"changes"`
 	Reference         ReferenceConfig `yaml:"reference"`
+}
+
+// ScopeConfig says where everything lives that one server watches. Labels of the series themselves win over it.
+type ScopeConfig struct {
+	Environment string `yaml:"environment,omitempty"`
+	Region      string `yaml:"region,omitempty"`
+	Cluster     string `yaml:"cluster,omitempty"`
 }
 
 // BreakerConfig says when a failing server is left alone.

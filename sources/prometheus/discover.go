@@ -61,7 +61,7 @@ func (s *Source) discover(ctx context.Context, c *client) (*inUse, error) {
 
 // look asks which metrics there are (one request), and for each convention found its labels and its services (two each).
 func (s *Source) look(ctx context.Context, c *client, at time.Time) (*inUse, error) {
-	names, err := c.labelValues(ctx, "__name__", []string{`{__name__=~"` + promEscape(alternatives(s.knownMetrics())) + `"}`}, at)
+	names, err := c.labelValues(ctx, "__name__", []string{`{__name__=~"` + promEscape(alternatives(s.knownMetrics())) + `|.+_build_info"}`}, at)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +108,7 @@ func (s *Source) knownMetrics() []string {
 	for _, e := range s.signals.Edges {
 		out = append(out, e.Metric)
 	}
+	out = append(out, changeMetrics...)
 	slices.Sort(out)
 	return slices.DeleteFunc(slices.Compact(out), func(n string) bool { return n == "" })
 }
