@@ -8,7 +8,7 @@ import (
 // The times that fit into int64 nanoseconds: 1677 to 2262. Others are stored as the nearest that fits;
 // bodies keep them exactly.
 var (
-	firstTime = time.Unix(0, math.MinInt64+1)
+	firstTime = time.Unix(0, math.MinInt64)
 	lastTime  = time.Unix(0, math.MaxInt64)
 )
 
@@ -18,7 +18,7 @@ func nanos(t time.Time) int64 {
 	case t.IsZero():
 		return 0
 	case t.Before(firstTime):
-		return math.MinInt64 + 1
+		return math.MinInt64
 	case t.After(lastTime):
 		return math.MaxInt64
 	}
