@@ -106,7 +106,7 @@ func (d *Detector) departure(p *prepared) float64 {
 		} else if nb >= 10 {
 			spread = max(spread, lowerTail(p.bad[lo:base], med, buf[:0]))
 		}
-		effect -= d.yesterday(p, cut, effect)
+		effect -= d.yesterday(p, cut, last, effect)
 		z := float64(p.dir*effect) / spread * math.Sqrt(1+float64(0.5*float64(nx-1)))
 		if math.Abs(z) > math.Abs(best) {
 			best = z
@@ -116,7 +116,7 @@ func (d *Detector) departure(p *prepared) float64 {
 }
 
 // yesterday is the part of an effect that the same hour of the day before showed too, in the same direction.
-func (d *Detector) yesterday(p *prepared, cut int, effect float64) float64 {
+func (d *Detector) yesterday(p *prepared, cut, last int, effect float64) float64 {
 	if p.step <= 0 {
 		return 0
 	}
@@ -127,14 +127,17 @@ func (d *Detector) yesterday(p *prepared, cut int, effect float64) float64 {
 	}
 	var buf [detectBase]float64
 	base, _, nb := medianMAD(p.bad[max(0, at-detectBase):at], buf[:0])
-	then, _, nt := medianMAD(p.bad[max(0, at-2):min(len(p.bad), at+3)], buf[:0])
-	if nb < 3 || nt == 0 {
+	if nb < 3 {
 		return 0
 	}
-	if d := then - base; d*effect > 0 {
-		return math.Copysign(min(math.Abs(d), math.Abs(effect)), effect)
+	most := 0.0
+	for shift := -2; shift <= 2; shift++ { // not everything comes to the minute
+		then, _, nt := medianMAD(p.bad[at+shift:at+shift+last], buf[:0])
+		if d := then - base; nt > 0 && d*effect > 0 {
+			most = max(most, min(math.Abs(d), math.Abs(effect)))
+		}
 	}
-	return 0
+	return math.Copysign(most, effect)
 }
 
 // call turns scores into shifts: called after a few samples in a row, ended after as many back in range.

@@ -46,11 +46,14 @@ const (
 	floorOther   = 0.10
 )
 
+// maxStep is the longest distance between samples that says anything about an onset: a day.
+const maxStep = ms(24 * 3600 * 1000)
+
 // prepare cuts a series at the report time, turns counters into rates and transforms the values. ok is false when nothing
 // is left of it.
 func prepare(s *triage.Series, service string, at time.Time) (p *prepared, ok bool) {
 	step := ms(math.Round(s.StepS * 1000))
-	if step <= 0 || len(s.Values) == 0 {
+	if step <= 0 || step > maxStep || len(s.Values) == 0 {
 		return nil, false
 	}
 	cut := s.Until(at)

@@ -34,6 +34,9 @@ type Options struct {
 // maxInput bounds one input: 256 MiB.
 const maxInput = 256 << 20
 
+// maxStep is the longest distance between samples that is read, in seconds: a year.
+const maxStep = 365 * 86400
+
 // maxGrid bounds the gaps that are filled in: a series of at most this many steps.
 const maxGrid = 10_000_000
 
@@ -164,8 +167,8 @@ func decodeJSON(text []byte) ([]sampled, error) {
 	}
 	out := make([]sampled, 0, len(list))
 	for i, s := range list {
-		if s.StepS <= 0 || s.Start.IsZero() {
-			return nil, &triage.FieldError{Field: fmt.Sprintf("series[%d]", i), Remedy: "needs start and step_s greater than 0"}
+		if s.StepS < 0.001 || s.StepS > maxStep || s.Start.IsZero() {
+			return nil, &triage.FieldError{Field: fmt.Sprintf("series[%d]", i), Remedy: "needs start, and step_s between 0.001 and a year"}
 		}
 		at := make([]time.Time, len(s.Values))
 		for j := range at {
@@ -228,8 +231,9 @@ func decodeCSV(text []byte, name string) (sampled, error) {
 	slices.SortFunc(gaps, func(a, b time.Duration) int { return cmp.Compare(a, b) })
 	step := gaps[len(gaps)/2]
 	first := samples[0].at
-	n := int(samples[len(samples)-1].at.Sub(first)/step) + 2
-	if n > maxGrid {
+	span := samples[len(samples)-1].at.Sub(first)
+	n := int(span/step) + 2
+	if n > maxGrid || span > 100*365*24*time.Hour {
 		return sampled{}, fmt.Errorf("%d steps of %s from first to last sample; at most %d are read", n, step, maxGrid)
 	}
 	s := sampled{Series: triage.Series{Metric: metricName(name), Signal: triage.SignalCustom, Stamp: triage.StampStart,
