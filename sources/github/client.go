@@ -64,7 +64,7 @@ func newClient(opts Options, m *metrics, now func() time.Time) (*client, error) 
 	if err != nil {
 		return nil, err
 	}
-	gh := github.NewClient(&http.Client{Transport: t, Timeout: requestTimeout, CheckRedirect: sameHost(root.Host)})
+	gh := github.NewClient(&http.Client{Transport: t, Timeout: requestTimeout, CheckRedirect: sameHost(root.Scheme, root.Host)})
 	gh.BaseURL, gh.UserAgent = &root, userAgent
 	c := &client{gh: gh, web: webURL(base), limits: l, cache: t.cache}
 	c.expiry = func(at time.Time) {
@@ -75,9 +75,9 @@ func newClient(opts Options, m *metrics, now func() time.Time) (*client, error) 
 }
 
 // sameHost follows redirects (repositories get renamed) but never takes the token to another host.
-func sameHost(host string) func(*http.Request, []*http.Request) error {
+func sameHost(scheme, host string) func(*http.Request, []*http.Request) error {
 	return func(req *http.Request, via []*http.Request) error {
-		if req.URL.Host != host {
+		if req.URL.Host != host || req.URL.Scheme != scheme {
 			return errors.New("refused a redirect to another host")
 		}
 		if len(via) > 3 {

@@ -57,12 +57,16 @@ func statusOf(state string) triage.Status {
 	return triage.StatusStarted
 }
 
-// running reports whether the deployment has touched anything yet: one of Actions that waits in a queue or for an approval has not.
+// running reports whether the deployment has touched anything yet. One of Actions that waits in a queue or for an approval has
+// not, nor has one that failed without ever starting: its approval was refused.
 func (p *progress) running(byActions bool) bool {
-	if !p.started.IsZero() || p.result != "" || p.inactive {
+	switch {
+	case !p.started.IsZero() || p.result == triage.StatusSucceeded:
 		return true
+	case byActions:
+		return p.result != "" && !p.complete
 	}
-	return !byActions && !p.gated
+	return p.result != "" || !p.gated
 }
 
 var (
@@ -106,12 +110,8 @@ func (s *Source) deploymentChange(r *repo, d *deployment, p progress, now time.T
 	if c.StartedAt.IsZero() && !d.byActions() && !p.gated {
 		c.StartedAt = d.GetCreatedAt().Time
 	}
-	switch {
-	case p.result != "":
+	if p.result != "" {
 		c.Status, c.FinishedAt = p.result, p.finished
-	case p.inactive && c.StartedAt.IsZero():
-		// Replaced without ever saying that it ran. The creation keeps this update from looking like something that happens now.
-		c.StartedAt = d.GetCreatedAt().Time
 	}
 	if p.inactive {
 		c.Status = triage.StatusSuperseded

@@ -124,7 +124,10 @@ func (s *Source) deploymentFound(r *repo, d *delivery, p progress) found {
 		dep.Via = &performingApp{Slug: "github-actions"}
 	}
 	c, running := s.deploymentChange(r, dep, p, s.now())
-	if !running {
+	switch {
+	case !running && p.inactive:
+		return found{why: "a newer deployment took its place; when this one ran is not in the delivery", poll: true}
+	case !running:
 		return found{why: "it waits: " + clean(p.last.GetState()), poll: true}
 	}
 	if id := d.WorkflowRun.GetID(); id > 0 {

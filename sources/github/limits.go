@@ -89,6 +89,9 @@ func (l *limits) observe(h http.Header, now time.Time) int {
 	}
 	if at, ok := resetTime(h, now); ok {
 		l.reset = at
+		if until := now.Add(min(at.Add(time.Second).Sub(now), maxWait)); left == 0 && until.After(l.until) {
+			l.until, l.kind = until, "primary" // the next request would only be refused
+		}
 	}
 	return left
 }

@@ -111,6 +111,41 @@ func TestQuotaOfTheHour(t *testing.T) {
 	g.expect("next hour", time.Hour, "deployment/1 deploy succeeded")
 }
 
+// A renamed repository answers by redirect, which is followed with the token, and 304s go on being free.
+func TestRenamedRepository(t *testing.T) {
+	g := newRig(t)
+	g.hub.fail(deploys, fault{status: 301, header: http.Header{"Location": {"https://api.github.com/repositories/7/deployments?per_page=100"}}})
+	g.hub.set("repositories/7/deployments", newest(fakeDeployment(1, sha("a"), "production", g.at, nil)))
+	g.hub.set(deploys+"/1/statuses", []any{})
+	g.expect("renamed", 0, "deployment/1 deploy started")
+	before := g.hub.charged()
+	g.expect("again", time.Minute, "")
+	if after := g.hub.charged(); after != before+1 { // the pull requests of the first deployment are not there
+		t.Errorf("want free polls, got %d charged: %v", after-before, g.hub.requests())
+	}
+}
+
+// The last request of the hour announces the pause; the next one is not even tried.
+func TestLastRequestStartsThePause(t *testing.T) {
+	g := newRig(t)
+	g.hub.limit = 1
+	g.hub.set(deploys, []any{})
+	g.poll(0)
+	if st := g.s.Status(); st.State != triage.SourceRateLimited {
+		t.Errorf("want rate_limited until the reset, got %+v", st)
+	}
+	g.hub.requests()
+	g.poll(time.Minute)
+	if n := len(g.hub.requests()); n != 0 {
+		t.Errorf("want no request, got %d", n)
+	}
+	g.hub.limit = 5000
+	g.poll(time.Hour)
+	if st := g.s.Status(); st.State != triage.SourceOK {
+		t.Errorf("want ok in the next hour, got %+v", st)
+	}
+}
+
 // With little of the quota left, enrichment is what is saved on, not the deployments.
 func TestScarceQuotaSkipsEnrichment(t *testing.T) {
 	g := newRig(t)

@@ -196,6 +196,7 @@ func (p *deploymentPoll) follow(ctx context.Context, d *deployment) error {
 	}
 	st.Updated = updated
 	st.Closed = pr.result != "" || pr.inactive || p.expired(id)
+	st.Done = st.Done || st.Closed && !running // ended without ever running: nothing to enrich
 	p.b.st.Deployments[id] = st
 	if _, limited := errors.AsType[*LimitError](enrichErr); limited {
 		return enrichErr

@@ -369,6 +369,36 @@ func TestWaitingForApprovalIsNoChange(t *testing.T) {
 	}
 }
 
+// Refused approval: Actions marks the deployment as failed though no job ever started.
+func TestRefusedApprovalIsNoChange(t *testing.T) {
+	g := newRig(t)
+	g.hub.set(deploys, newest(fakeDeployment(1, sha("a"), "production", g.at, object{"performed_via_github_app": object{"slug": "github-actions"}})))
+	g.hub.set(deploys+"/1/statuses", []any{fakeStatus(2, "failure", g.at.Add(time.Minute)), fakeStatus(1, "waiting", g.at)})
+	g.expect("refused", 2*time.Minute, "")
+	g.hub.requests()
+	g.expect("closed", time.Minute, "")
+	if n := len(g.hub.requests()); n != 1 {
+		t.Errorf("want only the list to be asked for, got %d requests", n)
+	}
+}
+
+// Its successor makes a deployment inactive: it is reported as superseded, with its own times.
+func TestSupersededKeepsItsTimes(t *testing.T) {
+	g := newRig(t)
+	t0 := g.at
+	one := fakeDeployment(1, sha("a"), "production", t0, nil)
+	g.hub.set(deploys, newest(one))
+	g.hub.set(deploys+"/1/statuses", []any{fakeStatus(2, "success", t0.Add(2*time.Minute)), fakeStatus(1, "in_progress", t0.Add(time.Minute))})
+	g.hub.set("repos/lumen-shop/checkout/commits/"+sha("a")+"/pulls", []any{})
+	g.expect("first", 3*time.Minute, "deployment/1 deploy succeeded")
+	one["updated_at"] = t0.Add(time.Hour).Format(time.RFC3339)
+	g.hub.set(deploys+"/1/statuses", []any{fakeStatus(3, "inactive", t0.Add(time.Hour)), fakeStatus(2, "success", t0.Add(2*time.Minute)), fakeStatus(1, "in_progress", t0.Add(time.Minute))})
+	cs := g.expect("superseded", time.Hour, "deployment/1 deploy superseded")
+	if c := cs[0]; !c.StartedAt.Equal(t0.Add(time.Minute)) || !c.FinishedAt.Equal(t0.Add(2*time.Minute)) {
+		t.Errorf("want its own times, got %s to %s", c.StartedAt, c.FinishedAt)
+	}
+}
+
 func TestPushesByActivityAndByHead(t *testing.T) {
 	r := Repository{Name: repoName1, AppliedOnPush: true, ConfigPaths: []string{"deploy/**"}}
 	const repo, activities = "repos/lumen-shop/checkout", "repos/lumen-shop/checkout/activity"

@@ -2,6 +2,7 @@ package github
 
 import (
 	"cmp"
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -118,6 +119,9 @@ func (r *repo) done(err error, now time.Time, interval time.Duration) (changed b
 	if err == nil {
 		r.failures, r.success = 0, now
 		r.never = interval == 0 && !r.asked
+	} else if limit, ok := errors.AsType[*LimitError](err); ok { // not the repository's fault: on with it as soon as we may
+		wait = max(limit.Until.Sub(now), minPause)
+		r.never, r.asked = false, false
 	} else {
 		wait = min(wait<<min(r.failures, 5), 10*time.Minute)
 		r.failures++

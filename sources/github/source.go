@@ -132,8 +132,11 @@ func (s *Source) Run(ctx context.Context, emit triage.Emit) error {
 	}
 }
 
-// round polls every repository that is due.
+// round polls every repository that is due, unless GitHub wants us to wait.
 func (s *Source) round(ctx context.Context, emit triage.Emit) {
+	if s.api.limits.err(s.now()) != nil {
+		return
+	}
 	slots := make(chan struct{}, maxParallel)
 	var wg sync.WaitGroup
 	for _, r := range s.repos {
