@@ -64,3 +64,25 @@ func Drain(body io.ReadCloser) {
 	_, _ = io.CopyN(io.Discard, body, 64<<10)
 	_ = body.Close()
 }
+
+// StrictTransport wraps next so that a status of 400 or more is a DeliveryError at once: client libraries then cannot hide
+// the status, the Retry-After or the fact that it was an answer. Doing says what for, in the error.
+func StrictTransport(next http.RoundTripper, doing string, now func() time.Time) http.RoundTripper {
+	return strictTransport{next, doing, now}
+}
+
+type strictTransport struct {
+	next  http.RoundTripper
+	doing string
+	now   func() time.Time
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s strictTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := s.next.RoundTrip(req)
+	if err != nil || resp.StatusCode < http.StatusBadRequest {
+		return resp, err
+	}
+	Drain(resp.Body)
+	return nil, StatusError(s.doing, resp, s.now())
+}
