@@ -34,7 +34,11 @@ func (a *API) acceptAlerts(r *request, accept func(context.Context, []byte) ([]e
 	if f != formJSON {
 		return nil, problem(kindMediaType, "Alerts are taken as application/json.")
 	}
-	keep := func(reason error) { a.quarantine(r.Context(), alertSource, "caller="+r.caller.name, reason, r.body) }
+	keep := func(reason error) {
+		ctx, cancel := keepContext(r.Context())
+		defer cancel()
+		a.quarantine(ctx, alertSource, "caller="+r.caller.name, reason, r.body)
+	}
 	if err := checkJSON(r.body); err != nil {
 		keep(err)
 		return nil, err

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
 
-// decodeBody reads a JSON object that is not an event, strictly: unknown fields and wrong types are named.
+// decodeBody reads a JSON object that is not an event, strictly: every unknown field and wrong type is named. T is a flat
+// struct of strings, numbers and times.
 func decodeBody[T any](r *request) (T, error) {
 	var v T
 	f, err := formOf(r.Header)
@@ -21,43 +23,48 @@ func decodeBody[T any](r *request) (T, error) {
 		return v, problem(kindMediaType, "Send application/json.")
 	}
 	body := bytes.TrimSpace(r.body)
-	if !json.Valid(body) {
-		return v, malformed(body)
+	if err := checkJSON(body); err != nil {
+		return v, err
 	}
-	if body[0] != '{' {
+	var given map[string]json.RawMessage
+	if body[0] != '{' || json.Unmarshal(body, &given) != nil {
 		return v, problem(kindRecord, "The body is not an object.").with(fieldProblem("", clip(body), "send a JSON object"))
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&v); err != nil {
-		return v, problem(kindRecord, "The body breaks the schema.").with(bodyProblem(err, fieldNames(reflect.TypeFor[T]())))
+	into := reflect.ValueOf(&v).Elem()
+	fields := make(map[string]reflect.Value)
+	for i, name := range fieldNames(into.Type()) {
+		fields[name] = into.Field(i)
+	}
+	var problems []FieldProblem
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		field, ok := fields[name]
+		if !ok {
+			problems = append(problems, fieldProblem(name, "", "is not a known field; the known ones are "+strings.Join(fieldNames(into.Type()), ", ")))
+			continue
+		}
+		if err := json.Unmarshal(given[name], field.Addr().Interface()); err != nil {
+			problems = append(problems, fieldProblem(name, strings.Trim(clip(given[name]), `"`), wanted(field.Type(), err)))
+		}
+	}
+	if len(problems) > 0 {
+		return v, problem(kindRecord, "The body breaks the schema.").with(problems...)
 	}
 	return v, nil
 }
 
-func bodyProblem(err error, known []string) FieldProblem {
+// wanted says what a field takes.
+func wanted(t reflect.Type, err error) string {
+	if t == reflect.TypeFor[time.Time]() {
+		return "use RFC 3339 with a zone, like 2026-03-01T03:02:10Z"
+	}
+	want := "must be a number"
+	if t.Kind() == reflect.String {
+		want = "must be a string"
+	}
 	if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fieldProblem(te.Field, "", fmt.Sprintf("must be a JSON %s, not %s", jsonKind(te.Type), te.Value))
+		want += ", not " + te.Value
 	}
-	if te, ok := errors.AsType[*time.ParseError](err); ok {
-		return fieldProblem("", strings.Trim(te.Value, `"`), "use RFC 3339 with a zone, like 2026-03-01T03:02:10Z")
-	}
-	text := strings.TrimPrefix(err.Error(), "json: ")
-	if name, ok := strings.CutPrefix(text, "unknown field "); ok {
-		return fieldProblem(strings.Trim(name, `"`), "", "is not a known field; the known ones are "+strings.Join(known, ", "))
-	}
-	return fieldProblem("", "", text)
-}
-
-func jsonKind(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.String:
-		return "string"
-	case reflect.Struct:
-		return "string with a time in RFC 3339"
-	default:
-		return "number"
-	}
+	return want
 }
 
 func fieldNames(t reflect.Type) []string {

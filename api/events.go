@@ -46,6 +46,9 @@ func (a *API) serveEvents(w *writer, r *request) error {
 		}
 		return rc.Flush()
 	}
+	if r.Method == http.MethodHead {
+		return write(nil)
+	}
 	if err := write([]byte("retry: 3000\n: connected\n\n")); err != nil {
 		return fmt.Errorf("begin event stream: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -26,23 +27,26 @@ var (
 
 // fake is every port of the API at once, in memory. err, where set, is what each call answers.
 type fake struct {
-	mu          sync.Mutex
-	err         error
-	changes     map[triage.ChangeID]triage.Change
-	aliases     map[triage.ChangeID]triage.ChangeID
-	anomalies   []triage.Anomaly
-	incidents   map[string]triage.Incident
-	reports     map[string][]triage.Report
-	inputs      map[string]triage.Case
-	feedback    []triage.Feedback
-	deliveries  map[string]triage.Delivery
-	quarantined []triage.Quarantined
-	webhooks    []string
-	problems    []error // of the next alerts
-	asked       triage.Request
-	query       triage.ChangeQuery
-	next        string
-	hold        chan struct{} // where set, Emit blocks until it is closed
+	mu              sync.Mutex
+	err             error
+	changes         map[triage.ChangeID]triage.Change
+	aliases         map[triage.ChangeID]triage.ChangeID
+	anomalies       []triage.Anomaly
+	incidents       map[string]triage.Incident
+	reports         map[string][]triage.Report
+	inputs          map[string]triage.Case
+	feedback        []triage.Feedback
+	deliveries      map[string]triage.Delivery
+	quarantined     []triage.Quarantined
+	webhooks        []string
+	problems        []error // of the next alerts
+	asked           triage.Request
+	query           triage.ChangeQuery
+	incidentQuery   triage.IncidentQuery
+	deliveryQuery   triage.DeliveryQuery
+	quarantineQuery string
+	next            string
+	hold            chan struct{} // where set, Emit blocks until it is closed
 }
 
 func newFake() *fake {
@@ -171,8 +175,9 @@ func (f *fake) Incident(_ context.Context, id string) (triage.Incident, error) {
 	return inc, f.err
 }
 
-func (f *fake) Incidents(context.Context, triage.IncidentQuery) ([]triage.Incident, string, error) {
+func (f *fake) Incidents(_ context.Context, q triage.IncidentQuery) ([]triage.Incident, string, error) {
 	defer f.lock()()
+	f.incidentQuery = q
 	return []triage.Incident{f.incidents["inc-1"]}, f.next, f.err
 }
 
@@ -211,8 +216,9 @@ func (f *fake) Feedback(context.Context, string) ([]triage.Feedback, error) {
 	return slices.Clone(f.feedback), f.err
 }
 
-func (f *fake) Deliveries(context.Context, triage.DeliveryQuery) ([]triage.Delivery, string, error) {
+func (f *fake) Deliveries(_ context.Context, q triage.DeliveryQuery) ([]triage.Delivery, string, error) {
 	defer f.lock()()
+	f.deliveryQuery = q
 	return []triage.Delivery{f.deliveries["d-dead"], f.deliveries["d-pending"]}, f.next, f.err
 }
 
@@ -225,8 +231,9 @@ func (f *fake) Delivery(_ context.Context, id string) (triage.Delivery, error) {
 	return d, f.err
 }
 
-func (f *fake) Quarantined(context.Context, string, string, int) ([]triage.Quarantined, string, error) {
+func (f *fake) Quarantined(_ context.Context, source, after string, limit int) ([]triage.Quarantined, string, error) {
 	defer f.lock()()
+	f.quarantineQuery = fmt.Sprint(source, " ", after, " ", limit)
 	return slices.Clone(f.quarantined), f.next, f.err
 }
 

@@ -88,8 +88,10 @@ func (a *API) postEvents(r *request, bare string) (any, error) {
 		a.metrics.records.WithLabelValues("accepted").Add(float64(len(events)))
 	}
 	// The sender sees a 2xx and may never look at what was refused: keep it for the operator.
-	for _, rec := range bad {
-		a.quarantine(r.Context(), pushSource, fmt.Sprintf("caller=%s record=%d", r.caller.name, rec.index), rec.err, rec.raw)
+	ctx, cancel := keepContext(r.Context())
+	defer cancel()
+	for _, rec := range bad[:min(len(bad), maxKept)] {
+		a.quarantine(ctx, pushSource, fmt.Sprintf("caller=%s record=%d", r.caller.name, rec.index), rec.err, rec.raw)
 	}
 	return out, nil
 }
@@ -281,17 +283,23 @@ func idempotencyKey(r *request) (string, error) {
 	return key, nil
 }
 
-// maxQuarantined is how many bytes of a bad record are kept.
-const maxQuarantined = 64 << 10
+// Bounds on what is kept of bad input. The answer names every bad record; a few of a kind are enough to mend the sender.
+const (
+	maxQuarantined = 64 << 10 // bytes of one record
+	maxKept        = 100      // records of one body
+	keepTimeout    = 5 * time.Second
+)
+
+// keepContext is for keeping what was refused: the verdict is in, and a sender that hangs up now must not lose us the record.
+func keepContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
+}
 
 // quarantine keeps what was refused. The id is made of the content, so that a sender that repeats itself fills nothing.
 func (a *API) quarantine(ctx context.Context, source, origin string, reason error, body []byte) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d:%s", len(source), source)
 	h.Write(body)
-	// The verdict is in; a sender that hangs up now must not lose us the record.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
 	a.opts.Collector.Quarantine(ctx, triage.Quarantined{
 		ID: source + ":" + hex.EncodeToString(h.Sum(nil))[:16], Source: source, Origin: origin,
 		Reason: cutText(reason.Error(), triage.MaxText), Body: append([]byte(nil), body[:min(len(body), maxQuarantined)]...), At: a.now().UTC(),

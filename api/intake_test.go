@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -307,6 +308,44 @@ func TestAlerts(t *testing.T) {
 	r := local(http.MethodPost, "/api/v1/alerts", "x")
 	r.Header.Set("Content-Type", "text/plain")
 	wantProblem(t, h.do(r), 415, "unsupported-media-type")
+}
+
+// A batch of nothing but faults costs the sender one answer and us a bounded quarantine.
+func TestManyBadRecords(t *testing.T) {
+	h := newHarness(t, nil)
+	body := `[` + goodChange + strings.Repeat(`,{"kind":"x"}`, 5000) + `]`
+	rec := h.call(http.MethodPost, "/api/v1/changes", body)
+	wantStatus(t, rec, 200)
+	if got := decodeAs[answer](t, rec); len(got.Accepted) != 1 || len(got.Rejected) != 5000 || len(h.quarantined) != 100 {
+		t.Errorf("want 1 accepted, 5000 rejected, 100 kept, got %d, %d, %d", len(got.Accepted), len(got.Rejected), len(h.quarantined))
+	}
+	rec = h.call(http.MethodPost, "/api/v1/changes", `[`+strings.Repeat(`{"kind":"x"},`, 5000)+`1]`)
+	wantStatus(t, rec, 422)
+	if p := decodeAs[api.Problem](t, rec); len(p.Errors) != 1000 || !strings.Contains(p.Detail, "first 1000") {
+		t.Errorf("want the first 1000 errors, got %d and %q", len(p.Errors), p.Detail)
+	}
+}
+
+// Intake without the store: one request of 1000 changes of about 400 bytes.
+func BenchmarkIntake(b *testing.B) {
+	h := newHarness(b, nil)
+	one := `{"id":"github:acme/shop/deployment/%d","kind":"deploy","status":"succeeded","service":"checkout","environment":"production","cluster":"eu1",` +
+		`"started_at":"2026-03-01T03:02:10Z","finished_at":"2026-03-01T03:04:10Z","version":"v812","previous_version":"v811","title":"deploy checkout v812",` +
+		`"refs":[{"system":"github-deployment","id":"%d"}],"labels":{"sha":"0123456789abcdef","repo":"acme/shop"}}`
+	var records []string
+	for i := range 1000 {
+		records = append(records, fmt.Sprintf(one, i, i))
+	}
+	body := `[` + strings.Join(records, ",") + `]`
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		rec := httptest.NewRecorder()
+		h.api.Handler().ServeHTTP(rec, local(http.MethodPost, "/api/v1/changes", body))
+		if rec.Code != 200 {
+			b.Fatal(rec.Body)
+		}
+	}
+	b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "changes/s")
 }
 
 func FuzzIntake(f *testing.F) {

@@ -66,6 +66,24 @@ func TestChangeFilters(t *testing.T) {
 	}
 }
 
+func TestOtherFilters(t *testing.T) {
+	h := newHarness(t, nil)
+	wantStatus(t, h.call(http.MethodGet, "/api/v1/incidents?state=open&state=closed&service=checkout-svc&from=2026-03-01T03:00:00%2B01:00&limit=3&after=x", ""), 200)
+	if want := (triage.IncidentQuery{
+		States: []triage.IncidentState{"open", "closed"}, Service: "checkout", From: time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC), Limit: 3, After: "x",
+	}); !reflect.DeepEqual(want, h.incidentQuery) {
+		t.Errorf("want %+v\n got %+v", want, h.incidentQuery)
+	}
+	wantStatus(t, h.call(http.MethodGet, "/api/v1/deliveries?state=dead,held&incident=inc-1&after=y", ""), 200)
+	if want := (triage.DeliveryQuery{States: []triage.DeliveryState{"dead", "held"}, IncidentID: "inc-1", Limit: 100, After: "y"}); !reflect.DeepEqual(want, h.deliveryQuery) {
+		t.Errorf("want %+v\n got %+v", want, h.deliveryQuery)
+	}
+	wantStatus(t, h.call(http.MethodGet, "/api/v1/quarantine?source=push&limit=5&after=z", ""), 200)
+	if want := "push z 5"; h.quarantineQuery != want {
+		t.Errorf("want %s, got %s", want, h.quarantineQuery)
+	}
+}
+
 func TestPages(t *testing.T) {
 	h := newHarness(t, nil)
 	type list struct {
@@ -88,7 +106,10 @@ func TestPages(t *testing.T) {
 // A change answers to every id it ever had, slashes as they are or encoded.
 func TestChangeByAlias(t *testing.T) {
 	h := newHarness(t, nil)
-	for _, id := range []string{"push:flag", "github:acme/shop/deployment/7", "github:acme%2Fshop%2Fdeployment%2F7"} {
+	h.aliases["https://ci.example/jobs#7 ä"] = "push:flag" // as of a CloudEvent
+	for _, id := range []string{
+		"push:flag", "github:acme/shop/deployment/7", "github:acme%2Fshop%2Fdeployment%2F7", "https:%2F%2Fci.example%2Fjobs%237%20%C3%A4",
+	} {
 		rec := h.call(http.MethodGet, "/api/v1/changes/"+id, "")
 		wantStatus(t, rec, 200)
 		if got := decodeAs[triage.Change](t, rec); got.ID != "push:flag" {
@@ -181,7 +202,7 @@ func TestFeedback(t *testing.T) {
 		`{"verdict":"confirm","change_id":"nobody"}`:                       {"change_id", "nobody", "not a change we know"},
 		`{"verdict":"none","comment":"` + strings.Repeat("x", 1025) + `"}`: {"comment", "at most 1024"},
 		`{"verdict":"none","who":"me"}`:                                    {"who", "is not a known field; the known ones are verdict, change_id, comment"},
-		`{"verdict":7}`:                                                    {"verdict", "must be a JSON string, not number"},
+		`{"verdict":7}`:                                                    {"verdict", "must be a string, not number"},
 		`[]`:                                                               {"send a JSON object"},
 	} {
 		wantProblem(t, h.call(http.MethodPost, "/api/v1/incidents/inc-1/feedback", body), 422, "invalid-record", parts...)
@@ -212,11 +233,11 @@ func TestTriage(t *testing.T) {
 		`{}`: {"service", "is required"},
 		`{"service":"a","at":"2026-03-01T04:00:00Z"}`:                                    {"at", "lies in the future"},
 		`{"service":"a","at":"2006-03-01T04:00:00Z"}`:                                    {"at", "ten years"},
-		`{"service":"a","at":"2026-03-01T02:00:00"}`:                                     {"2026-03-01T02:00:00", "RFC 3339 with a zone"},
+		`{"service":"a","at":"2026-03-01T02:00:00"}`:                                     {"at", "2026-03-01T02:00:00", "RFC 3339 with a zone"},
 		`{"service":"a","at":"2026-03-01T02:00:00Z","report_at":"2026-03-01T01:00:00Z"}`: {"report_at", "must not be before at"},
 		`{"service":"a","report_at":"2026-03-01T04:00:00Z"}`:                             {"report_at", "lies in the future"},
 		`{"service":"a","lookback_s":-1}`:                                                {"lookback_s"},
-		`{"service":"a","lookback_s":"1h"}`:                                              {"lookback_s", "must be a JSON number"},
+		`{"service":"a","lookback_s":"1h"}`:                                              {"lookback_s", "1h", "must be a number, not string"},
 		`{"service":"a","window":3}`:                                                     {"window", "is not a known field"},
 		`{"service":"` + strings.Repeat("a", 1025) + `"}`:                                {"service", "at most 1024"},
 	} {

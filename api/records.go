@@ -151,14 +151,16 @@ func decode(raw []byte, bare string, cloud CloudEvents) ([]triage.Event, error) 
 	var probe struct {
 		Change      json.RawMessage `json:"change"`
 		Anomaly     json.RawMessage `json:"anomaly"`
-		SpecVersion json.RawMessage `json:"specversion"` // of a CloudEvent
-		Context     json.RawMessage `json:"context"`     // of a CDEvent
+		SpecVersion string          `json:"specversion"` // of a CloudEvent
+		Context     struct {
+			Type string `json:"type"`
+		} `json:"context"` // of a CDEvent
 	}
 	if json.Unmarshal(raw, &probe) == nil {
 		switch {
 		case probe.Change != nil || probe.Anomaly != nil:
 			return listed(triage.DecodeEvent(raw))
-		case cloud != nil && (probe.SpecVersion != nil || probe.Context != nil):
+		case cloud != nil && (probe.SpecVersion != "" || probe.Context.Type != ""):
 			return cloud(http.Header{"Content-Type": {"application/json"}}, raw)
 		}
 	}

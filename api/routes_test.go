@@ -207,6 +207,7 @@ func TestEveryRouteAnswers(t *testing.T) {
 		{"GET", "/api/v1/incidents/inc-1/case", "", 200},
 		{"POST", "/api/v1/incidents/inc-1/feedback", `{"verdict":"none"}`, 200},
 		{"POST", "/api/v1/triage", `{"service":"checkout"}`, 200},
+		{"HEAD", "/api/v1/events", "", 200},
 		{"GET", "/api/v1/topology", "", 200},
 		{"GET", "/api/v1/services", "", 200},
 		{"GET", "/api/v1/sources", "", 200},
