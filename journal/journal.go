@@ -52,6 +52,7 @@ type Journal struct {
 	running  atomic.Bool   // Run was called, or must not be any more
 	runEnded chan struct{} // closed when Run returns
 	ended    chan struct{} // closed when no further request will be received
+	endedBy  error         // set before ended is closed
 	endOnce  sync.Once
 	close    sync.Once
 }
@@ -109,7 +110,7 @@ func (j *Journal) Close() error {
 		if j.running.Swap(true) {
 			<-j.runEnded
 		}
-		j.end()
+		j.end(ErrClosed)
 		if !j.damaged.Load() {
 			if cerr := j.w.script(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)"); cerr != nil {
 				j.log.Warn("recent writes stay in the -wal and are read from there next time", "path", j.cfg.Path, "err", cerr)
@@ -120,8 +121,13 @@ func (j *Journal) Close() error {
 	return err
 }
 
-// end lets every waiting and future write return ErrClosed.
-func (j *Journal) end() { j.endOnce.Do(func() { close(j.ended) }) }
+// end lets every waiting and future write return why: ErrClosed, or the damage that ended Run.
+func (j *Journal) end(why error) {
+	j.endOnce.Do(func() {
+		j.endedBy = why
+		close(j.ended)
+	})
+}
 
 func (j *Journal) closeFiles() error {
 	var errs []error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func at(d time.Duration) time.Time { return t0.Add(d) }
 // openAt opens a journal without running it; it is closed with the test.
 func openAt(tb testing.TB, path string, change ...func(*Options)) *Journal {
 	tb.Helper()
-	o := Options{Config: Config{Path: path}, Now: func() time.Time { return t0 }}
+	o := openOptions(path)
 	for _, c := range change {
 		c(&o)
 	}
@@ -32,6 +33,10 @@ func openAt(tb testing.TB, path string, change ...func(*Options)) *Journal {
 		}
 	})
 	return j
+}
+
+func openOptions(path string) Options {
+	return Options{Config: Config{Path: path}.withDefaults(), Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return t0 }}
 }
 
 // run runs a journal until the test ends.

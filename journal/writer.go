@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -108,7 +109,7 @@ func (j *Journal) write(ctx context.Context, op string, entries int, do func(*wr
 			err = context.Cause(ctx)
 		}
 	case <-j.ended:
-		err = ErrClosed
+		err = j.endedBy
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
@@ -136,9 +137,9 @@ func (j *Journal) Run(ctx context.Context) error {
 	wg.Go(func() { j.checkLater(ctx) })
 	err := j.writeLoop(ctx)
 	cancel(nil)
-	j.end()
+	j.end(cmp.Or(err, ErrClosed))
 	wg.Wait()
-	return err
+	return j.failed("write", err)
 }
 
 // writeLoop takes requests until ctx ends. It batches what is waiting and does not wait for more.
@@ -159,7 +160,7 @@ func (j *Journal) writeLoop(ctx context.Context) error {
 		clear(batch)
 		if corrupt(err) {
 			j.markDamaged(err)
-			return j.failed("write", err)
+			return err
 		}
 	}
 }
