@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -95,6 +96,7 @@ func (p *prometheusServer) handler() http.Handler {
 	handle("/api/v1/query", p.query)
 	handle("/api/v1/query_range", p.queryRange)
 	handle("/api/v1/label/{name}/values", p.labelValues)
+	handle("/api/v1/labels", p.labelNames)
 	handle("/api/v1/series", p.series)
 	handle("/api/v1/rules", p.rules)
 	handle("/api/v1/alerts", p.active)
@@ -167,27 +169,41 @@ func run(ctx context.Context, q promql.Query) (any, error) {
 }
 
 func (p *prometheusServer) labelValues(r *http.Request) (any, error) {
+	return p.labels(r, func(q storage.Querier, ms ...*labels.Matcher) ([]string, error) {
+		values, _, err := q.LabelValues(r.Context(), r.PathValue("name"), nil, ms...)
+		return values, err
+	})
+}
+
+func (p *prometheusServer) labelNames(r *http.Request) (any, error) {
+	return p.labels(r, func(q storage.Querier, ms ...*labels.Matcher) ([]string, error) {
+		names, _, err := q.LabelNames(r.Context(), nil, ms...)
+		return names, err
+	})
+}
+
+// labels unites what ask finds for each selector of the request, sorted; without one it asks about everything.
+func (p *prometheusServer) labels(r *http.Request, ask func(storage.Querier, ...*labels.Matcher) ([]string, error)) (any, error) {
+	selectors, err := p.matchers(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(selectors) == 0 {
+		selectors = [][]*labels.Matcher{nil}
+	}
 	q, err := p.db.Querier(0, math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}
 	defer q.Close()
-	matchers, err := p.matchers(r)
-	if err != nil {
-		return nil, err
-	}
-	if len(matchers) == 0 {
-		values, _, err := q.LabelValues(r.Context(), r.PathValue("name"), nil)
-		return slices.Clone(values), err
-	}
 	found := make(map[string]bool)
-	for _, ms := range matchers {
-		values, _, err := q.LabelValues(r.Context(), r.PathValue("name"), nil, ms...)
+	for _, ms := range selectors {
+		values, err := ask(q, ms...)
 		if err != nil {
 			return nil, err
 		}
 		for _, v := range values {
-			found[v] = true
+			found[strings.Clone(v)] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(found)), nil
