@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -80,5 +81,25 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "Options."+want) {
 			t.Errorf("want Options.%s in the error, got %v", want, err)
 		}
+	}
+}
+
+// The section shown in the documentation is taken, and its limits are the defaults.
+func TestDocumentedConfig(t *testing.T) {
+	doc, err := os.ReadFile("../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(doc), "```yaml\nauth:")
+	text, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatal("docs/api.md shows no section auth")
+	}
+	got, err := load(t, "auth:"+text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Tokens) != 3 || got.Limits != api.DefaultConfig().Limits {
+		t.Errorf("want three tokens and the default limits, got %+v", got)
 	}
 }

@@ -135,7 +135,7 @@ func (a *API) authorize(r *request, scope Scope) error {
 	c, badToken := r.settings.auth.identify(r.Request)
 	if c == nil {
 		challenge := `Bearer realm="triaged"`
-		detail := "Send a token: Authorization: Bearer <token>."
+		detail := "Send the header Authorization: Bearer, with a token from auth.tokens."
 		if badToken {
 			challenge += `, error="invalid_token"`
 			detail = "The token is not one of those configured."
