@@ -196,10 +196,11 @@ func (c *Collector) Run(ctx context.Context) error {
 	return nil
 }
 
-// learnIDs reads the ids of the whole journal, once; from then on a new id needs no look into it.
+// learnIDs reads the index of the whole journal, once; from then on what is not in the filter needs no look into the journal.
 func (c *Collector) learnIDs(ctx context.Context) {
 	err := c.journal.Index(ctx, time.Time{}, func(e triage.IndexEntry) error {
 		c.known.add(e.ID)
+		c.known.add(indexKey(e))
 		return ctx.Err()
 	})
 	if err == nil {

@@ -103,7 +103,7 @@ func (c *Collector) prepare(ctx context.Context, source string, events []triage.
 	for i := range req.reports {
 		r := &req.reports[i]
 		r.keys = joinKeys(&r.change)
-		if err := c.tracks.ensure(ctx, c.journal, &r.change); err != nil {
+		if err := c.tracks.ensure(ctx, c.journal, c.known, &r.change); err != nil {
 			return nil, err
 		}
 	}
@@ -298,7 +298,7 @@ func (c *Collector) publish(f *fold, group []*request) {
 	}
 	c.mu.Unlock()
 
-	c.tracks.store(f.tracks)
+	c.tracks.store(f.tracks, c.known)
 	c.bodies.settle()
 	c.metrics.folded.Add(float64(f.folded))
 	c.metrics.late.Add(float64(late))

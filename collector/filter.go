@@ -12,8 +12,8 @@ const (
 	filterProbes = 4
 )
 
-// idFilter remembers which ids the journal may know, so that a new id need not be looked up there. It may say yes wrongly
-// and never says no wrongly once it is complete. It is safe for concurrent use.
+// idFilter remembers which ids (and tracks) the journal may know, so that a new one need not be looked up there. It may say yes
+// wrongly and, once it is complete, never no. It is safe for concurrent use.
 type idFilter struct {
 	seed     maphash.Seed
 	words    []atomic.Uint64

@@ -41,7 +41,7 @@ type keyNode struct {
 
 func (n *keyNode) hash() uint64 { return uint64(n.hi)<<32 | uint64(n.lo) }
 
-// keyTable finds the entries that have a join key: a chained hash table, about 26 bytes per key.
+// keyTable finds the entries that have a join key: a chained hash table, 22 to 24 bytes per key.
 type keyTable struct {
 	heads []uint32 // a power of two of them
 	nodes slab[keyNode]
@@ -71,7 +71,7 @@ func (t *keyTable) add(hash uint64, entry, first uint32) uint32 {
 		}
 		i = n.nextInEntry
 	}
-	if t.count >= len(t.heads) {
+	if t.count >= 2*len(t.heads) {
 		t.grow()
 	}
 	i := t.nodes.alloc()

@@ -54,6 +54,21 @@ func trackOf(c *triage.Change) (trackKey, bool) {
 	return k, (c.Service != "" || c.Kind == triage.KindFlag) && (r.version != "" || r.digest != "")
 }
 
+// filterKey is the track as the filter of ids remembers it. All flags of a service are one there: an index entry has no flag name.
+func (k trackKey) filterKey() triage.ChangeID {
+	what, _, _ := strings.Cut(k.what, ":")
+	return triage.ChangeID("track\x00" + k.service + "\x00" + k.environment + "\x00" + what)
+}
+
+// indexKey is the filterKey of the track that an entry of the journal's index may be on.
+func indexKey(e triage.IndexEntry) triage.ChangeID {
+	k := trackKey{service: e.Scope.Service, environment: e.Scope.Environment, what: string(e.Kind)}
+	if e.Kind == triage.KindRollback {
+		k.what = string(triage.KindDeploy)
+	}
+	return k.filterKey()
+}
+
 func runOf(c *triage.Change) *run {
 	r := &run{
 		id: c.ID, at: c.OccurredAt(), version: c.Version, previous: c.PreviousVersion, digest: c.Digest, sha: c.Labels["sha"],
@@ -157,7 +172,10 @@ func (t *trackTable) put(k trackKey, v *track) {
 }
 
 // store publishes what a fold has changed.
-func (t *trackTable) store(changed map[trackKey]*track) {
+func (t *trackTable) store(changed map[trackKey]*track, known *idFilter) {
+	for k := range changed {
+		known.add(k.filterKey())
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for k, v := range changed {
@@ -166,9 +184,9 @@ func (t *trackTable) store(changed map[trackKey]*track) {
 }
 
 // ensure reads the track of a Change from the journal where it is not known, so that the committer need not.
-func (t *trackTable) ensure(ctx context.Context, j Journal, c *triage.Change) error {
+func (t *trackTable) ensure(ctx context.Context, j Journal, known *idFilter, c *triage.Change) error {
 	k, ok := trackOf(c)
-	if !ok || t.get(k) != nil {
+	if !ok || t.get(k) != nil || !known.mayHave(k.filterKey()) {
 		return nil
 	}
 	read := &track{}

@@ -38,8 +38,15 @@ type entry struct {
 // scopeRecord is one distinct Scope and how many entries have it. Scopes are few where changes are many.
 type scopeRecord struct {
 	scope triage.Scope
-	list  string // which list its entries are in: a service, "" or globalList
 	refs  int
+}
+
+// list names the list its entries are in: a service, "" or globalList.
+func (r *scopeRecord) list() string {
+	if r.scope.Global {
+		return globalList
+	}
+	return r.scope.Service
 }
 
 // window is the index over the changes in memory. It is plain memory and loses nothing but by eviction. It has no lock:
@@ -224,7 +231,7 @@ func (w *window) query(q triage.ChangeQuery) []match {
 func (w *window) linkLists(i uint32, s triage.Scope) {
 	e := w.entries.at(i)
 	e.scope = w.internScope(s)
-	name := w.scopes[e.scope].list
+	name := w.scopes[e.scope].list()
 	e.inService = uint32(len(w.services[name]))
 	w.services[name] = append(w.services[name], i)
 	b := e.last / bucketSeconds
@@ -238,7 +245,7 @@ func (w *window) linkLists(i uint32, s triage.Scope) {
 // unlinkLists takes an entry out of its two lists; the last of each list moves into its place.
 func (w *window) unlinkLists(i uint32) {
 	e := w.entries.at(i)
-	name := w.scopes[e.scope].list
+	name := w.scopes[e.scope].list()
 	if list := cut(w.services[name], e.inService); len(list) == 0 {
 		delete(w.services, name)
 	} else {
@@ -281,10 +288,7 @@ func (w *window) internScope(s triage.Scope) uint32 {
 		w.scopes[i].refs++
 		return i
 	}
-	r := scopeRecord{scope: s, list: s.Service, refs: 1}
-	if s.Global {
-		r.list = globalList
-	}
+	r := scopeRecord{scope: s, refs: 1}
 	var i uint32
 	if n := len(w.noScope); n > 0 {
 		i, w.noScope = w.noScope[n-1], w.noScope[:n-1]
@@ -298,7 +302,7 @@ func (w *window) internScope(s triage.Scope) uint32 {
 }
 
 func (w *window) linkID(i uint32) {
-	if w.count > len(w.idHeads) {
+	if w.count > 2*len(w.idHeads) {
 		old := w.idHeads
 		w.idHeads = make([]uint32, max(1024, 2*len(old)))
 		for _, j := range old {
