@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -140,7 +141,7 @@ func (a *appAuth) fetch(ctx context.Context) (string, time.Time, error) {
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	u := a.base.JoinPath("app/installations", fmt.Sprint(a.app.InstallationID), "access_tokens")
+	u := a.base.JoinPath("app/installations", strconv.FormatInt(a.app.InstallationID, 10), "access_tokens")
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), nil)
 	if err != nil {
 		return "", time.Time{}, err
@@ -182,7 +183,7 @@ func appFix(status int) string {
 func (a *appAuth) jwt() (string, error) {
 	now := a.now()
 	claims, err := json.Marshal(map[string]any{
-		"iat": now.Add(-jwtSkew).Unix(), "exp": now.Add(jwtLife).Unix(), "iss": fmt.Sprint(a.app.ID),
+		"iat": now.Add(-jwtSkew).Unix(), "exp": now.Add(jwtLife).Unix(), "iss": strconv.FormatInt(a.app.ID, 10),
 	})
 	if err != nil {
 		return "", err

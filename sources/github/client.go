@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -210,10 +211,5 @@ func isStatus(err error, codes ...int) bool {
 	if !ok {
 		return false
 	}
-	for _, c := range codes {
-		if st.Status == c {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, st.Status)
 }

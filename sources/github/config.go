@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -252,10 +253,10 @@ func (c *Config) checkIdentity(bad func(field, value, remedy string)) {
 	}
 	if a := c.App; a != nil {
 		if a.ID <= 0 {
-			bad("app.app_id", fmt.Sprint(a.ID), "must be the App's number, shown on its settings page")
+			bad("app.app_id", strconv.FormatInt(a.ID, 10), "must be the App's number, shown on its settings page")
 		}
 		if a.InstallationID <= 0 {
-			bad("app.installation_id", fmt.Sprint(a.InstallationID), "must be the number at the end of the installation's settings URL")
+			bad("app.installation_id", strconv.FormatInt(a.InstallationID, 10), "must be the number at the end of the installation's settings URL")
 		}
 		if a.PrivateKeyFile == "" {
 			bad("app.private_key_file", "", "must name the PEM file generated on the App's settings page")

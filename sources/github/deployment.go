@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -217,6 +218,11 @@ func addRun(c *triage.Change, r *repo, u string) bool {
 func addRunRef(c *triage.Change, r *repo, id int64, attempt int, url string) {
 	c.Labels["run"] = strconv.FormatInt(id, 10)
 	addRef(c, triage.Ref{System: "github-run", ID: runKey(r, id, attempt), URL: url})
+}
+
+// dropRun takes the run's key off a Change that is not the run's only one in its scope.
+func dropRun(c *triage.Change) {
+	c.Refs = slices.DeleteFunc(c.Refs, func(r triage.Ref) bool { return r.System == "github-run" })
 }
 
 func addRef(c *triage.Change, ref triage.Ref) {

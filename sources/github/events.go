@@ -131,6 +131,7 @@ func (s *Source) deploymentFound(r *repo, d *delivery, p progress) found {
 		return found{why: "it waits: " + clean(p.last.GetState()), poll: true}
 	}
 	if id := d.WorkflowRun.GetID(); id > 0 {
+		dropRun(&c) // the log's URL does not tell the attempt
 		addRunRef(&c, r, id, d.WorkflowRun.GetRunAttempt(), link(d.WorkflowRun.GetHTMLURL()))
 	}
 	if prs, ok := s.knownPulls(r, dep.GetSHA()); ok {

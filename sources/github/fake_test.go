@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sort"
@@ -25,8 +26,6 @@ type fakeGitHub struct {
 	limit     int
 	used      int // requests that counted
 	resetAt   time.Time
-	parallel  int // most at once; 0: no limit
-	inFlight  int
 	expiry    string // token expiration header
 	pollEvery string
 	page      int // elements per page, at most what is asked for
@@ -220,9 +219,9 @@ func (f *fakeGitHub) render(v any, req *http.Request) (body []byte, next int) {
 	}
 	key := ""
 	if m, ok := v.(map[string][]any); ok {
-		for key = range m {
+		for k, list := range m {
+			key, v = k, list
 		}
-		v = m[key]
 	}
 	if list, ok := v.([]any); ok {
 		size := min(f.page, atoi(req.URL.Query().Get("per_page"), 30))
@@ -259,9 +258,7 @@ func fakeDeployment(id int64, sha, env string, created time.Time, more object) o
 		"created_at": created.UTC().Format(time.RFC3339), "updated_at": created.UTC().Format(time.RFC3339),
 		"creator": object{"login": "deploy-robot", "html_url": "https://github.com/deploy-robot"},
 	}
-	for k, v := range more {
-		o[k] = v
-	}
+	maps.Copy(o, more)
 	return o
 }
 
@@ -273,7 +270,8 @@ func fakeCompare(status string, messages []string, files ...object) object {
 	var commits []any
 	for i, m := range messages {
 		commits = append(commits, object{"sha": fmt.Sprintf("%040d", i+1), "commit": object{
-			"message": m, "committer": object{"name": "GitHub", "date": "2026-03-01T02:59:00Z"}}})
+			"message": m, "committer": object{"name": "GitHub", "date": "2026-03-01T02:59:00Z"},
+		}})
 	}
 	fs := make([]any, 0, len(files))
 	for _, f := range files {

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -25,7 +26,7 @@ func compileGlobs(field string, patterns []string) ([]glob, error) {
 func compileGlob(p string) (glob, error) {
 	p = strings.TrimPrefix(p, "/")
 	if p == "" {
-		return glob{}, fmt.Errorf("must not be empty; use ** for every file")
+		return glob{}, errors.New("must not be empty; use ** for every file")
 	}
 	var b strings.Builder
 	b.WriteString("^")

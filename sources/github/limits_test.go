@@ -30,8 +30,10 @@ func TestLimits(t *testing.T) {
 		wait  time.Duration
 		kind  string
 	}{
-		"primary": {fault{status: 403, header: hdr("X-RateLimit-Limit", "5000", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", reset), body: `{"message":"API rate limit exceeded"}`},
-			20*time.Minute + time.Second, "primary"},
+		"primary": {
+			fault{status: 403, header: hdr("X-RateLimit-Limit", "5000", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", reset), body: `{"message":"API rate limit exceeded"}`},
+			20*time.Minute + time.Second, "primary",
+		},
 		"primary as 429":    {fault{status: 429, header: hdr("X-RateLimit-Remaining", "0", "X-RateLimit-Reset", reset)}, 20*time.Minute + time.Second, "primary"},
 		"secondary":         {fault{status: 403, header: hdr("Retry-After", "90"), body: `{"message":"You have exceeded a secondary rate limit"}`}, 90 * time.Second, "secondary"},
 		"secondary no time": {fault{status: 403, body: `{"message":"You have exceeded a secondary rate limit. Please wait."}`}, time.Minute, "secondary"},

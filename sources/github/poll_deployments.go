@@ -192,6 +192,9 @@ func (p *deploymentPoll) follow(ctx context.Context, d *deployment) error {
 	var enrichErr error
 	if running {
 		enrichErr = p.enrichWithinBudget(ctx, d, &c, &st)
+		if p.ranBefore(id, st) {
+			dropRun(&c) // a re-run is a change of its own, made later
+		}
 		p.b.offer(c, c.OccurredAt())
 	}
 	st.Updated = updated
@@ -258,6 +261,11 @@ func (p *deploymentPoll) statuses(ctx context.Context, id int64) (progress, erro
 		case pr.result != "":
 			st.Success = -1
 		}
+		if pr.last != nil {
+			if m := runInURL.FindStringSubmatch(pr.last.GetLogURL()); m != nil {
+				st.Run = m[1]
+			}
+		}
 		p.b.st.Deployments[id] = st
 	}
 	return pr, nil
@@ -272,10 +280,9 @@ func (p *deploymentPoll) history(ctx context.Context, d *deployment) (prev int64
 		e := st.Deployments[id]
 		if e.Success == 0 && (prev == 0 || e.SHA == d.GetSHA()) && lookups > 0 {
 			lookups--
-			if _, err = p.statuses(ctx, id); err != nil && !isStatus(err, 404, 410) {
+			if _, err := p.statuses(ctx, id); err != nil && !isStatus(err, 404, 410) {
 				return prev, false, nil, err
 			}
-			err = nil
 			e = st.Deployments[id]
 		}
 		if e.Success != 1 {
@@ -288,6 +295,19 @@ func (p *deploymentPoll) history(ctx context.Context, d *deployment) (prev int64
 		undone = append(undone, id)
 	}
 	return prev, false, nil, nil
+}
+
+// ranBefore reports whether the same workflow run made an earlier deployment of the same scope.
+func (p *deploymentPoll) ranBefore(id int64, st deploymentState) bool {
+	if st.Run == "" {
+		return false
+	}
+	for d, e := range p.b.st.Deployments {
+		if d < id && e.Scope == st.Scope && e.Run == st.Run {
+			return true
+		}
+	}
+	return false
 }
 
 func orElse(a, b int64) int64 {

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -131,7 +129,6 @@ func TestDeploymentIsFollowedToItsEnd(t *testing.T) {
 	}
 }
 
-// A quiet poll must cost nothing: every request of it is answered by 304.
 func TestQuietPollsAreFree(t *testing.T) {
 	r := everything(repoName1)
 	r.Branches = []string{"main"}
@@ -177,8 +174,10 @@ func TestEveryKindIsPolled(t *testing.T) {
 	g.expect("first poll", 0, "deployment/1 deploy started; pull/7 deploy succeeded; push/main/999999999999...aaaaaaaaaaaa config succeeded; release/6 deploy succeeded; run/5 deploy started")
 	ts := g.at.Add(20 * time.Second).UTC().Format(time.RFC3339)
 	g.hub.set("repos/lumen-shop/checkout/actions/runs", map[string][]any{"workflow_runs": {}}) // left the list while it ran
-	g.hub.set("repos/lumen-shop/checkout/actions/runs/5", object{"id": 5, "name": "CI", "path": ".github/workflows/deploy.yml", "status": "completed", "conclusion": "failure", "event": "push", "head_sha": sha("a"),
-		"created_at": "2026-03-01T02:59:00Z", "run_started_at": "2026-03-01T02:59:00Z", "updated_at": ts, "run_attempt": 1})
+	g.hub.set("repos/lumen-shop/checkout/actions/runs/5", object{
+		"id": 5, "name": "CI", "path": ".github/workflows/deploy.yml", "status": "completed", "conclusion": "failure", "event": "push", "head_sha": sha("a"),
+		"created_at": "2026-03-01T02:59:00Z", "run_started_at": "2026-03-01T02:59:00Z", "updated_at": ts, "run_attempt": 1,
+	})
 	g.expect("run ends", 30*time.Second, "run/5 deploy failed")
 	g.hub.requests()
 	g.expect("run forgotten", 30*time.Second, "")
@@ -189,7 +188,6 @@ func TestEveryKindIsPolled(t *testing.T) {
 	}
 }
 
-// After a restart nothing is handed over twice and nothing that happened meanwhile is lost.
 func TestRestartNeitherLosesNorRepeats(t *testing.T) {
 	g := newRig(t)
 	t0 := g.at
@@ -207,7 +205,6 @@ func TestRestartNeitherLosesNorRepeats(t *testing.T) {
 	g.expect("restarted, news", time.Minute, "deployment/2 deploy started")
 }
 
-// Nothing is acknowledged that the store did not take.
 func TestFailedEmitMovesNoCursor(t *testing.T) {
 	g := newRig(t)
 	g.hub.set(deploys, newest(fakeDeployment(1, sha("a"), "production", g.at, nil)))
@@ -263,286 +260,3 @@ func TestPagesAreReadDownToTheKnown(t *testing.T) {
 		t.Errorf("want 2 pages of the list to be read, got %d", pages)
 	}
 }
-
-func TestRollbacksAreRecognised(t *testing.T) {
-	g := newRig(t)
-	t0 := g.at.Add(-time.Hour)
-	cmp := func(a, b, status string) {
-		g.hub.set("repos/lumen-shop/checkout/compare/"+sha(a)+"..."+sha(b), fakeCompare(status, []string{"Faster totals (#12)"}, fakeFile("src/total.go", 10, 2)))
-	}
-	cmp("a", "b", "ahead")
-	cmp("b", "c", "ahead")
-	cmp("c", "a", "behind")
-	cmp("a", "c", "ahead")
-	cmp("c", "d", "diverged")
-	cmp("d", "b", "diverged")
-	g.hub.set("repos/lumen-shop/checkout/commits/"+sha("a")+"/pulls", []any{})
-	var ds []object
-	deploy := func(id int64, commit string) {
-		ds = append(ds, fakeDeployment(id, sha(commit), "production", t0.Add(time.Duration(id)*time.Minute), nil))
-		g.hub.set(fmt.Sprintf("%s/%d/statuses", deploys, id), []any{fakeStatus(id, "success", t0.Add(time.Duration(id)*time.Minute+30*time.Second))})
-		g.hub.set(deploys, newest(ds...))
-	}
-	for i, step := range []struct{ commit, kind, undoes string }{
-		{"a", "deploy", ""},
-		{"b", "deploy", ""},
-		{"c", "deploy", ""},
-		{"a", "rollback", "[github:lumen-shop/checkout/deployment/3 github:lumen-shop/checkout/deployment/2]"},
-		{"c", "deploy", ""}, // forward again, though it ran here before
-		{"c", "deploy", ""}, // the same once more
-		{"d", "deploy", ""}, // a hotfix branch
-		{"b", "rollback", ""},
-	} {
-		id := int64(i + 1)
-		deploy(id, step.commit)
-		cs := g.expect(step.commit, time.Minute, fmt.Sprintf("deployment/%d %s succeeded", id, step.kind))
-		if len(cs) == 1 && step.undoes != "" && fmt.Sprint(cs[0].Undoes) != step.undoes {
-			t.Errorf("%s: want it to undo %s, got %v", step.commit, step.undoes, cs[0].Undoes)
-		}
-	}
-}
-
-func TestDeploymentIsEnriched(t *testing.T) {
-	g := newRig(t, Repository{Name: repoName1, MigrationPaths: []string{"db/migrations/"}})
-	t0 := g.at.Add(-time.Hour)
-	a, b := fakeDeployment(1, sha("a"), "production", t0, object{"ref": "v1.9.0"}), fakeDeployment(2, sha("b"), "production", g.at, object{"ref": "v2.0.0"})
-	other := fakeDeployment(3, sha("f"), "staging", g.at.Add(-time.Minute), nil)
-	g.hub.set(deploys, newest(a, b, other))
-	g.hub.set(deploys+"/1/statuses", []any{fakeStatus(1, "inactive", g.at), fakeStatus(1, "success", t0)})
-	g.hub.set(deploys+"/2/statuses", []any{fakeStatus(2, "success", g.at)})
-	g.hub.set(deploys+"/3/statuses", []any{})
-	g.hub.set("repos/lumen-shop/checkout/compare/"+sha("a")+"..."+sha("b"), fakeCompare("ahead",
-		[]string{"Add column (#31)", "Merge pull request #32 from lumen-shop/x\n\nCache totals", "wip"},
-		fakeFile("db/migrations/0007.sql", 12, 0), fakeFile("src/total.go", 8, 5)))
-	g.hub.set("repos/lumen-shop/checkout/commits/"+fmt.Sprintf("%040d", 3)+"/pulls", []any{
-		object{"number": 33, "title": "Rounding", "merged_at": "2026-03-01T02:00:00Z"}, object{"number": 34, "title": "Not merged"}})
-	var got triage.Change
-	for _, c := range g.poll(0) {
-		if c.ID == "github:lumen-shop/checkout/deployment/2" {
-			got = c
-		}
-	}
-	for _, x := range []struct{ what, want, got string }{
-		{"version", "v2.0.0", got.Version},
-		{"previous version", "v1.9.0", got.PreviousVersion},
-		{"pull requests", "33,32,31", got.Labels["pr"]},
-		{"titles", "Rounding; Cache totals; Add column", got.Labels["pr_titles"]},
-		{"migrations", "db/migrations/0007.sql", got.Labels["migration_paths"]},
-		{"reversible", "no", string(got.Reversible.Value)},
-		{"size", "{2 25 [db/migrations/0007.sql src/total.go]}", fmt.Sprint(got.Size)},
-		{"compare", "https://github.com/lumen-shop/checkout/compare/aaaaaaaaaaaa...bbbbbbbbbbbb", got.Labels["compare"]},
-	} {
-		if x.want != x.got {
-			t.Errorf("%s: want %q, got %q", x.what, x.want, x.got)
-		}
-	}
-}
-
-// What the API will not say must not keep the deployment itself back.
-func TestDeploymentGoesOutUnenriched(t *testing.T) {
-	g := newRig(t)
-	g.hub.set(deploys, newest(fakeDeployment(1, sha("a"), "production", g.at.Add(-time.Hour), nil), fakeDeployment(2, sha("b"), "production", g.at, nil)))
-	g.hub.set(deploys+"/1/statuses", []any{fakeStatus(1, "success", g.at.Add(-time.Hour))})
-	g.hub.set(deploys+"/2/statuses", []any{fakeStatus(2, "success", g.at)})
-	g.hub.fail("repos/lumen-shop/checkout/compare/"+sha("a")+"..."+sha("b"), fault{status: 500})
-	g.expect("compare fails", 0, "deployment/1 deploy succeeded; deployment/2 deploy succeeded")
-	g.hub.heal()
-	g.hub.set("repos/lumen-shop/checkout/compare/"+sha("a")+"..."+sha("b"), fakeCompare("behind", nil))
-	g.hub.set("repos/lumen-shop/checkout/commits/"+sha("a")+"/pulls", []any{})
-	g.expect("compare is back", time.Minute, "deployment/2 rollback succeeded")
-	g.expect("quiet", time.Minute, "")
-}
-
-// A deployment of Actions that waits for an approval has changed nothing; one that is never approved never becomes a change.
-func TestWaitingForApprovalIsNoChange(t *testing.T) {
-	g := newRig(t)
-	t0 := g.at
-	bot := object{"creator": object{"login": "github-actions[bot]"}}
-	g.hub.set(deploys, newest(fakeDeployment(1, sha("a"), "production", t0, bot)))
-	g.hub.set(deploys+"/1/statuses", []any{fakeStatus(1, "waiting", t0)})
-	g.hub.set("repos/lumen-shop/checkout/commits/"+sha("a")+"/pulls", []any{})
-	g.expect("waits", 30*time.Second, "")
-	g.hub.set(deploys+"/1/statuses", []any{fakeStatus(2, "in_progress", t0.Add(20*time.Minute)), fakeStatus(1, "waiting", t0)})
-	cs := g.expect("approved", 20*time.Minute, "deployment/1 deploy started")
-	if !cs[0].StartedAt.Equal(t0.Add(20 * time.Minute)) {
-		t.Errorf("want it to start with its job, got %s", cs[0].StartedAt)
-	}
-}
-
-// Refused approval: Actions marks the deployment as failed though no job ever started.
-func TestRefusedApprovalIsNoChange(t *testing.T) {
-	g := newRig(t)
-	g.hub.set(deploys, newest(fakeDeployment(1, sha("a"), "production", g.at, object{"performed_via_github_app": object{"slug": "github-actions"}})))
-	g.hub.set(deploys+"/1/statuses", []any{fakeStatus(2, "failure", g.at.Add(time.Minute)), fakeStatus(1, "waiting", g.at)})
-	g.expect("refused", 2*time.Minute, "")
-	g.hub.requests()
-	g.expect("closed", time.Minute, "")
-	if n := len(g.hub.requests()); n != 1 {
-		t.Errorf("want only the list to be asked for, got %d requests", n)
-	}
-}
-
-// Its successor makes a deployment inactive: it is reported as superseded, with its own times.
-func TestSupersededKeepsItsTimes(t *testing.T) {
-	g := newRig(t)
-	t0 := g.at
-	one := fakeDeployment(1, sha("a"), "production", t0, nil)
-	g.hub.set(deploys, newest(one))
-	g.hub.set(deploys+"/1/statuses", []any{fakeStatus(2, "success", t0.Add(2*time.Minute)), fakeStatus(1, "in_progress", t0.Add(time.Minute))})
-	g.hub.set("repos/lumen-shop/checkout/commits/"+sha("a")+"/pulls", []any{})
-	g.expect("first", 3*time.Minute, "deployment/1 deploy succeeded")
-	one["updated_at"] = t0.Add(time.Hour).Format(time.RFC3339)
-	g.hub.set(deploys+"/1/statuses", []any{fakeStatus(3, "inactive", t0.Add(time.Hour)), fakeStatus(2, "success", t0.Add(2*time.Minute)), fakeStatus(1, "in_progress", t0.Add(time.Minute))})
-	cs := g.expect("superseded", time.Hour, "deployment/1 deploy superseded")
-	if c := cs[0]; !c.StartedAt.Equal(t0.Add(time.Minute)) || !c.FinishedAt.Equal(t0.Add(2*time.Minute)) {
-		t.Errorf("want its own times, got %s to %s", c.StartedAt, c.FinishedAt)
-	}
-}
-
-func TestPushesByActivityAndByHead(t *testing.T) {
-	r := Repository{Name: repoName1, AppliedOnPush: true, ConfigPaths: []string{"deploy/**"}}
-	const repo, activities = "repos/lumen-shop/checkout", "repos/lumen-shop/checkout/activity"
-	cmp := func(g *rig, a, b, status string) {
-		g.hub.set(repo+"/compare/"+sha(a)+"..."+sha(b), fakeCompare(status, []string{"Pool (#7)"}, fakeFile("deploy/values.yaml", 1, 1)))
-	}
-	t.Run("activity", func(t *testing.T) {
-		g := newRig(t, r)
-		g.hub.set(deploys, []any{})
-		g.hub.set(repo, object{"default_branch": "trunk"})
-		move := func(id int, a, b, kind, ref string) object {
-			return object{"id": id, "before": sha(a), "after": sha(b), "ref": ref, "timestamp": "2026-03-01T02:59:30Z", "activity_type": kind}
-		}
-		g.hub.set(activities, []any{
-			move(4, "b", "a", "force_push", "refs/heads/trunk"), move(3, "a", "b", "pr_merge", "refs/heads/trunk"),
-			move(2, "0", "b", "branch_creation", "refs/heads/trunk"), move(1, "a", "b", "push", "refs/heads/try"),
-		})
-		cmp(g, "a", "b", "ahead")
-		cmp(g, "b", "a", "behind")
-		cs := g.expect("moves", 0, "push/trunk/aaaaaaaaaaaa...bbbbbbbbbbbb config succeeded; push/trunk/bbbbbbbbbbbb...aaaaaaaaaaaa config succeeded")
-		for _, c := range cs {
-			if c.StartedAt.Format(time.TimeOnly) != "02:59:30" || c.TimeUncertaintyS != 0 || c.Size.Files != 1 {
-				t.Errorf("want the exact time and one file, got %s ± %v, %v", c.StartedAt, c.TimeUncertaintyS, c.Size)
-			}
-		}
-		g.expect("once", time.Minute, "")
-	})
-	t.Run("head", func(t *testing.T) {
-		g := newRig(t, r)
-		g.hub.set(deploys, []any{})
-		g.hub.set(repo, object{"default_branch": "trunk"})
-		head := func(c string) { g.hub.set(repo+"/git/ref/heads/trunk", object{"object": object{"sha": sha(c)}}) }
-		head("a")
-		cmp(g, "a", "b", "ahead")
-		g.expect("first sight", 0, "")
-		head("b")
-		cs := g.expect("moved", time.Minute, "push/trunk/aaaaaaaaaaaa...bbbbbbbbbbbb config succeeded")
-		if len(cs) == 1 && (!cs[0].StartedAt.Equal(g.at.Add(-30*time.Second)) || cs[0].TimeUncertaintyS != 30) {
-			t.Errorf("want the middle between the polls ± 30 s, got %s ± %v", cs[0].StartedAt, cs[0].TimeUncertaintyS)
-		}
-		g.start()
-		g.expect("restart", time.Minute, "")
-	})
-}
-
-func TestPushTime(t *testing.T) {
-	last := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
-	now := last.Add(30 * time.Second)
-	for name, x := range map[string]struct {
-		c    committed
-		at   time.Duration // after last
-		half time.Duration
-	}{
-		"old commit":       {committed{date: last.Add(-5 * time.Minute)}, 15 * time.Second, 15 * time.Second},
-		"fresh commit":     {committed{date: last.Add(10 * time.Second)}, 20 * time.Second, 10 * time.Second},
-		"merged by GitHub": {committed{date: last.Add(10 * time.Second), byGitHub: true}, 10 * time.Second, 0},
-		"from the future":  {committed{date: now.Add(time.Hour), byGitHub: true}, 15 * time.Second, 15 * time.Second},
-		"unknown":          {committed{}, 15 * time.Second, 15 * time.Second},
-	} {
-		at, half := pushTime(x.c, last, now)
-		if !at.Equal(last.Add(x.at)) || half != x.half {
-			t.Errorf("%s: want +%s ± %s, got +%s ± %s", name, x.at, x.half, at.Sub(last), half)
-		}
-	}
-}
-
-// Run must end when its context does, wake for a webhook, and keep its interval otherwise.
-func TestRunWakesAndEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hub := newFake(time.Now)
-		hub.set(deploys, []any{})
-		cfg := DefaultConfig()
-		cfg.Repositories = []Repository{{Name: repoName1}}
-		cfg.Webhook = &Webhook{Secret: testSecret}
-		s, err := New(Options{Config: cfg, Transport: withToken{"t0ken", hub}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.stopCaches()()
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx, (&recorder{}).emit) }()
-		synctest.Wait()
-		if n := len(hub.requests()); n != 1 {
-			t.Errorf("want one request at once, got %d", n)
-		}
-		time.Sleep(29 * time.Second)
-		synctest.Wait()
-		if n := len(hub.requests()); n != 0 {
-			t.Errorf("want none before the interval is over, got %d", n)
-		}
-		s.poke(s.repos[0])
-		synctest.Wait()
-		if n := len(hub.requests()); n != 1 {
-			t.Errorf("want a webhook to bring a poll forward, got %d requests", n)
-		}
-		time.Sleep(31 * time.Second)
-		synctest.Wait()
-		if n := len(hub.requests()); n != 1 {
-			t.Errorf("want the next poll after the interval, got %d", n)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("want nil when the context ends, got %v", err)
-		}
-	})
-}
-
-// A server that never answers must not stop the loop for good, nor hold up the other repositories.
-func TestHangingServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hub := newFake(time.Now)
-		hub.set("repos/lumen-shop/search/deployments", newest(fakeDeployment(9, sha("a"), "production", time.Now(), nil)))
-		hub.set("repos/lumen-shop/search/deployments/9/statuses", []any{})
-		hub.fail(deploys, fault{hang: true})
-		cfg := DefaultConfig()
-		cfg.Repositories = []Repository{{Name: repoName1}, {Name: "lumen-shop/search"}}
-		s, err := New(Options{Config: cfg, Transport: withToken{"t0ken", hub}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.stopCaches()()
-		rec := &recorder{}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx, rec.emit) }()
-		time.Sleep(16 * time.Second)
-		synctest.Wait()
-		if st := s.Status(); st.State != triage.SourceLate || !strings.Contains(st.Detail, "no answer within 15s") {
-			t.Errorf("want late, no answer; got %+v", st)
-		}
-		if len(rec.changes) != 1 {
-			t.Errorf("want the other repository's deployment, got %d", len(rec.changes))
-		}
-		hub.heal()
-		hub.set(deploys, []any{})
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if st := s.Status(); st.State != triage.SourceOK {
-			t.Errorf("want ok when the server is back, got %+v", st)
-		}
-		cancel()
-		<-done
-	})
-}
-
-var _ http.RoundTripper = (*fakeGitHub)(nil)

@@ -36,6 +36,7 @@ type deploymentState struct {
 	Version string    `json:"version,omitempty"`
 	Success int       `json:"success,omitempty"` // 1 yes, -1 no, 0 not known
 	Closed  bool      `json:"closed,omitempty"`  // has come to an end: its statuses are not asked for again
+	Run     string    `json:"run,omitempty"`     // workflow run that made it
 	Back    bool      `json:"back,omitempty"`    // found to go back to an earlier commit
 	Tries   int       `json:"tries,omitempty"`   // of enriching it
 	Done    bool      `json:"done,omitempty"`    // enriched, or given up

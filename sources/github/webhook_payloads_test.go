@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,7 @@ func view(c triage.Change) seen {
 	for _, r := range c.Refs {
 		refs = append(refs, r.System+" "+r.ID)
 	}
+	slices.Sort(refs)
 	return seen{
 		ID: string(c.ID), Kind: string(c.Kind), Status: string(c.Status), Service: c.Service, Environment: c.Environment,
 		Started: at(c.StartedAt), Finished: at(c.FinishedAt), Version: c.Version, Refs: strings.Join(refs, ", "),
@@ -238,10 +240,14 @@ func TestOwnDeliveries(t *testing.T) {
 		"deployment_status.error":           {want: status("failed", created, "2026-03-01T03:02:30Z")},
 		"deployment_status.inactive":        {want: status("superseded", created, "")},
 		"deployment_status.waiting.actions": {why: "waits"},
-		"deployment_status.in_progress.actions": {want: []seen{{dep("9007"), "deploy", "started", "checkout", "production", "2026-03-01T03:20:05Z", "", "a1a1a1a",
-			ref("9007") + ", github-run " + repo + "#77001, github-job " + repo + "#88001"}}},
-		"deployment_status.success.actions": {want: []seen{{dep("9007"), "deploy", "succeeded", "checkout", "production", "", "2026-03-01T03:22:00Z", "a1a1a1a",
-			ref("9007") + ", github-run " + repo + "#77001, github-job " + repo + "#88001"}}},
+		"deployment_status.in_progress.actions": {want: []seen{{
+			dep("9007"), "deploy", "started", "checkout", "production", "2026-03-01T03:20:05Z", "", "a1a1a1a",
+			ref("9007") + ", github-job " + repo + "#88001, github-run " + repo + "#77001",
+		}}},
+		"deployment_status.success.actions": {want: []seen{{
+			dep("9007"), "deploy", "succeeded", "checkout", "production", "", "2026-03-01T03:22:00Z", "a1a1a1a",
+			ref("9007") + ", github-job " + repo + "#88001, github-run " + repo + "#77001",
+		}}},
 
 		"push.config":    {want: []seen{{id + "push/main/a1a1a1a1a1a1...b2b2b2b2b2b2", "config", "succeeded", "checkout", "production", "2026-03-01T03:02:10Z", "2026-03-01T03:02:10Z", "b2b2b2b", "github-push " + repo + "/main@" + strings.Repeat("b2", 20)}}},
 		"push.migration": {want: []seen{{id + "push/main/a1a1a1a1a1a1...b2b2b2b2b2b2", "migration", "succeeded", "checkout", "production", "2026-03-01T03:02:10Z", "2026-03-01T03:02:10Z", "b2b2b2b", "github-push " + repo + "/main@" + strings.Repeat("b2", 20)}}},
@@ -264,8 +270,8 @@ func TestOwnDeliveries(t *testing.T) {
 		"workflow_run.completed":   {want: []seen{{id + "run/77001", "deploy", "succeeded", "checkout", "production", "2026-03-01T02:58:00Z", "2026-03-01T03:04:00Z", "a1a1a1a", "github-run " + repo + "#77001"}}},
 		"workflow_run.rerun":       {want: []seen{{id + "run/77001/attempts/2", "deploy", "failed", "checkout", "production", "2026-03-01T04:00:00Z", "2026-03-01T04:30:00Z", "a1a1a1a", "github-run " + repo + "#77001/attempts/2"}}},
 		"workflow_run.other":       {why: "not in deploy_workflows"},
-		"workflow_job.in_progress": {want: []seen{{dep("9007"), "deploy", "started", "checkout", "production", "2026-03-01T03:20:04Z", "", "a1a1a1a", ref("9007") + ", github-run " + repo + "#77001, github-job " + repo + "#88001"}}},
-		"workflow_job.completed":   {want: []seen{{dep("9007"), "deploy", "failed", "checkout", "production", "2026-03-01T03:20:04Z", "2026-03-01T03:22:01Z", "a1a1a1a", ref("9007") + ", github-run " + repo + "#77001, github-job " + repo + "#88001"}}},
+		"workflow_job.in_progress": {want: []seen{{dep("9007"), "deploy", "started", "checkout", "production", "2026-03-01T03:20:04Z", "", "a1a1a1a", ref("9007") + ", github-job " + repo + "#88001, github-run " + repo + "#77001"}}},
+		"workflow_job.completed":   {want: []seen{{dep("9007"), "deploy", "failed", "checkout", "production", "2026-03-01T03:20:04Z", "2026-03-01T03:22:01Z", "a1a1a1a", ref("9007") + ", github-job " + repo + "#88001, github-run " + repo + "#77001"}}},
 		"workflow_job.queued":      {why: "has not begun"},
 
 		"ping":                {why: "ping"},
@@ -289,23 +295,33 @@ func TestRecordedDeliveries(t *testing.T) {
 		"deployment_review.requested":                 {why: "gate"},
 		"deployment_status.queued.derived":            {want: []seen{{"github:Codertocat/Hello-World/" + dep, "deploy", "started", "Hello-World", "production", created, "", f95, "github-deployment Codertocat/Hello-World#145988746, github-run Codertocat/Hello-World#1"}}},
 		"deployment_status.pending.derived":           {want: []seen{{"github:Codertocat/Hello-World/" + dep, "deploy", "started", "Hello-World", "production", created, "", f95, "github-deployment Codertocat/Hello-World#145988746, github-run Codertocat/Hello-World#1"}}},
-		"deployment_status.error.derived": {want: []seen{{"github:Codertocat/Hello-World/" + dep, "deploy", "failed", "Hello-World", "production", created, "2019-05-15T15:20:55Z", f95,
-			"github-deployment Codertocat/Hello-World#145988746, github-run Codertocat/Hello-World#1"}}},
+		"deployment_status.error.derived": {want: []seen{{
+			"github:Codertocat/Hello-World/" + dep, "deploy", "failed", "Hello-World", "production", created, "2019-05-15T15:20:55Z", f95,
+			"github-deployment Codertocat/Hello-World#145988746, github-run Codertocat/Hello-World#1",
+		}}},
 		"deployment_status.failure.derived":  {want: []seen{{"github:Codertocat/Hello-World/" + dep, "deploy", "failed", "Hello-World", "production", created, "2019-05-15T15:20:55Z", f95, "github-deployment Codertocat/Hello-World#145988746, github-run Codertocat/Hello-World#1"}}},
 		"deployment_status.inactive.derived": {want: []seen{{"github:Codertocat/Hello-World/" + dep, "deploy", "superseded", "Hello-World", "production", created, "", f95, "github-deployment Codertocat/Hello-World#145988746, github-run Codertocat/Hello-World#1"}}},
 		"deployment_status.success":          {want: hello(dep, "deploy", "succeeded", "Hello-World", "production", created, "2019-05-15T15:20:55Z", f95)},
-		"deployment_status.success.2": {want: []seen{{"github:baxterthehacker/public-repo/deployment/710692", "deploy", "succeeded", "public-repo", "production",
-			"2015-05-05T23:40:38Z", "2015-05-05T23:40:39Z", "9049f12", "github-deployment baxterthehacker/public-repo#710692"}}},
-		"deployment_status.in_progress.gh-pages": {want: []seen{{"github:Codertocat/Hello-World/" + dep, "deploy", "started", "Hello-World", "github-pages", "2022-01-03T01:28:40Z", "", f95,
-			"github-deployment Codertocat/Hello-World#145988746, github-run Codertocat/Hello-World#289782451"}}},
+		"deployment_status.success.2": {want: []seen{{
+			"github:baxterthehacker/public-repo/deployment/710692", "deploy", "succeeded", "public-repo", "production",
+			"2015-05-05T23:40:38Z", "2015-05-05T23:40:39Z", "9049f12", "github-deployment baxterthehacker/public-repo#710692",
+		}}},
+		"deployment_status.in_progress.gh-pages": {want: []seen{{
+			"github:Codertocat/Hello-World/" + dep, "deploy", "started", "Hello-World", "github-pages", "2022-01-03T01:28:40Z", "", f95,
+			"github-deployment Codertocat/Hello-World#145988746, github-run Codertocat/Hello-World#289782451",
+		}}},
 		"package.published.docker":       {why: "package"},
 		"package.published.ghcr-minimal": {why: "package"},
 		"ping":                           {why: "ping"},
-		"pull_request.closed.merged": {want: []seen{{"github:ailisp/gcbapp-buildconfig-example/pull/3", "deploy", "succeeded", "gcbapp-buildconfig-example", "production",
-			"2019-11-26T07:01:13Z", "2019-11-26T07:01:13Z", "a216838", "github-pull ailisp/gcbapp-buildconfig-example#3"}}},
+		"pull_request.closed.merged": {want: []seen{{
+			"github:ailisp/gcbapp-buildconfig-example/pull/3", "deploy", "succeeded", "gcbapp-buildconfig-example", "production",
+			"2019-11-26T07:01:13Z", "2019-11-26T07:01:13Z", "a216838", "github-pull ailisp/gcbapp-buildconfig-example#3",
+		}}},
 		"pull_request.closed.unmerged": {why: "without merging"},
-		"push.branch-with-files": {want: []seen{{"github:jessesuen/test-repo/push/master/d5c1ffa8e294...63738bb582c8", "config", "succeeded", "test-repo", "production",
-			"2018-05-04T22:40:10Z", "2018-05-04T22:40:10Z", "63738bb", "github-push jessesuen/test-repo/master@63738bb582c8b540af7bcfc18f87c575c3ed66e0"}}},
+		"push.branch-with-files": {want: []seen{{
+			"github:jessesuen/test-repo/push/master/d5c1ffa8e294...63738bb582c8", "config", "succeeded", "test-repo", "production",
+			"2018-05-04T22:40:10Z", "2018-05-04T22:40:10Z", "63738bb", "github-push jessesuen/test-repo/master@63738bb582c8b540af7bcfc18f87c575c3ed66e0",
+		}}},
 		"push.feature-branch":                 {why: "branch is not watched"},
 		"push.new-branch":                     {why: "touches no configured path"},
 		"push.tag-created":                    {why: "not a branch"},
@@ -318,10 +334,14 @@ func TestRecordedDeliveries(t *testing.T) {
 		"repository_dispatch":                 {why: "sender's own"},
 		"workflow_job.completed.failure":      {why: "no deployment"},
 		"workflow_job.queued.with-deployment": {why: "has not begun"},
-		"workflow_run.completed": {want: []seen{{"github:gsmet/quarkus-bot-java-playground/run/680604745", "deploy", "succeeded", "quarkus-bot-java-playground", "production",
-			"2021-03-23T18:35:26Z", "2021-03-23T18:35:43Z", "dbea8d8", "github-run gsmet/quarkus-bot-java-playground#680604745"}}},
-		"workflow_run.completed.2": {want: []seen{{"github:octo-org/octo-repo/run/289782451", "deploy", "succeeded", "octo-repo", "production",
-			"2020-10-05T16:33:49Z", "2020-10-05T16:33:49Z", "3484a3f", "github-run octo-org/octo-repo#289782451"}}},
+		"workflow_run.completed": {want: []seen{{
+			"github:gsmet/quarkus-bot-java-playground/run/680604745", "deploy", "succeeded", "quarkus-bot-java-playground", "production",
+			"2021-03-23T18:35:26Z", "2021-03-23T18:35:43Z", "dbea8d8", "github-run gsmet/quarkus-bot-java-playground#680604745",
+		}}},
+		"workflow_run.completed.2": {want: []seen{{
+			"github:octo-org/octo-repo/run/289782451", "deploy", "succeeded", "octo-repo", "production",
+			"2020-10-05T16:33:49Z", "2020-10-05T16:33:49Z", "3484a3f", "github-run octo-org/octo-repo#289782451",
+		}}},
 		"workflow_run.in_progress": {why: "not in deploy_workflows"}, // a check of a pull request
 	})
 }
