@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -22,4 +24,12 @@ func (c *collect) emit(_ context.Context, es []triage.Event) error {
 	}
 	c.events = append(c.events, es...)
 	return nil
+}
+
+func toLabelSet(kv ...string) model.LabelSet {
+	ls := make(model.LabelSet)
+	for i := 0; i+1 < len(kv); i += 2 {
+		ls[model.LabelName(kv[i])] = model.LabelValue(kv[i+1])
+	}
+	return ls
 }

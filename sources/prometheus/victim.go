@@ -38,7 +38,7 @@ var workloadLabels = []string{
 
 // Victim is the service an alert is about and the label it was read from ("label deployment"). Alerts made from an exporter's
 // metrics carry the exporter's job, service, container and pod: those are passed over for the workload labels, the pod's owner,
-// the probed target, the namespace. An alert that knows nothing but an exporter is about that exporter. It is pure.
+// the probed target, the namespace. An alert that has no such label has no victim. It is pure.
 //
 // Worked example: KubePodCrashLooping has job=kube-state-metrics, namespace=shop, pod=cart-7d9f8b6c5d-x2x9z, container=app:
 // the victim is cart, from pod. Names are as the labels have them; resolving aliases is left to the caller.
@@ -61,13 +61,19 @@ func Victim(labels map[string]string, rules VictimRules) (service, from string) 
 		}
 		return fallback(labels, rules)
 	}
-	// The workload first: what the rules list of workload labels, then the others we know.
+	// The workload first. What tells of objects may well tell of an exporter's; only itself it is never asked about by accident.
+	itself := func(v string) bool {
+		if reportsObjects(reporter) {
+			return reportsObjects(v)
+		}
+		return isExporter(v, rules)
+	}
 	for _, l := range append(slices.Clone(rules.Labels), workloadLabels...) {
-		if v := labels[l]; v != "" && slices.Contains(workloadLabels, l) && !isExporter(v, rules) {
+		if v := labels[l]; v != "" && slices.Contains(workloadLabels, l) && !itself(v) {
 			return workloadName(l, v), "label " + l
 		}
 	}
-	if owner := podOwner(labels["pod"]); owner != "" && !isExporter(owner, rules) {
+	if owner := podOwner(labels["pod"]); owner != "" && !itself(owner) {
 		return owner, "label pod"
 	}
 	for _, l := range []string{"service_name", "app_kubernetes_io_name", "label_app_kubernetes_io_name", "label_app", "exported_job", "exported_service", "exported_container", "app", "container"} {
@@ -94,6 +100,7 @@ func Victim(labels map[string]string, rules VictimRules) (service, from string) 
 // reportsObjects is true of exporters whose namespace label is that of the object spoken of, and whose instance is their own;
 // with the others it is the other way round.
 func reportsObjects(reporter string) bool {
+	reporter = strings.ToLower(reporter)
 	for _, part := range []string{"kube-state-metrics", "ksm", "kubelet", "cadvisor", "kubernetes-nodes"} {
 		if strings.Contains(reporter, part) {
 			return true
