@@ -52,6 +52,7 @@ type Repository struct {
 	Service     string `yaml:"service,omitempty"`     // default: payload, then task, then the repository's name
 	Environment string `yaml:"environment,omitempty"` // of what names none itself: pushes, merges, releases, workflow runs
 
+	Deployments        *bool             `yaml:"deployments,omitempty"`         // default true; false: this repository has none to poll
 	Environments       []EnvironmentRule `yaml:"environments,omitempty"`        // first match wins
 	IgnoreEnvironments []Regexp          `yaml:"ignore_environments,omitempty"` // deployments there are not reported
 	PayloadService     string            `yaml:"payload_service"`               // dotted path of the service in deployment.payload
@@ -266,11 +267,16 @@ func (c *Config) checkIdentity(bad func(field, value, remedy string)) {
 
 var repoName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*(_[a-z0-9]+)?/[A-Za-z0-9._*-]+$`)
 
+func (r *Repository) deployments() bool { return r.Deployments == nil || *r.Deployments }
+
 func (r *Repository) wildcard() bool { return strings.Contains(r.Name, "*") }
 
 func (r *Repository) check(bad func(field, value, remedy string)) {
 	if !repoName.MatchString(r.Name) {
 		bad("name", r.Name, "must be owner/repo, or owner/* for webhooks")
+	}
+	if !r.deployments() && len(r.DeployWorkflows) == 0 && !r.AppliedOnPush && !r.ReleaseIsDeploy && !r.MergeIsDeploy && !r.PushIsDeploy {
+		bad("deployments", "false", "leaves nothing to report; set deploy_workflows, applied_on_push or one of the *_is_deploy keys")
 	}
 	for i, e := range r.Environments {
 		if e.Match.Regexp == nil {

@@ -109,6 +109,7 @@ func TestConfigErrorsNameFieldAndRemedy(t *testing.T) {
 		repo + "token: a\nhttp_config: {bearer_token: b}":                     "set only one of token",
 		repo + "app: {app_id: 1}":                                             "app.private_key_file: must name the PEM file",
 		repo + "name: ''":                                                     "name: must not be empty",
+		"repositories: [{name: a/b, deployments: false}]":                     "repositories[0].deployments: \"false\": leaves nothing to report",
 	} {
 		_, err := parse(text)
 		if err == nil || !strings.Contains(err.Error(), want) {

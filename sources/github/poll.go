@@ -28,7 +28,7 @@ func (s *Source) pollRepo(ctx context.Context, r *repo, emit triage.Emit) error 
 		wanted bool
 		poll   func(context.Context, *repo, *batch, time.Time) error
 	}{
-		{true, s.pollDeployments},
+		{r.cfg.deployments(), s.pollDeployments},
 		{len(r.cfg.DeployWorkflows) > 0, s.pollRuns},
 		{r.cfg.AppliedOnPush || r.cfg.PushIsDeploy, s.pollPushes},
 		{r.cfg.MergeIsDeploy, s.pollMerges},
