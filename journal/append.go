@@ -44,9 +44,9 @@ func (j *Journal) Append(ctx context.Context, entries []triage.Entry) error {
 		var err error
 		switch c, a := e.Event.Change, e.Event.Anomaly; {
 		case c != nil && a == nil:
-			changes[i], err = encodeChange(*c)
+			changes[i], err = encodeChange(*c, j.now())
 		case a != nil && c == nil:
-			anomalies[i], err = encodeAnomaly(*a)
+			anomalies[i], err = encodeAnomaly(*a, j.now())
 		default:
 			err = errors.New("must hold a change or an anomaly, exactly one of them")
 		}
@@ -146,9 +146,12 @@ func (w *writer) putAlias(alias, id triage.ChangeID, at int64) error {
 	return err
 }
 
-func encodeChange(c triage.Change) (changeRow, error) {
+func encodeChange(c triage.Change, now time.Time) (changeRow, error) {
 	if c.ID == "" {
 		return changeRow{}, &triage.FieldError{Field: "change.id", Remedy: "must be set before it is stored"}
+	}
+	if c.LastActivity().IsZero() {
+		c.ObservedAt = now.UTC()
 	}
 	body, err := encode(c)
 	if err != nil {
@@ -169,9 +172,13 @@ func encodeChange(c triage.Change) (changeRow, error) {
 	}}, nil
 }
 
-func encodeAnomaly(a triage.Anomaly) (anomalyRow, error) {
+func encodeAnomaly(a triage.Anomaly, now time.Time) (anomalyRow, error) {
 	if a.ID == "" {
 		return anomalyRow{}, &triage.FieldError{Field: "anomaly.id", Remedy: "must be set before it is stored"}
+	}
+	if a.Onset.IsZero() {
+		seen := timed(a.ObservedAt, now)
+		a.Onset = triage.Interval{Earliest: seen, Best: seen, Latest: seen}
 	}
 	body, err := encode(a)
 	if err != nil {

@@ -208,7 +208,7 @@ func TestBadRequestDoesNotBlockItsBatch(t *testing.T) {
 	bad := errors.New("bad record")
 	put := func(id string, fail error) *request {
 		return &request{op: "append", entries: 1, done: make(chan error, 1), do: func(w *writer) error {
-			row, err := encodeChange(deploy(id, 0))
+			row, err := encodeChange(deploy(id, 0), t0)
 			if err != nil {
 				return err
 			}

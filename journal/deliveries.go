@@ -11,17 +11,18 @@ import (
 
 // SaveDelivery stores how far a delivery has got, in place of what was stored under its id.
 func (j *Journal) SaveDelivery(ctx context.Context, d triage.Delivery) error {
-	put, err := putDelivery(d)
+	put, err := putDelivery(d, j.now())
 	if err != nil {
 		return fmt.Errorf("journal: save delivery: %w", err)
 	}
 	return j.write(ctx, "save delivery", 1, put)
 }
 
-func putDelivery(d triage.Delivery) (func(*writer) error, error) {
+func putDelivery(d triage.Delivery, now time.Time) (func(*writer) error, error) {
 	if d.ID == "" {
 		return nil, &triage.FieldError{Field: "delivery.id", Remedy: "must be set before it is stored"}
 	}
+	d.CreatedAt = timed(d.CreatedAt, now)
 	body, err := json.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("delivery %s: %w", d.ID, err)

@@ -68,7 +68,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	var batch []*request
 	for i := range 50 {
-		row, err := encodeChange(deploy(fmt.Sprintf("b%d-%s", i, strings.Repeat("x", 4096)), 0))
+		row, err := encodeChange(deploy(fmt.Sprintf("b%d-%s", i, strings.Repeat("x", 4096)), 0), t0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 
 // SaveIncident stores the incident with its alerts, in place of what was stored under its id.
 func (j *Journal) SaveIncident(ctx context.Context, i triage.Incident) error {
-	put, err := putIncident(i)
+	put, err := putIncident(i, j.now())
 	if err != nil {
 		return fmt.Errorf("journal: save incident: %w", err)
 	}
@@ -21,10 +21,11 @@ func (j *Journal) SaveIncident(ctx context.Context, i triage.Incident) error {
 }
 
 // putIncident encodes an incident and returns the write. Alerts are also kept one by one, for AlertHistory.
-func putIncident(i triage.Incident) (func(*writer) error, error) {
+func putIncident(i triage.Incident, now time.Time) (func(*writer) error, error) {
 	if i.ID == "" {
 		return nil, &triage.FieldError{Field: "incident.id", Remedy: "must be set before it is stored"}
 	}
+	i.OpenedAt = timed(i.OpenedAt, now)
 	body, err := json.Marshal(i)
 	if err != nil {
 		return nil, fmt.Errorf("incident %s: %w", i.ID, err)
@@ -85,7 +86,7 @@ func encodeAlerts(i triage.Incident) ([]alertRow, error) {
 		if err != nil {
 			return nil, fmt.Errorf("incident %s: alert %s: %w", i.ID, a.Key(), err)
 		}
-		rows[n] = alertRow{args: []any{a.Key(), a.Name(), i.Service, nanos(a.StartsAt), nanos(a.EndsAt), i.ID, body}}
+		rows[n] = alertRow{args: []any{a.Key(), a.Name(), i.Service, nanos(timed(a.StartsAt, i.OpenedAt)), nanos(a.EndsAt), i.ID, body}}
 	}
 	return rows, nil
 }

@@ -160,7 +160,7 @@ func TestUpgradeFromV1(t *testing.T) {
 	incident := `{"id":"i1","state":"open","service":"checkout","opened_at":"2026-03-01T03:00:00Z","updated_at":"2026-03-01T03:00:00Z",
 		"alerts":[{"labels":{"alertname":"High5xx"},"status":"firing","starts_at":"2026-03-01T03:00:00Z"}]}`
 	err := j.w.transaction(t.Context(), func() error {
-		row, err := encodeChange(deploy("a", 0))
+		row, err := encodeChange(deploy("a", 0), t0)
 		if err != nil {
 			return err
 		}

@@ -31,9 +31,7 @@ func (j *Journal) Quarantine(ctx context.Context, q triage.Quarantined) error {
 		}
 		q.ID = hex.EncodeToString(h.Sum(nil))[:16]
 	}
-	if q.At.IsZero() {
-		q.At = j.now().UTC()
-	}
+	q.At = timed(q.At, j.now())
 	body := q.Body
 	if len(body) > MaxQuarantineBody {
 		q.Reason = fmt.Sprintf("%s (body cut to %d of %d bytes)", cut(q.Reason), MaxQuarantineBody, len(body))

@@ -23,7 +23,7 @@ func (j *Journal) SaveReport(ctx context.Context, i triage.Incident, a triage.An
 	if a.Report.IncidentID != i.ID || n < 1 {
 		return fmt.Errorf("journal: save report: report %d of incident %q does not belong to incident %q, or has no number", n, a.Report.IncidentID, i.ID)
 	}
-	put, err := putIncident(i)
+	put, err := putIncident(i, j.now())
 	if err != nil {
 		return fmt.Errorf("journal: save report: %w", err)
 	}
@@ -37,13 +37,13 @@ func (j *Journal) SaveReport(ctx context.Context, i triage.Incident, a triage.An
 	}
 	outbox := make([]func(*writer) error, len(ds))
 	for k, d := range ds {
-		if outbox[k], err = putDelivery(d); err != nil {
+		if outbox[k], err = putDelivery(d, j.now()); err != nil {
 			return fmt.Errorf("journal: save report %d of %s: %w", n, i.ID, err)
 		}
 	}
 	return j.write(ctx, "save report", 1+len(ds), func(w *writer) error {
 		added, err := w.exec(`INSERT INTO reports (incident_id, number, created_at, body, input) VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING`,
-			i.ID, n, nanos(a.Report.CreatedAt), body, input)
+			i.ID, n, nanos(timed(a.Report.CreatedAt, j.now())), body, input)
 		if err != nil {
 			return err
 		}
@@ -125,6 +125,7 @@ func (j *Journal) SaveFeedback(ctx context.Context, f triage.Feedback) error {
 	if f.IncidentID == "" || f.Verdict == "" {
 		return fmt.Errorf("journal: save feedback: %w", &triage.FieldError{Field: "feedback", Remedy: "must name its incident and verdict"})
 	}
+	f.At = timed(f.At, j.now())
 	body, err := json.Marshal(f)
 	if err != nil {
 		return fmt.Errorf("journal: save feedback: %w", err)

@@ -25,6 +25,14 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
+// timed returns t, or now where t is not known: what nobody dated is kept, and removed, as from when it was stored.
+func timed(t, now time.Time) time.Time {
+	if t.IsZero() {
+		return now.UTC()
+	}
+	return t
+}
+
 // instant is nanos undone, in UTC.
 func instant(n int64) time.Time {
 	if n == 0 {
