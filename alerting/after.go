@@ -33,6 +33,10 @@ func (a *Alerting) OnEvent(ev triage.Event) {
 	}
 	var asks []ask
 	a.mu.Lock()
+	if len(c.Undoes) == 0 && c.OccurredAt().After(a.onsets) {
+		a.mu.Unlock()
+		return
+	}
 	for _, e := range a.entries {
 		switch {
 		case e.report == nil || e.inc.State == triage.IncidentRecovered:

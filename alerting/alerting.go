@@ -24,7 +24,7 @@ type Options struct {
 	Topology  TopologySource // nil: no calls are known
 
 	// Victim finds the service an alert is about and says which label told it, as in "label app=checkout-svc".
-	// Nil: VictimFromLabels. The name is resolved by Directory afterwards.
+	// Nil: VictimFromLabels. The name is resolved by Directory afterwards. It is called under a lock: it must not block.
 	Victim func(labels map[string]string) (service, from string)
 	// Links gives the addresses shown with report n of an incident. Nil: none are shown.
 	Links func(incident triage.Incident, n int) Links
@@ -61,6 +61,7 @@ type Alerting struct {
 	byAlert   map[string]*entry   // by LabelFingerprint of their alerts
 	byGroup   map[string][]*entry // by group key
 	byService map[string][]*entry // by service; "" for those without
+	onsets    time.Time           // no onset told of so far ends after this: a quick no for most events
 }
 
 // ErrBusy means that no further incident can be opened now; nothing of the alert was kept, so the sender should try again.

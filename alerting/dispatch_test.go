@@ -90,7 +90,7 @@ func TestRetries(t *testing.T) {
 						tc.tune(o)
 					}
 				})
-				b.notifier.reply = tc.reply
+				b.notifier.answer(tc.reply)
 				b.accept(t, alert("checkout", time.Now()))
 				time.Sleep(tc.wait)
 				synctest.Wait()
@@ -126,7 +126,7 @@ func TestKillDuringAttempt(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := newFakeStore()
 				first := newBench(t, store, nil)
-				first.notifier.hang = true
+				first.notifier.setHang(true)
 				first.accept(t, alert("checkout", time.Now()))
 				synctest.Wait()
 				if n := len(first.notifier.got()); n != 1 {
@@ -134,9 +134,10 @@ func TestKillDuringAttempt(t *testing.T) {
 				}
 				first.stop() // what the store has now is what a kill would leave
 				second := newBench(t, store, func(o *Options) {
-					o.Receivers["oncall"][0].OnUncertain = tc.policy
+					i := &o.Receivers["oncall"][0]
+					i.OnUncertain = tc.policy
+					i.Notifier.(*fakeNotifier).recheck = tc.recheck
 				})
-				second.notifier.recheck = tc.recheck
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
 				posts := second.notifier.got()
@@ -156,9 +157,9 @@ func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore()
 		first := newBench(t, store, nil)
-		first.notifier.reply = func(int, Notification) error {
+		first.notifier.answer(func(int, Notification) error {
 			return &DeliveryError{Reason: ReasonServerError, Retryable: true, Err: errors.New("status 500")}
-		}
+		})
 		al := alert("checkout", time.Now())
 		first.accept(t, al)
 		time.Sleep(3500 * time.Millisecond)
@@ -212,9 +213,7 @@ func TestReceiversAreIndependentAndInOrder(t *testing.T) {
 		}
 		b.triager.set(func(triage.Request) triage.Report { return noneReport() })
 		time.Sleep(70 * time.Second)
-		slow.mu.Lock()
-		slow.hang, slow.posts = false, nil
-		slow.mu.Unlock()
+		slow.setHang(false)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		last := map[string]int{}
@@ -255,9 +254,9 @@ func TestShadowRecordsOnly(t *testing.T) {
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, newFakeStore(), nil)
-		b.notifier.reply = func(int, Notification) error {
+		b.notifier.answer(func(int, Notification) error {
 			return &DeliveryError{Reason: ReasonServerError, Retryable: true, Err: errors.New("status 500")}
-		}
+		})
 		b.accept(t, alert("checkout", time.Now()))
 		synctest.Wait()
 		if err := b.Reconfigure(RouteConfig{Receiver: "gone"}, Receivers{}); err == nil {

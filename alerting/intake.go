@@ -85,6 +85,7 @@ func (a *Alerting) place(al triage.Alert, topology triage.Topology, now time.Tim
 		return nil, outcomeIgnored, ""
 	}
 	fp := al.LabelFingerprint()
+	al.Fingerprint = fp // once, not at every sweep
 	if e := a.byAlert[fp]; e != nil {
 		if outcome, cause, ok := a.renew(e, al, fp, now); ok {
 			return e, outcome, cause

@@ -70,6 +70,9 @@ func (a *Alerting) restore(ctx context.Context, inc triage.Incident, now time.Ti
 	}
 	a.mu.Lock()
 	a.index(e)
+	if e.report != nil {
+		a.onsets = latest(a.onsets, e.report.Onset.Latest)
+	}
 	a.mu.Unlock()
 	if inc.Reports == 0 {
 		a.enqueue(e, CauseAlert, now)

@@ -159,7 +159,12 @@ func (s *fakeStore) Deliveries(_ context.Context, q triage.DeliveryQuery) ([]tri
 	return out, "", nil
 }
 
-// only returns the one incident there should be.
+func (s *fakeStore) writes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saves
+}
+
 func (s *fakeStore) all() []triage.Incident {
 	incs, _, _ := s.Incidents(context.Background(), triage.IncidentQuery{})
 	return incs

@@ -209,6 +209,7 @@ func (a *Alerting) afterReport(e *entry, report *triage.Report, input triage.Cas
 		e.looks = a.looksAfter(report.CreatedAt, now)
 	}
 	e.report = report
+	a.onsets = latest(a.onsets, report.Onset.Latest)
 }
 
 // looksAfter are the second looks due after the time from and not over yet.
