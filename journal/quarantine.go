@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -33,11 +34,11 @@ func (j *Journal) Quarantine(ctx context.Context, q triage.Quarantined) error {
 	}
 	q.At = timed(q.At, j.now())
 	body := q.Body
+	q.Body, q.Reason, q.Origin = nil, cut(q.Reason), cut(q.Origin)
 	if len(body) > MaxQuarantineBody {
-		q.Reason = fmt.Sprintf("%s (body cut to %d of %d bytes)", cut(q.Reason), MaxQuarantineBody, len(body))
+		q.Reason += fmt.Sprintf(" (body cut to %d of %d bytes)", MaxQuarantineBody, len(body))
 		body = body[:MaxQuarantineBody]
 	}
-	q.Body, q.Reason, q.Origin = nil, cut(q.Reason), cut(q.Origin)
 	record, err := json.Marshal(q)
 	if err != nil {
 		return fmt.Errorf("journal: quarantine: %w", err)
@@ -101,7 +102,7 @@ func (j *Journal) Quarantined(ctx context.Context, source, after string, limit i
 
 func cut(s string) string {
 	if len(s) > maxQuarantineText {
-		return s[:maxQuarantineText] + "…"
+		return strings.ToValidUTF8(s[:maxQuarantineText], "") + "…"
 	}
 	return s
 }
