@@ -84,6 +84,7 @@ func TestDeploymentIsEnriched(t *testing.T) {
 	}
 }
 
+// What the API will not say must not keep the deployment itself back.
 func TestDeploymentGoesOutUnenriched(t *testing.T) {
 	g := newRig(t)
 	g.hub.set(deploys, newest(fakeDeployment(1, sha("a"), "production", g.at.Add(-time.Hour), nil), fakeDeployment(2, sha("b"), "production", g.at, nil)))
@@ -98,6 +99,7 @@ func TestDeploymentGoesOutUnenriched(t *testing.T) {
 	g.expect("quiet", time.Minute, "")
 }
 
+// A deployment of Actions that waits for an approval has changed nothing; one that is never approved never becomes a change.
 func TestWaitingForApprovalIsNoChange(t *testing.T) {
 	g := newRig(t)
 	t0 := g.at
@@ -113,6 +115,7 @@ func TestWaitingForApprovalIsNoChange(t *testing.T) {
 	}
 }
 
+// Refused approval: Actions marks the deployment as failed though no job ever started.
 func TestRefusedApprovalIsNoChange(t *testing.T) {
 	g := newRig(t)
 	g.hub.set(deploys, newest(fakeDeployment(1, sha("a"), "production", g.at, object{"performed_via_github_app": object{"slug": "github-actions"}})))
@@ -125,6 +128,7 @@ func TestRefusedApprovalIsNoChange(t *testing.T) {
 	}
 }
 
+// Re-running a workflow makes a second deployment with the same run: it must not be joined with the first by it.
 func TestRerunIsAChangeOfItsOwn(t *testing.T) {
 	g := newRig(t)
 	g.hub.set(deploys, newest(fakeDeployment(1, sha("a"), "production", g.at.Add(-20*time.Minute), nil), fakeDeployment(2, sha("a"), "production", g.at, nil), fakeDeployment(3, sha("a"), "staging", g.at, nil)))
@@ -146,6 +150,7 @@ func TestRerunIsAChangeOfItsOwn(t *testing.T) {
 	}
 }
 
+// Its successor makes a deployment inactive: it is reported as superseded, with its own times.
 func TestSupersededKeepsItsTimes(t *testing.T) {
 	g := newRig(t)
 	t0 := g.at

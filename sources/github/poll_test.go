@@ -129,6 +129,7 @@ func TestDeploymentIsFollowedToItsEnd(t *testing.T) {
 	}
 }
 
+// A quiet poll must cost nothing: every request of it is answered by 304.
 func TestQuietPollsAreFree(t *testing.T) {
 	r := everything(repoName1)
 	r.Branches = []string{"main"}
@@ -188,6 +189,7 @@ func TestEveryKindIsPolled(t *testing.T) {
 	}
 }
 
+// After a restart nothing is handed over twice and nothing that happened meanwhile is lost.
 func TestRestartNeitherLosesNorRepeats(t *testing.T) {
 	g := newRig(t)
 	t0 := g.at
@@ -205,6 +207,7 @@ func TestRestartNeitherLosesNorRepeats(t *testing.T) {
 	g.expect("restarted, news", time.Minute, "deployment/2 deploy started")
 }
 
+// Nothing is acknowledged that the store did not take.
 func TestFailedEmitMovesNoCursor(t *testing.T) {
 	g := newRig(t)
 	g.hub.set(deploys, newest(fakeDeployment(1, sha("a"), "production", g.at, nil)))
@@ -223,6 +226,19 @@ func TestFailedEmitMovesNoCursor(t *testing.T) {
 	g.expect("and quiet", time.Minute, "")
 	if st := g.s.Status(); st.State != triage.SourceOK || st.Events != 1 {
 		t.Errorf("want ok with one event, got %+v", st)
+	}
+}
+
+// Where a repository has no deployments, or the token may not read them, the rest is read without them.
+func TestWithoutDeployments(t *testing.T) {
+	r, no := everything(repoName1), false
+	r.Branches, r.Deployments = []string{"main"}, &no
+	g := newRig(t, r)
+	quiet(g)
+	g.hub.fail(deploys, fault{status: 403, body: `{"message":"Resource not accessible by personal access token"}`})
+	g.expect("the rest", 0, "pull/7 deploy succeeded; push/main/999999999999...aaaaaaaaaaaa config succeeded; release/6 deploy succeeded; run/5 deploy started")
+	if st := g.s.Status(); st.State != triage.SourceOK {
+		t.Errorf("want ok, got %+v", st)
 	}
 }
 

@@ -11,14 +11,6 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// A quiet poll must cost nothing: every request of it is answered by 304.
-// After a restart nothing is handed over twice and nothing that happened meanwhile is lost.
-// Nothing is acknowledged that the store did not take.
-// What the API will not say must not keep the deployment itself back.
-// A deployment of Actions that waits for an approval has changed nothing; one that is never approved never becomes a change.
-// Refused approval: Actions marks the deployment as failed though no job ever started.
-// Re-running a workflow makes a second deployment with the same run: it must not be joined with the first by it.
-// Its successor makes a deployment inactive: it is reported as superseded, with its own times.
 // Run must end when its context does, wake for a webhook, and keep its interval otherwise.
 func TestRunWakesAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
