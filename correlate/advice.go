@@ -150,7 +150,7 @@ func (m *ranking) separate(l *candidate) string {
 
 // strongest is the leader's best reason in a sentence: its strongest direct evidence.
 func (m *ranking) strongest(l *candidate) string {
-	for _, e := range sortedEvidence(l.evidence) {
+	for _, e := range sortedEvidence(l.evidence()) {
 		if e.Direct && e.Contribution > 0 {
 			return e.Sentence
 		}

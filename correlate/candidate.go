@@ -13,13 +13,14 @@ type candidate struct {
 	act      acting
 	place    place
 	hops     int
-	evidence []triage.Evidence
+	findings []weighed
 	logOdds  triage.MilliNats
 	veto     bool
 	direct   bool
 	micros   int64 // probability in millionths
 	density  float64
 	own      ownShift
+	words    []string // of title and paths
 }
 
 // place is where a change sits, seen from the symptom.

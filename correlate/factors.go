@@ -6,13 +6,20 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// A finding is one factor's outcome: nats for or against, and the sentence that says why. An empty sentence means the
-// factor has nothing to say.
+// A finding is one factor's outcome: nats for or against, and how to say why. Without words the factor has nothing to say.
+// The sentence is only made for candidates that are listed: there may be a thousand that are not.
 type finding struct {
-	nats     float64
-	sentence string
-	direct   bool // the changed service itself, or a split
-	veto     bool
+	nats   float64
+	say    func() string
+	direct bool // the changed service itself, or a split
+	veto   bool
+}
+
+// weighed is a finding as it counts.
+type weighed struct {
+	factor string
+	milli  triage.MilliNats
+	finding
 }
 
 // A factor looks at one candidate. It is a pure function of the ranking.
@@ -56,15 +63,24 @@ func (m *ranking) weigh(c *candidate) {
 			continue
 		}
 		r := f.eval(m, c)
-		if r.sentence == "" {
+		if r.say == nil {
 			continue
 		}
-		e := triage.Evidence{Factor: f.name, Contribution: m.milli(r.nats), Sentence: r.sentence, Direct: r.direct, Veto: r.veto}
-		c.evidence = append(c.evidence, e)
-		c.logOdds += e.Contribution
+		w := weighed{f.name, m.milli(r.nats), r}
+		c.findings = append(c.findings, w)
+		c.logOdds += w.milli
 		c.veto = c.veto || r.veto
 		c.direct = c.direct || r.direct
 	}
+}
+
+// evidence says every finding of a candidate.
+func (c *candidate) evidence() []triage.Evidence {
+	out := make([]triage.Evidence, len(c.findings))
+	for i, w := range c.findings {
+		out[i] = triage.Evidence{Factor: w.factor, Contribution: w.milli, Sentence: w.say(), Direct: w.direct, Veto: w.veto}
+	}
+	return out
 }
 
 // milli rounds nats to milli-nats, half away from zero.

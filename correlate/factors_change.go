@@ -15,7 +15,7 @@ const perLookback = 30
 // timingFactor: how well the lag fits the kind, steps and uncertain times and the onset integrated out.
 func (m *ranking) timingFactor(c *candidate) finding {
 	c.density = m.timing(c)
-	return finding{nats: ln(float64(c.density * perLookback)), sentence: m.timingSentence(c)}
+	return finding{nats: ln(float64(c.density * perLookback)), say: func() string { return m.timingSentence(c) }}
 }
 
 // kindFactor: how often a change of this kind sets off an incident.
@@ -25,9 +25,13 @@ func (m *ranking) kindFactor(c *candidate) finding {
 	case n == 0:
 		return finding{}
 	case n > 0:
-		return finding{nats: n, sentence: fmt.Sprintf("a %s sets off an incident more often than a deploy does", c.ch.Kind)}
+		return finding{nats: n, say: func() string {
+			return fmt.Sprintf("a %s sets off an incident more often than a deploy does", c.ch.Kind)
+		}}
 	}
-	return finding{nats: n, sentence: fmt.Sprintf("a %s sets off an incident less often than a deploy does", c.ch.Kind)}
+	return finding{nats: n, say: func() string {
+		return fmt.Sprintf("a %s sets off an incident less often than a deploy does", c.ch.Kind)
+	}}
 }
 
 // busyFactor: a service that changes all the time earns less suspicion per change.
@@ -40,7 +44,9 @@ func (m *ranking) busyFactor(c *candidate) finding {
 		return finding{}
 	}
 	n := -m.w.BusyExponent * ln(rate/m.w.BusyReference)
-	return finding{nats: max(n, -1.5), sentence: fmt.Sprintf("%s changes often, about %s times an hour", c.ch.Service, number(rate))}
+	return finding{nats: max(n, -1.5), say: func() string {
+		return fmt.Sprintf("%s changes often, about %s times an hour", c.ch.Service, number(rate))
+	}}
 }
 
 // rateOf counts the service's candidates over the lookback, per hour.
@@ -60,21 +66,27 @@ func (m *ranking) topologyFactor(c *candidate) finding {
 	sym := m.scope.Service
 	switch c.place {
 	case placeSelf:
-		return finding{nats: 0, sentence: fmt.Sprintf("it changed %s itself", sym)}
+		return finding{nats: 0, say: func() string { return fmt.Sprintf("it changed %s itself", sym) }}
 	case placeCallee:
-		return finding{nats: float64(m.w.PlaceHop * float64(c.hops)), sentence: fmt.Sprintf("%s depends on %s, %s away", sym, c.ch.Service, plural(c.hops, "call"))}
+		return finding{nats: float64(m.w.PlaceHop * float64(c.hops)), say: func() string {
+			return fmt.Sprintf("%s depends on %s, %s away", sym, c.ch.Service, plural(c.hops, "call"))
+		}}
 	case placeCaller:
-		return finding{nats: m.w.PlaceCaller, sentence: fmt.Sprintf("%s calls %s, and causes are mostly on the called side", c.ch.Service, sym)}
+		return finding{nats: m.w.PlaceCaller, say: func() string {
+			return fmt.Sprintf("%s calls %s, and causes are mostly on the called side", c.ch.Service, sym)
+		}}
 	case placeGlobal:
-		return finding{nats: m.w.PlaceGlobal, sentence: "it reaches every service"}
+		return finding{nats: m.w.PlaceGlobal, say: func() string { return "it reaches every service" }}
 	case placeNoService:
-		return finding{nats: m.w.PlaceNoService, sentence: "it names no service"}
+		return finding{nats: m.w.PlaceNoService, say: func() string { return "it names no service" }}
 	case placeNoGraph:
-		return finding{nats: m.w.PlaceNoGraph, sentence: fmt.Sprintf("it changed %s, and no topology says whether %s depends on it", c.ch.Service, orUnknown(sym))}
+		return finding{nats: m.w.PlaceNoGraph, say: func() string {
+			return fmt.Sprintf("it changed %s, and no topology says whether %s depends on it", c.ch.Service, orUnknown(sym))
+		}}
 	}
 	// Missing edges and shared nodes exist, but not many: all changes without a path share one small chance.
 	share := -ln(float64(max(1, m.offGraph)))
-	return finding{nats: m.w.PlaceOffGraph + share, sentence: fmt.Sprintf("no known path from %s to %s", sym, c.ch.Service)}
+	return finding{nats: m.w.PlaceOffGraph + share, say: func() string { return fmt.Sprintf("no known path from %s to %s", sym, c.ch.Service) }}
 }
 
 // scopeFactor: whether it touched the environment, cluster, namespace and region that hurt.
@@ -85,7 +97,9 @@ func (m *ranking) scopeFactor(c *candidate) finding {
 		theirs.Region = onlyRegion(c.ch.Steps)
 	}
 	if aspect, bad := mine.Contradicts(theirs); bad {
-		return finding{nats: m.w.ScopeMismatch, sentence: fmt.Sprintf("it changed %s %s, the symptom is in %s", aspect, scopeAspect(theirs, aspect), scopeAspect(mine, aspect))}
+		return finding{nats: m.w.ScopeMismatch, say: func() string {
+			return fmt.Sprintf("it changed %s %s, the symptom is in %s", aspect, scopeAspect(theirs, aspect), scopeAspect(mine, aspect))
+		}}
 	}
 	var same []string
 	for _, a := range [...]string{"environment", "cluster", "namespace", "region"} {
@@ -96,7 +110,7 @@ func (m *ranking) scopeFactor(c *candidate) finding {
 	if len(same) == 0 {
 		return finding{}
 	}
-	return finding{nats: m.w.ScopeMatch, sentence: "same " + strings.Join(same, ", ")}
+	return finding{nats: m.w.ScopeMatch, say: func() string { return "same " + strings.Join(same, ", ") }}
 }
 
 // onlyRegion is the region of all steps, or "" where they have several or none.
@@ -138,11 +152,11 @@ func (m *ranking) exposureFactor(c *candidate) finding {
 	case percent < 0:
 		return finding{}
 	case percent <= 5:
-		return finding{nats: m.w.ExposureSmall, sentence: fmt.Sprintf("only %s %% had it when the trouble began", number(percent))}
+		return finding{nats: m.w.ExposureSmall, say: func() string { return fmt.Sprintf("only %s %% had it when the trouble began", number(percent)) }}
 	case percent >= 100:
-		return finding{nats: m.w.ExposureFull, sentence: "everything had it when the trouble began"}
+		return finding{nats: m.w.ExposureFull, say: func() string { return "everything had it when the trouble began" }}
 	}
-	return finding{nats: 0, sentence: fmt.Sprintf("%s %% had it when the trouble began", number(percent))}
+	return finding{nats: 0, say: func() string { return fmt.Sprintf("%s %% had it when the trouble began", number(percent)) }}
 }
 
 // sizeFactor: large changes break a little more often; small ones still do.
@@ -150,9 +164,11 @@ func (m *ranking) sizeFactor(c *candidate) finding {
 	s := c.ch.Size
 	switch {
 	case s.Files >= 20 || s.Lines >= 500:
-		return finding{nats: m.w.SizeLarge, sentence: fmt.Sprintf("a large change: %s, %s", plural(s.Files, "file"), plural(s.Lines, "line"))}
+		return finding{nats: m.w.SizeLarge, say: func() string {
+			return fmt.Sprintf("a large change: %s, %s", plural(s.Files, "file"), plural(s.Lines, "line"))
+		}}
 	case s.Lines > 0 && s.Lines <= 3:
-		return finding{nats: m.w.SizeSmall, sentence: fmt.Sprintf("a small change: %s", plural(s.Lines, "line"))}
+		return finding{nats: m.w.SizeSmall, say: func() string { return fmt.Sprintf("a small change: %s", plural(s.Lines, "line")) }}
 	}
 	return finding{}
 }
@@ -162,9 +178,9 @@ func (m *ranking) riskFactor(c *candidate) finding {
 	ch := c.ch
 	switch {
 	case ch.Status == triage.StatusFailed || ch.Status == triage.StatusCancelled:
-		return finding{nats: m.w.RiskFailed, sentence: fmt.Sprintf("it %s: half a rollout may be live", statusWord(ch.Status))}
+		return finding{nats: m.w.RiskFailed, say: func() string { return fmt.Sprintf("it %s: half a rollout may be live", statusWord(ch.Status)) }}
 	case ch.Version != "" && ch.Version == ch.PreviousVersion && slow(ch.Kind) && ch.Kind != triage.KindInfra:
-		return finding{nats: m.w.RiskNoop, sentence: fmt.Sprintf("%s before and after: nothing changed but a restart", ch.Version)}
+		return finding{nats: m.w.RiskNoop, say: func() string { return fmt.Sprintf("%s before and after: nothing changed but a restart", ch.Version) }}
 	}
 	return finding{}
 }
@@ -183,7 +199,10 @@ func (m *ranking) wordsFactor(c *candidate) finding {
 	}
 	var shared []string
 	score := 0.0
-	for _, word := range m.titleWords(c.ch) {
+	if len(m.alertWords) == 0 {
+		return finding{}
+	}
+	for _, word := range c.words {
 		if m.alertWords[word] {
 			rarity := ln(float64(len(m.candidates)+1) / float64(m.wordCount[word]))
 			if rarity > 0.5 {
@@ -194,7 +213,9 @@ func (m *ranking) wordsFactor(c *candidate) finding {
 	if len(shared) == 0 {
 		return finding{}
 	}
-	return finding{nats: min(score, m.w.WordsMax), sentence: fmt.Sprintf("its description shares %q with the alert", strings.Join(shared, " "))}
+	return finding{nats: min(score, m.w.WordsMax), say: func() string {
+		return fmt.Sprintf("its description shares %q with the alert", strings.Join(shared, " "))
+	}}
 }
 
 func (m *ranking) countWords() {
@@ -204,7 +225,8 @@ func (m *ranking) countWords() {
 		m.alertWords[w] = true
 	}
 	for _, c := range m.candidates {
-		for _, w := range m.titleWords(c.ch) {
+		c.words = m.titleWords(c.ch)
+		for _, w := range c.words {
 			m.wordCount[w]++
 		}
 	}
@@ -212,6 +234,9 @@ func (m *ranking) countWords() {
 
 // titleWords are the words of a change without those of service names: topology weighs those.
 func (m *ranking) titleWords(ch *triage.Change) []string {
+	if ch.Title == "" && len(ch.Size.Paths) == 0 {
+		return nil
+	}
 	own := words(ch.Service + " " + m.scope.Service)
 	all := words(ch.Title + " " + strings.Join(ch.Size.Paths, " "))
 	return slices.DeleteFunc(all, func(w string) bool { return slices.Contains(own, w) })
@@ -258,7 +283,7 @@ func (m *ranking) historyFactor(c *candidate) finding {
 		case "confirmed":
 			guilty += o.N
 		case "verified":
-			guilty += o.N / 4
+			guilty += float64(o.N / 4)
 		case "rejected":
 			clear += o.N
 		}
@@ -267,19 +292,14 @@ func (m *ranking) historyFactor(c *candidate) finding {
 		return finding{}
 	}
 	n := clamp(0.5*ln((guilty+1)/(clear+1)), -m.w.HistoryMax, m.w.HistoryMax)
-	return finding{nats: n, sentence: fmt.Sprintf("earlier %s changes of %s: guilty %s times, cleared %s", c.ch.Kind, c.ch.Service, number(guilty), number(clear))}
+	return finding{nats: n, say: func() string {
+		return fmt.Sprintf("earlier %s changes of %s: guilty %s times, cleared %s", c.ch.Kind, c.ch.Service, number(guilty), number(clear))
+	}}
 }
 
 // revertedFactor: a change undone before the trouble began cannot feed it; one undone since stays a suspect.
 func (m *ranking) revertedFactor(c *candidate) finding {
-	var undo *triage.Change
-	for i := range m.in.Changes {
-		u := &m.in.Changes[i]
-		if seenBy(*u, m.at) && (slices.Contains(c.ch.RevertedBy, u.ID) || slices.Contains(u.Undoes, c.ch.ID)) &&
-			(undo == nil || u.OccurredAt().Before(undo.OccurredAt())) {
-			undo = u
-		}
-	}
+	undo := m.undoOf(c.ch)
 	if undo == nil {
 		return finding{}
 	}
@@ -288,9 +308,39 @@ func (m *ranking) revertedFactor(c *candidate) finding {
 		at = m.rel(undo.FinishedAt)
 	}
 	if at < m.onset.earliest-60_000 {
-		return finding{nats: m.w.RevertedBefore, sentence: fmt.Sprintf("it was undone at %s, before the trouble began", clock(m.abs(at)))}
+		return finding{nats: m.w.RevertedBefore, say: func() string { return fmt.Sprintf("it was undone at %s, before the trouble began", clock(m.abs(at))) }}
 	}
-	return finding{nats: m.w.RevertedAfter, sentence: fmt.Sprintf("it was undone at %s, after the trouble began", clock(m.abs(at)))}
+	return finding{nats: m.w.RevertedAfter, say: func() string { return fmt.Sprintf("it was undone at %s, after the trouble began", clock(m.abs(at))) }}
+}
+
+// undoOf is the earliest change seen that undid this one, nil where there is none.
+func (m *ranking) undoOf(ch *triage.Change) *triage.Change {
+	if m.undone == nil {
+		m.undone = make(map[triage.ChangeID]*triage.Change)
+		byID := make(map[triage.ChangeID]*triage.Change, len(m.in.Changes))
+		note := func(id triage.ChangeID, u *triage.Change) {
+			if was := m.undone[id]; was == nil || u.OccurredAt().Before(was.OccurredAt()) || u.OccurredAt().Equal(was.OccurredAt()) && u.ID < was.ID {
+				m.undone[id] = u
+			}
+		}
+		for i := range m.in.Changes {
+			u := &m.in.Changes[i]
+			if seenBy(*u, m.at) {
+				byID[u.ID] = u
+				for _, id := range u.Undoes {
+					note(id, u)
+				}
+			}
+		}
+		for _, c := range m.candidates {
+			for _, id := range c.ch.RevertedBy {
+				if u := byID[id]; u != nil {
+					note(c.ch.ID, u)
+				}
+			}
+		}
+	}
+	return m.undone[ch.ID]
 }
 
 // splitLabel is the label by which a series tells new from old, "" without one.

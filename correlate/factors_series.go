@@ -19,18 +19,22 @@ func (m *ranking) ownFactor(c *candidate) finding {
 	if o.observed && o.best == nil && o.anomaly != nil {
 		a := o.anomaly.src
 		n := m.w.explained(o.ratio, m.w.OriginShows)
-		return finding{nats: n, direct: n > 1, sentence: fmt.Sprintf("%s of %s left its range at %s: %s → %s",
-			a.Series, c.ch.Service, clock(a.Onset.Best), number(a.From), number(a.To))}
+		return finding{nats: n, direct: n > 1, say: func() string {
+			return fmt.Sprintf("%s of %s left its range at %s: %s → %s",
+				a.Series, c.ch.Service, clock(a.Onset.Best), number(a.From), number(a.To))
+		}}
 	}
 	if !o.observed || o.best == nil {
 		return finding{}
 	}
 	if o.earlier >= 3 && o.shift.after >= 0 {
 		return finding{nats: m.w.OwnVeto, veto: true,
-			sentence: fmt.Sprintf("%s of %s had been bad for %s before it began", measure(o.best), c.ch.Service, plural(o.earlier, "sample"))}
+			say: func() string {
+				return fmt.Sprintf("%s of %s had been bad for %s before it began", measure(o.best), c.ch.Service, plural(o.earlier, "sample"))
+			}}
 	}
 	n := m.w.explained(o.ratio, m.w.OriginShows)
-	f := finding{nats: n, sentence: m.ownSentence(c)}
+	f := finding{nats: n, say: func() string { return m.ownSentence(c) }}
 	f.direct = n > 1 && o.shift.z > 3
 	return f
 }
@@ -45,7 +49,9 @@ func (m *ranking) cascadeFactor(c *candidate) finding {
 		if seen == 0 {
 			return finding{}
 		}
-		return finding{nats: log, sentence: fmt.Sprintf("%d of %d services watched shifted with the symptom", shifted, seen)}
+		return finding{nats: log, say: func() string {
+			return fmt.Sprintf("services that shifted with the symptom: %d of %d watched", shifted, seen)
+		}}
 	}
 	log, shifted, seen := m.cascadeCached(c.ch.Service)
 	if seen == 0 {
@@ -55,7 +61,9 @@ func (m *ranking) cascadeFactor(c *candidate) finding {
 	if c.own.observed {
 		r = c.own.ratio
 	}
-	return finding{nats: believed(log, r), sentence: fmt.Sprintf("%d of %s that depend on %s shifted with the symptom", shifted, plural(seen, "service"), c.ch.Service)}
+	return finding{nats: believed(log, r), say: func() string {
+		return fmt.Sprintf("callers of %s that shifted with the symptom: %d of %d", c.ch.Service, shifted, seen)
+	}}
 }
 
 // splitFactor: difference in differences between what has the change and what has not: version, flag variant, region or new
@@ -71,7 +79,7 @@ func (m *ranking) splitFactor(c *candidate) finding {
 	}
 	best := finding{}
 	for _, label := range [...]string{"version", "variant", "region", "pod"} {
-		if f := m.splitBy(c, s, label); f.sentence != "" && (best.sentence == "" || f.nats > best.nats) {
+		if f := m.splitBy(c, s, label); f.say != nil && (best.say == nil || f.nats > best.nats) {
 			best = f
 		}
 	}
@@ -112,9 +120,13 @@ func (m *ranking) splitBy(c *candidate, s *service, label string) finding {
 	switch {
 	case log > 1:
 		return finding{nats: min(log, m.w.SplitMax), direct: true,
-			sentence: fmt.Sprintf("only %s fails: %s %s against %s on the rest", what, measure(top.series), top.newRaw, top.oldRaw)}
+			say: func() string {
+				return fmt.Sprintf("only %s fails: %s %s against %s on the rest", what, measure(top.series), top.newRaw, top.oldRaw)
+			}}
 	case top.bothBad:
-		return finding{nats: m.w.SplitClear, sentence: fmt.Sprintf("%s is no worse than the rest: %s %s against %s", what, measure(top.series), top.newRaw, top.oldRaw)}
+		return finding{nats: m.w.SplitClear, say: func() string {
+			return fmt.Sprintf("%s is no worse than the rest: %s %s against %s", what, measure(top.series), top.newRaw, top.oldRaw)
+		}}
 	}
 	return finding{}
 }

@@ -81,21 +81,51 @@ func sortedSteps(steps []triage.Step) []triage.Step {
 	return slices.SortedStableFunc(slices.Values(steps), func(a, b triage.Step) int { return a.At.Compare(b.At) })
 }
 
-// lagCDF is the share of lags up to t from the moment a step acts (ranking.md §1): an exponential, a fat tail (log-logistic,
-// which has the log-normal's middle and a closed form) and a flat rest.
-func (w *Weights) lagCDF(t ms, kind triage.Kind) float64 {
+// lagShare is the share of lags up to t from the moment a step acts (ranking.md §1): an exponential, a fat tail
+// (log-logistic, which has the log-normal's middle and a closed form) and a flat rest.
+func (w *Weights) lagShare(t ms, tail float64) float64 {
 	if t <= 0 {
 		return 0
 	}
 	x := t.minutes()
-	tail := w.LagTailQuick
-	if slow(kind) {
-		tail = w.LagTailSlow
-	}
 	fast := 1 - tail - w.LagFlat
 	out := float64(fast * (1 - exp(-x/w.LagFast)))
 	out += float64(tail / (1 + exp(float64(-1.7/w.LagTailSigma*(ln(x)-ln(w.LagTail))))))
 	return out + float64(w.LagFlat*min(1, x/w.LagFlatEnd))
+}
+
+// lagTable holds lagShare on a grid, for both sorts of kinds: 35 000 numbers, made once per weights table.
+type lagTable [2][lagSteps + 1]float64
+
+const (
+	lagStep  = ms(5_000)
+	lagSteps = int(ms(24*3600*1000) / lagStep)
+)
+
+func (w *Weights) buildLags() {
+	t := new(lagTable)
+	for i := range t[0] {
+		t[0][i] = w.lagShare(ms(i)*lagStep, w.LagTailQuick)
+		t[1][i] = w.lagShare(ms(i)*lagStep, w.LagTailSlow)
+	}
+	w.lags = t
+}
+
+// lagCDF is lagShare by the table, straight between its points; past a day it stays where it is.
+func (w *Weights) lagCDF(t ms, kind triage.Kind) float64 {
+	if t <= 0 {
+		return 0
+	}
+	row := &w.lags[0]
+	if slow(kind) {
+		row = &w.lags[1]
+	}
+	i := int(t / lagStep)
+	if i >= lagSteps {
+		return row[lagSteps]
+	}
+	part := float64(t-ms(i)*lagStep) / float64(lagStep)
+	return row[i] + float64(part*(row[i+1]-row[i]))
 }
 
 // lagDensity is the density, per minute, of an onset at time o for a change that acts as given.

@@ -60,7 +60,7 @@ func (m *ranking) noneOrigin(n *none) {
 		sum += shares[i].share
 	}
 	// A cause that shows nowhere else still shows at the symptom.
-	diffuse := m.w.NoneDiffuse * exp(max(0, m.w.explained(m.ratioAtOnset(m.scope.Service), m.w.OriginShows)))
+	diffuse := float64(m.w.NoneDiffuse * exp(max(0, m.w.explained(m.ratioAtOnset(m.scope.Service), m.w.OriginShows))))
 	total := diffuse + float64((1-m.w.NoneDiffuse)*sum)
 	for i := range shares {
 		shares[i].share = float64((1-m.w.NoneDiffuse)*shares[i].share) / total

@@ -162,7 +162,7 @@ func (m *ranking) weighOnset(delay ms, known bool) {
 		case d < delay:
 			w = max(0.1, float64(d)/float64(delay))
 		}
-		w *= exp(m.symptomLog(t))
+		w = float64(w * exp(m.symptomLog(t)))
 		o.points, o.weights = append(o.points, t), append(o.weights, w)
 		if total += w; best < 0 || w > o.weights[best] {
 			best = len(o.points) - 1

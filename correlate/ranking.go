@@ -33,6 +33,7 @@ type ranking struct {
 	onsetRatio map[string]float64
 	rates      map[string]float64 // changes per hour by service, counted
 	alertWords map[string]bool
+	undone     map[triage.ChangeID]*triage.Change // by what they undid
 	wordCount  map[string]int
 	cascades   map[string]cascadeResult
 }

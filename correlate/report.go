@@ -48,7 +48,7 @@ func (m *ranking) suspect(c *candidate, rank int) triage.Suspect {
 		hops := c.hops
 		s.Hops = &hops
 	}
-	for _, e := range sortedEvidence(c.evidence) {
+	for _, e := range sortedEvidence(c.evidence()) {
 		if e.Contribution >= 0 {
 			s.For = append(s.For, e)
 		} else {
@@ -106,7 +106,7 @@ func (m *ranking) second(r *triage.Report) {
 }
 
 func evidenceOf(c *candidate, factor string) (triage.Evidence, bool) {
-	for _, e := range c.evidence {
+	for _, e := range c.evidence() {
 		if e.Factor == factor {
 			return e, true
 		}
@@ -115,8 +115,12 @@ func evidenceOf(c *candidate, factor string) (triage.Evidence, bool) {
 }
 
 func contribution(c *candidate, factor string) triage.MilliNats {
-	e, _ := evidenceOf(c, factor)
-	return e.Contribution
+	for _, w := range c.findings {
+		if w.factor == factor {
+			return w.milli
+		}
+	}
+	return 0
 }
 
 // trigger lets a fault with no change behind it stand in the ranking where the series point at one service: its share is
@@ -128,6 +132,9 @@ func (m *ranking) trigger(r *triage.Report, n *none) {
 	top := n.sources[0]
 	if top.share < 0.5 || top.log < 2 || top.name == m.scope.Service || float64(n.micros) < 0.05*million {
 		return
+	}
+	if slices.ContainsFunc(m.candidates, func(c *candidate) bool { return c.ch.Service == top.name && !c.veto }) {
+		return // a change sits there already
 	}
 	a, ok := m.anomalyOf(top.name)
 	if !ok {

@@ -48,12 +48,18 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 	}
 	out.usedRef = nb < 3
 	span := int(clamp(float64(afterSpan/p.step), 3, 20))
-	aMed, _, na := medianMAD(p.bad[k:min(len(p.bad), k+span)], make([]float64, 0, span))
+	var afterBuf [20]float64
+	aMed, _, na := medianMAD(p.bad[k:min(len(p.bad), k+span)], afterBuf[:0])
 	if na == 0 {
 		return out
 	}
 	out.observed, out.nAfter = true, na
 	effect := aMed - loc
+	if na > justMax { // it must begin here, not a few samples on
+		if fMed, _, nf := medianMAD(p.bad[k:k+justMax], buf[:0]); nf > 0 {
+			effect = min(effect, fMed-loc)
+		}
+	}
 	if nb >= justMax {
 		if jMed, _, nj := medianMAD(p.bad[max(0, k-justMax):k], buf[:0]); nj > 0 && jMed > loc {
 			effect = min(effect, aMed-jMed)

@@ -95,6 +95,7 @@ type Weights struct {
 	NoneVendor  float64 `w:"none.vendor"`
 	Temperature float64 `w:"temperature"`
 
+	lags    *lagTable
 	without string // factors left out, for ablation: ",own,cascade,"
 }
 
@@ -138,6 +139,7 @@ func decodeWeights(data []byte) (Weights, error) {
 	if len(fields) > 0 {
 		return w, fmt.Errorf("no value for %v", slices.Sorted(maps.Keys(fields)))
 	}
+	w.buildLags()
 	return w, nil
 }
 
@@ -181,6 +183,7 @@ func (w Weights) With(o Overrides) (Weights, error) {
 		}
 	}
 	w.Version += "+custom"
+	w.buildLags()
 	return w, nil
 }
 
