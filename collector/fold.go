@@ -114,7 +114,7 @@ func (f *fold) addToSame(ctx context.Context, d *draft, prior *triage.Change) (f
 		if x == nil {
 			return false, nil
 		}
-		if _, contradicts := d.change.Contradicts(x.change.Scope); !contradicts {
+		if !contradict(d.change.Scope, x.change.Scope) {
 			f.unite(d, x)
 			return true, nil
 		}
@@ -203,10 +203,16 @@ func (f *fold) candidate(ctx context.Context, d *draft) (*draft, error) {
 
 // fits reports whether what is known of x without its body allows it to be the same Change as d.
 func fits(d *draft, scope triage.Scope, kind triage.Kind, start, last time.Time) bool {
-	if _, contradicts := d.change.Contradicts(scope); contradicts || !sameSort(d.change.Kind, kind) {
+	if contradict(d.change.Scope, scope) || !sameSort(d.change.Kind, kind) {
 		return false
 	}
 	return start.Sub(d.last) <= foldWithin && d.start.Sub(last) <= foldWithin
+}
+
+// contradict reports whether two scopes cannot be of one Change; what reaches every service is not of one.
+func contradict(a, b triage.Scope) bool {
+	_, contradicts := a.Contradicts(b)
+	return contradicts || (a.Global && b.Service != "") || (b.Global && a.Service != "")
 }
 
 // sameSort reports whether two sources may mean the same by these kinds. A run that migrates and deploys is two changes.

@@ -163,6 +163,7 @@ func TestNeverFolded(t *testing.T) {
 		{"another service", func(c *triage.Change) { c.Service = "payments" }, false},
 		{"another environment", func(c *triage.Change) { c.Environment = "staging" }, false},
 		{"another cluster", func(c *triage.Change) { c.Cluster = "us1" }, false},
+		{"every service", func(c *triage.Change) { c.Service, c.Global = "", true }, false},
 		{"a migration of the same run", func(c *triage.Change) { c.Kind = triage.KindMigration }, false},
 		{"a rollback is a deploy", func(c *triage.Change) { c.Kind = triage.KindRollback }, true},
 		{"59 minutes after its end", func(c *triage.Change) { c.StartedAt, c.FinishedAt = at(60), at(60) }, true},
