@@ -108,7 +108,7 @@ func headline(in CardInput) string {
 	if !strings.Contains(s, "since ") && !r.Onset.Best.IsZero() {
 		s += " since " + clockDay(r.Onset.Best, r.CreatedAt) + " UTC"
 	}
-	if at := pagedAt(in.Incident); !at.IsZero() {
+	if at := pagedAt(in.Incident); !at.IsZero() && !strings.Contains(s, "(paged ") {
 		s += " (paged " + at.UTC().Format("15:04") + ")"
 	}
 	if p := place(in.Incident.Scope); p != "" {

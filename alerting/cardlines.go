@@ -3,6 +3,7 @@ package alerting
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -133,7 +134,7 @@ func (c *Card) none(r triage.Report) {
 
 // advice writes what to do, or the refusal with its reason.
 func (c *Card) advice(in CardInput, v judgement) {
-	rec := in.Report.Recommendation
+	rec := withTarget(in.Report)
 	reason := strings.TrimSuffix(clean(rec.Reason, maxSentence), ".")
 	switch rec.Verdict {
 	case triage.VerdictHarmful:
@@ -180,14 +181,39 @@ func avoidTarget(a triage.Avoid, r triage.Report) string {
 	return ""
 }
 
+// saysAgain recognises a first step that is the action in words, which the line above has said; a command is not one.
+var saysAgain = regexp.MustCompile(`^(set|roll|revert) \S+ back to |^revert `)
+
 func steps(rec triage.Recommendation) []string {
 	var out []string
-	for _, s := range rec.Steps {
-		if s = clean(s, maxSentence); s != "" && len(out) < 2 {
+	for i, s := range rec.Steps {
+		s = clean(s, maxSentence)
+		if i == 0 && rec.Action.Reversal() && saysAgain.MatchString(s) {
+			continue
+		}
+		if s != "" && len(out) < 2 {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// withTarget is the recommendation with what to go back to filled in from the suspect, where it is known there.
+func withTarget(r triage.Report) triage.Recommendation {
+	rec := r.Recommendation
+	if rec.Target == nil || rec.Target.To != "" {
+		return rec
+	}
+	for _, s := range r.Suspects {
+		if s.Change == nil || s.Change.ID != rec.Target.ChangeID {
+			continue
+		}
+		t := *rec.Target
+		if t.To, _ = values(s.Change); t.To != "" {
+			rec.Target = &t
+		}
+	}
+	return rec
 }
 
 // doLine is the action as an instruction.
@@ -246,7 +272,7 @@ func alsoUndoes(us []triage.Undone) string {
 
 func adviceInShort(r triage.Report) string {
 	if r.Recommendation.Action.Reversal() {
-		return doLine(triage.Recommendation{Action: r.Recommendation.Action, Target: r.Recommendation.Target, AlsoUndoes: r.Recommendation.AlsoUndoes})
+		return doLine(withTarget(r))
 	}
 	return strings.ReplaceAll(string(r.Recommendation.Action), "_", " ")
 }

@@ -68,21 +68,14 @@ func cleanURL(s string) string {
 func describeChange(c *triage.Change) string {
 	what := string(c.Kind)
 	name := c.Service
-	from, to := c.PreviousVersion, c.Version
 	if c.Kind == triage.KindFlag || c.Kind == triage.KindConfig {
 		if f := firstOf(c.Labels, "flag", "key", "config"); f != "" {
 			name = f
 		} else if c.Title != "" {
 			name = ""
 		}
-		if l := firstOf(c.Labels, "from", "rollout_from"); l != "" {
-			from = l
-		}
-		if l := firstOf(c.Labels, "to", "rollout_to"); l != "" {
-			to = l
-		}
 	}
-	moved := moves(from, to)
+	moved := moves(values(c))
 	title := clean(c.Title, maxPhrase)
 	if title != "" && (moved == "" || name == "") {
 		if c.Kind == triage.KindDeploy && moved == "" && name != "" && !strings.Contains(title, name) {
@@ -94,6 +87,15 @@ func describeChange(c *triage.Change) string {
 		return what + " " + title
 	}
 	return strings.TrimSpace(what + " " + strings.TrimSpace(clean(name, maxName)+" "+moved))
+}
+
+// values are where a change came from and went to, as far as it says.
+func values(c *triage.Change) (from, to string) {
+	from, to = c.PreviousVersion, c.Version
+	if c.Kind != triage.KindFlag && c.Kind != triage.KindConfig {
+		return from, to
+	}
+	return firstNonEmpty(firstOf(c.Labels, "from", "rollout_from"), from), firstNonEmpty(firstOf(c.Labels, "to", "rollout_to"), to)
 }
 
 func moves(from, to string) string {
