@@ -17,9 +17,9 @@ const (
 )
 
 // Coverage says how well each source could be heard between two times. A source's own word comes first: down, rate_limited or
-// late. One that thinks it is well is silent if at the end of the interval nothing had been heard of it for longer than
-// max(5 × its usual gap, 5 min), and down if it has never answered; the usual gap is the median time between its events, known from the tenth on. Whoever pushes
-// is listed once anything was pushed.
+// late. One that thinks it is well is down all the same if it has never answered and nothing was heard of it, and silent if at
+// the end of the interval nothing had been heard for longer than max(5 × its usual gap, 5 min); the usual gap is the median time
+// between its events, known from the tenth on. Whoever pushes is listed once anything was pushed.
 func (c *Collector) Coverage(from, to time.Time) []triage.Coverage {
 	var out []triage.Coverage
 	for _, s := range c.statuses() {
@@ -27,7 +27,7 @@ func (c *Collector) Coverage(from, to time.Time) []triage.Coverage {
 			Source: s.Name, State: cmp.Or(s.State, triage.SourceOK), From: from, To: to, LagS: s.LagS, LastEvent: s.last(to),
 			UsualGapS: s.UsualGapS, Detail: s.Detail,
 		}
-		if cov.State == triage.SourceOK && s.LastSuccess.IsZero() {
+		if cov.State == triage.SourceOK && s.LastSuccess.IsZero() && (s.heard == nil || s.heard.events == 0) {
 			cov.State, cov.Detail = triage.SourceDown, "has not answered since the start"
 		}
 		gap := time.Duration(s.UsualGapS * float64(time.Second))

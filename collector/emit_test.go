@@ -117,6 +117,7 @@ func TestBackpressure(t *testing.T) {
 			t.Fatalf("%d calls queued, want 2", len(c.queue))
 		}
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		for i, want := range []error{nil, nil, nil, context.DeadlineExceeded, context.DeadlineExceeded} {
 			if i >= 3 && !errors.Is(errs[i], want) {
 				t.Errorf("call %d: got %v, want %v", i, errs[i], want)
