@@ -186,12 +186,13 @@ func (r *changeReader) points(ctx context.Context, expr string, metrics ...strin
 	return out, nil
 }
 
-// now runs an instant query at the end of the stretch.
+// atEnd runs an instant query at the end of the stretch.
 func (r *changeReader) atEnd(ctx context.Context, expr string, metrics ...string) (model.Vector, error) {
 	if !r.exist(metrics...) {
 		return nil, nil
 	}
 	v, err := r.c.vector(ctx, expr, r.to)
+	v = slices.Clone(v) // the answer is shared with the cache
 	slices.SortFunc(v, func(a, b *model.Sample) int { return cmp.Compare(a.Metric.String(), b.Metric.String()) })
 	return v, err
 }

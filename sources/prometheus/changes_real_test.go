@@ -68,6 +68,17 @@ func cluster(now time.Time) *recording {
 			twice(sample, `namespace="shop",pod="cart-5c6b7d8f9-b4b5b",container="istio-proxy",image="istio/proxyv2:1.20"`, 1)
 		}
 	})
+	family("http_requests_total", func(at time.Time, sample func(string, float64)) {
+		n := at.Sub(from).Seconds()
+		if since(at, 10) || !since(at, 38) {
+			sample(`job="cart",namespace="shop",pod="cart-7d9f8b6c5d-x2x9z",code="200"`, n)
+		}
+		if since(at, 40) && !since(at, 10) {
+			sample(`job="cart",namespace="shop",pod="cart-5c6b7d8f9-b4b5b",code="200"`, n)
+			sample(`job="cart",namespace="shop",pod="cart-5c6b7d8f9-b4b5b",code="500"`, n)
+		}
+		sample(`job="cart",namespace="shop",pod="cart-by-hand",code="200"`, n)
+	})
 	// web: scaled by its autoscaler 25 minutes ago, at its maximum since. db: a StatefulSet rolled 30 minutes ago.
 	family("kube_deployment_status_observed_generation", func(at time.Time, sample func(string, float64)) {
 		sample(`namespace="shop",deployment="cart"`, pick(since(at, 40), 8, 7))
@@ -177,6 +188,22 @@ func TestChangesAgainstRealPrometheus(t *testing.T) {
 		t.Errorf("rollout finished %.0f minutes ago", d)
 	}
 
+	t.Run("split by version without a version label", func(t *testing.T) {
+		got, err := s.Signals(t.Context(), triage.SignalQuery{Services: []string{"cart"}, From: now.Add(-time.Hour), To: now, SplitBy: []string{"version"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at20 := make(map[string]string)
+		for _, sr := range got {
+			at20[string(sr.Signal)+" "+sr.Labels["version"]] = fmt.Sprintf("%.2f", valueAt(sr, now.Add(-20*time.Minute)))
+		}
+		want := map[string]string{
+			"traffic v1": "NaN", "traffic v2": "2.00", "traffic ": "1.00", "errors v1": "NaN", "errors v2": "0.50", "errors ": "0.00",
+		}
+		if d := cmp.Diff(want, at20); d != "" {
+			t.Errorf("20 minutes ago (-want +got):\n%s", d)
+		}
+	})
 	t.Run("follower", func(t *testing.T) {
 		f := newFollower(s)
 		c := &collect{err: fmt.Errorf("store is full")}

@@ -380,3 +380,28 @@ func TestDeadServerIsReported(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 }
+
+// A look at the conventions that hangs must not hold up a triage that comes meanwhile.
+func TestHangingDiscoveryHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(t, "http://p.example", nil, func(o *Options) {
+			o.Config.Cache.MaxBytes = 0 // its goroutines would outlive the bubble
+			o.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = s.discover(t.Context(), s.bg) })
+		synctest.Wait()
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_, err := s.Signals(ctx, triage.SignalQuery{Services: []string{"a"}, From: start.Add(-time.Hour), To: start})
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 2*time.Second {
+			t.Errorf("after %s: %v", time.Since(start), err)
+		}
+		s.Close()
+		wg.Wait()
+	})
+}

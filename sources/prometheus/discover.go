@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -15,13 +15,13 @@ import (
 
 // discovery is what is known of the conventions this server's data follows. It is read again every discovery_interval.
 type discovery struct {
-	mu    sync.Mutex // held while looking: who comes second waits for the first one's findings
-	at    time.Time
-	state *inUse
+	looking chan struct{} // holds one token while somebody looks
+	state   atomic.Pointer[inUse]
 }
 
 // inUse is one finding; it does not change.
 type inUse struct {
+	at          time.Time
 	names       map[string]bool // which of the metrics we know how to use there are
 	conventions []usedConvention
 }
@@ -39,23 +39,43 @@ type usedConvention struct {
 	matches  []string            // selectors of all its series
 }
 
-// discover returns the current findings, looking first where they are old. Old findings are better than none: they are returned
-// when the server does not answer, unless there never were any.
+// discover returns the current findings, looking first where they are old. Old findings are better than waiting or none: they are
+// returned while somebody else looks, and when the server does not answer. Somebody who waits for an answer is spared the look
+// for a while, in which the background has its turn.
 func (s *Source) discover(ctx context.Context, c *client) (*inUse, error) {
-	s.found.mu.Lock()
-	defer s.found.mu.Unlock()
-	now := s.now()
-	if s.found.state != nil && now.Sub(s.found.at) < time.Duration(s.cfg.DiscoveryInterval) {
-		return s.found.state, nil
+	fresh := time.Duration(s.cfg.DiscoveryInterval)
+	if !c.background {
+		fresh *= 3
 	}
-	state, err := s.look(ctx, c, now)
+	known := s.found.state.Load()
+	if known != nil && s.now().Sub(known.at) < fresh {
+		return known, nil
+	}
+	select {
+	case s.found.looking <- struct{}{}:
+		defer func() { <-s.found.looking }()
+	default:
+		if known != nil {
+			return known, nil
+		}
+		select {
+		case s.found.looking <- struct{}{}:
+			defer func() { <-s.found.looking }()
+		case <-ctx.Done():
+			return nil, queryError(s.cfg.Name, ctx.Err())
+		}
+	}
+	if now := s.found.state.Load(); now != known {
+		return now, nil // somebody else has just looked
+	}
+	state, err := s.look(ctx, c, s.now())
 	if err != nil {
-		if s.found.state != nil {
-			return s.found.state, nil
+		if known != nil {
+			return known, nil
 		}
 		return nil, fmt.Errorf("find the conventions in use: %w", err)
 	}
-	s.found.state, s.found.at = state, now
+	s.found.state.Store(state)
 	return state, nil
 }
 
@@ -65,7 +85,7 @@ func (s *Source) look(ctx context.Context, c *client, at time.Time) (*inUse, err
 	if err != nil {
 		return nil, err
 	}
-	state := &inUse{names: make(map[string]bool, len(names))}
+	state := &inUse{at: at, names: make(map[string]bool, len(names))}
 	for _, n := range names {
 		state.names[n] = true
 	}
@@ -75,14 +95,18 @@ func (s *Source) look(ctx context.Context, c *client, at time.Time) (*inUse, err
 			continue
 		}
 		have, err := c.labelNames(ctx, u.matches, at)
-		if err != nil {
-			return nil, err
-		}
-		if !u.chooseLabels(have, s.signals) {
+		if err == nil && !u.chooseLabels(have, s.signals) {
 			continue
 		}
-		values, err := c.labelValues(ctx, u.service, u.matches, at)
+		var values []string
+		if err == nil {
+			values, err = c.labelValues(ctx, u.service, u.matches, at)
+		}
 		if err != nil {
+			if r := reasonFor(s.cfg.Name, err); r == ReasonRefused || r == ReasonTooLarge {
+				s.log.Warn("a convention is left out because the server refuses its labels", "convention", conv.Name, "err", err)
+				continue
+			}
 			return nil, err
 		}
 		u.raw = s.canonical(values)

@@ -80,6 +80,14 @@ func queryError(server string, err error) *QueryError {
 	return &QueryError{Server: server, Reason: reason, Detail: detail}
 }
 
+// reasonFor is the reason of err, empty for nil.
+func reasonFor(server string, err error) Reason {
+	if err == nil {
+		return ""
+	}
+	return queryError(server, err).Reason
+}
+
 func classify(err error) (Reason, string) {
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		err = ue.Err

@@ -11,10 +11,22 @@ import (
 const (
 	referenceStep = time.Minute // quiet days are read coarsely: quantiles need no more
 	day           = 24 * time.Hour
+	maxOptional   = 2 * time.Second
 )
+
+// optional is time for what an answer can do without: half of what is left, and little.
+func optional(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := maxOptional
+	if d, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(d)/2)
+	}
+	return context.WithTimeout(ctx, limit)
+}
 
 // pastDays runs expr over the same window on each configured day before. Days without an answer are missing from the result.
 func (s *Source) pastDays(ctx context.Context, expr string, g grid) []model.Matrix {
+	ctx, cancel := optional(ctx)
+	defer cancel()
 	out := make([]model.Matrix, len(s.cfg.Reference.Days))
 	var wg sync.WaitGroup
 	for i, d := range s.cfg.Reference.Days {

@@ -21,18 +21,25 @@ func (r *signalReader) values(ctx context.Context, p part, services []string, sp
 		return nil, err
 	}
 	by := append([]string{p.conv.service}, slices.Sorted(maps.Values(splits))...)
+	owners := splits["version"] == ownerLabel
 	sum := p.signal == triage.SignalTraffic || p.signal == triage.SignalErrors || p.gauge.Aggregate == "sum"
 	out, total := make(map[string]labelled), make(map[string]labelled)
 	for _, sh := range shares {
 		match := joinMatch(p.conv.Match, fmt.Sprintf(`%s=~"%s"`, p.conv.service, promEscape(alternatives(sh.values))), sh.scope)
 		ask := func(into map[string]labelled, expr string) error {
 			m, err := r.c.matrix(ctx, expr, g)
-			if err == nil {
-				r.collect(into, m, g, p, splits, sum)
+			if err != nil {
+				return err
 			}
-			return err
+			if owners {
+				if m, err = r.versionsOfPods(ctx, m); err != nil {
+					return err
+				}
+			}
+			r.collect(into, m, g, p, splits, sum)
+			return nil
 		}
-		b := builder{by: by, match: match, replicas: p.conv.replicas, window: r.windowFor(g)}
+		b := builder{by: by, match: match, replicas: p.conv.replicas, window: r.windowFor(g), owners: owners}
 		switch {
 		case p.isGauge():
 			b.match = joinMatch(match, p.gauge.Match)
@@ -192,6 +199,7 @@ type builder struct {
 	match    string
 	replicas []string
 	window   time.Duration
+	owners   bool // join the pods' ReplicaSets in
 }
 
 func (b builder) rate(agg, metric, more string) string {
@@ -210,6 +218,9 @@ func (b builder) quantile(q float64, metric string, native bool) string {
 func (b builder) over(agg, inner string) string {
 	if len(b.replicas) > 0 {
 		inner = fmt.Sprintf("max without (%s) (%s)", strings.Join(b.replicas, ", "), inner)
+	}
+	if b.owners {
+		inner = fmt.Sprintf("(%[1]s) * on (namespace, pod) group_left (%[2]s) %[3]s or ((%[1]s) unless on (namespace, pod) %[3]s)", inner, ownerLabel, podOwners)
 	}
 	return fmt.Sprintf("%s by (%s) (%s)", agg, strings.Join(b.by, ", "), inner)
 }

@@ -43,7 +43,7 @@ func (s *Source) read(ctx context.Context, c *client, q triage.SignalQuery) ([]t
 	}
 	r := &signalReader{
 		s: s, c: c, query: q, grid: newGrid(q.From, q.To, max(scrape, finestStep)),
-		window: max(4*scrape, time.Duration(s.signals.Range)),
+		window: max(4*scrape, time.Duration(s.signals.Range)), podsOwned: found.names["kube_pod_owner"],
 	}
 	if scrape < finestStep {
 		r.grid = newGrid(q.From, q.To, max(scrape, 5*time.Second))
@@ -100,6 +100,8 @@ type signalReader struct {
 	query  triage.SignalQuery
 	grid   grid
 	window time.Duration
+
+	podsOwned bool // the server knows which ReplicaSet a pod belongs to
 }
 
 func (r *signalReader) run(ctx context.Context, parts []part) ([]triage.Series, error) {
@@ -149,6 +151,8 @@ func (r *signalReader) references(ctx context.Context, p part) map[string]*triag
 	if len(names) == 0 || r.c.background || len(r.query.SplitBy) > 0 {
 		return nil
 	}
+	ctx, cancel := optional(ctx)
+	defer cancel()
 	samples := make(map[string][]float64)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -175,12 +179,15 @@ func (r *signalReader) references(ctx context.Context, p part) map[string]*triag
 	return out
 }
 
-// splits are the words of SplitBy that this convention's series have, with their labels.
+// splits are the words of SplitBy that this convention's series have, with their labels. Where the version has no label, the
+// ReplicaSet that owns the pod stands for it.
 func (r *signalReader) splits(p part) map[string]string {
 	out := make(map[string]string)
 	for _, word := range r.query.SplitBy {
 		if l := p.conv.words[word]; l != "" {
 			out[word] = l
+		} else if word == "version" && r.podsOwned && p.conv.words["pod"] == "pod" && p.conv.words["namespace"] == "namespace" {
+			out[word] = ownerLabel
 		}
 	}
 	return out

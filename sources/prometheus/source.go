@@ -63,7 +63,7 @@ func New(o Options) (*Source, error) {
 	}
 	s := &Source{
 		cfg: o.Config, signals: o.Signals, log: o.Logger.With("source", o.Config.Name), now: o.Now,
-		client: c, bg: c.inBackground(), victim: DefaultVictimRules(),
+		client: c, bg: c.inBackground(), victim: DefaultVictimRules(), found: discovery{looking: make(chan struct{}, 1)},
 		status: triage.SourceStatus{Name: o.Config.Name, Type: "prometheus", State: triage.SourceOK, Detail: "not asked yet"},
 	}
 	s.SetDirectory(o.Directory)
@@ -98,19 +98,22 @@ func (s *Source) Status() triage.SourceStatus {
 	return s.status
 }
 
-// asked records how a round of queries went, and logs when that changes.
+// asked records how a round of queries went, and logs when that changes. A refused query is an answer; one that nobody waits for
+// any more says nothing.
 func (s *Source) asked(err error) {
 	now := s.now()
 	s.mu.Lock()
 	was := s.status.State
-	if err == nil {
+	switch reason := reasonFor(s.cfg.Name, err); reason {
+	case "":
 		s.status.State, s.status.Detail, s.status.LastSuccess = triage.SourceOK, "", now
-	} else {
-		qe := queryError(s.cfg.Name, err)
-		s.status.State, s.status.Detail = triage.SourceDown, string(qe.Reason)
-		if qe.Reason == ReasonRateLimited || qe.Reason == ReasonBudget {
-			s.status.State = triage.SourceRateLimited
-		}
+	case ReasonRefused:
+		s.status.State, s.status.Detail, s.status.LastSuccess = triage.SourceOK, "a query was refused", now
+	case ReasonCanceled:
+	case ReasonRateLimited, ReasonBudget:
+		s.status.State, s.status.Detail = triage.SourceRateLimited, string(reason)
+	default:
+		s.status.State, s.status.Detail = triage.SourceDown, string(reason)
 	}
 	is := s.status.State
 	s.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 const (
 	maxSymptomSeries = 20
 	finestStep       = 15 * time.Second // unless the scrape interval is known to be finer
-	leastRange       = time.Minute      // a rate over less says little where scrapes are missed
+	leastRange       = 10 * time.Second // a rate over less is noise, however fine the scrapes
 )
 
 // Symptom finds the rule behind a and reads the alert's own raw series over [from, to]. It is as complete as it could be made
@@ -103,7 +103,7 @@ func (q *symptomQuery) run(ctx context.Context, e parser.Expr, sym *triage.Sympt
 		m, err := q.s.client.matrix(ctx, c.expr, g)
 		if err != nil {
 			lastErr = err
-			if queryError("", err).Reason == ReasonRefused || queryError("", err).Reason == ReasonTooLarge {
+			if r := reasonFor(q.s.cfg.Name, err); r == ReasonRefused || r == ReasonTooLarge {
 				continue // a simpler expression may do
 			}
 			return err

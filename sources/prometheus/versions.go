@@ -61,6 +61,7 @@ func (r *changeReader) versionsOf(ctx context.Context, sel, label, job string) (
 	jobOf := func(m model.Metric) string {
 		return string(m["__name__"]) + "\x00" + string(m["namespace"]) + "\x00" + string(m["job"])
 	}
+	v = slices.Clone(v) // the answer is shared with the cache
 	slices.SortFunc(v, func(a, b *model.Sample) int { return strings.Compare(a.Metric.String(), b.Metric.String()) })
 	for _, s := range v {
 		last[jobOf(s.Metric)] = string(s.Metric[model.LabelName(label)])
