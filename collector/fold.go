@@ -13,9 +13,6 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// foldWithin is how far apart in time two reports of one Change may lie when only a join key unites them.
-const foldWithin = 60 * time.Minute
-
 // draft is a Change as it will be after the commit.
 type draft struct {
 	change triage.Change
@@ -199,60 +196,6 @@ func (f *fold) candidate(ctx context.Context, d *draft) (*draft, error) {
 		}
 	}
 	return nil, nil
-}
-
-// fits reports whether what is known of x without its body allows it to be the same Change as d.
-func fits(d *draft, scope triage.Scope, kind triage.Kind, start, last time.Time) bool {
-	if contradict(d.change.Scope, scope) || !sameSort(d.change.Kind, kind) {
-		return false
-	}
-	return start.Sub(d.last) <= foldWithin && d.start.Sub(last) <= foldWithin
-}
-
-// contradict reports whether two scopes cannot be of one Change; what reaches every service is not of one.
-func contradict(a, b triage.Scope) bool {
-	_, contradicts := a.Contradicts(b)
-	return contradicts || (a.Global && b.Service != "") || (b.Global && a.Service != "")
-}
-
-// sameSort reports whether two sources may mean the same by these kinds. A run that migrates and deploys is two changes.
-func sameSort(a, b triage.Kind) bool {
-	if a == b || a == triage.KindOther || b == triage.KindOther || a == "" || b == "" {
-		return true
-	}
-	deploys := func(k triage.Kind) bool { return k == triage.KindDeploy || k == triage.KindRollback }
-	return deploys(a) && deploys(b)
-}
-
-// twoExecutions reports whether the same commit or image was put in place twice: the reports name different executions in one
-// system, or something else was put in place between them. Without it, deploy v1, deploy v2, back to v1 within the hour would
-// make one Change of the first and the third, and hide the undo.
-func (f *fold) twoExecutions(a, b *triage.Change) bool {
-	shared, sameSystem := false, false
-	for _, r := range a.Refs {
-		for _, o := range b.Refs {
-			shared = shared || compareRefs(r, o) == 0
-			sameSystem = sameSystem || r.System == o.System
-		}
-	}
-	if sameSystem && !shared {
-		return true
-	}
-	key, ok := trackOf(a)
-	if !ok {
-		return false
-	}
-	from, to := a.OccurredAt(), b.OccurredAt()
-	if to.Before(from) {
-		from, to = to, from
-	}
-	ra, rb := runOf(a), runOf(b)
-	for _, r := range f.track(key).runs {
-		if r.at.After(from) && r.at.Before(to) && r.id != a.ID && r.id != b.ID && r.differs(ra) && r.differs(rb) {
-			return true
-		}
-	}
-	return false
 }
 
 // open makes a draft of an entry of the window.
