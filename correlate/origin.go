@@ -240,7 +240,7 @@ func (m *ranking) cascade(origin string) (log float64, shifted, seen int) {
 		}
 		log += m.w.explained(r, q)
 	}
-	return clamp(log, m.w.OriginCascadeMin, m.w.OriginCascadeMax), shifted, seen
+	return clamp(float64(m.w.OriginWitness*log), m.w.OriginCascadeMin, m.w.OriginCascadeMax), shifted, seen
 }
 
 // believed scales what an origin explains of others by how surely it shifted itself: what did not move cannot have moved
@@ -265,7 +265,7 @@ func (m *ranking) breadth() (log float64, shifted, seen int) {
 		}
 		log += m.w.explained(r, m.w.OriginCaller)
 	}
-	return clamp(log, m.w.OriginCascadeMin, m.w.OriginGlobalMax), shifted, seen
+	return clamp(float64(m.w.OriginWitness*log), m.w.OriginCascadeMin, m.w.OriginGlobalMax), shifted, seen
 }
 
 // ratioAtOnset is atOnset by name, cached; 1 where nothing was observed.

@@ -75,9 +75,37 @@ func prepare(s *triage.Series, service string, at time.Time) (p *prepared, ok bo
 			p.raw[i] = math.NaN()
 		}
 	}
+	p.coarsen()
 	p.direct()
 	p.transform()
 	return p, slices.ContainsFunc(p.bad, func(v float64) bool { return v == v })
+}
+
+// finest is the finest resolution that is looked at: below it, samples are averaged. Scrapes are rarely closer.
+const finest = ms(10_000)
+
+// coarsen averages samples that are closer than finest into bins of at least that length, the newest bin whole.
+func (p *prepared) coarsen() {
+	if p.step >= finest || len(p.raw) == 0 {
+		return
+	}
+	k := int((finest + p.step - 1) / p.step)
+	n := len(p.raw) / k
+	skip := len(p.raw) - n*k
+	raw, from := make([]float64, n), make([]ms, n)
+	for i := range raw {
+		sum, seen := 0.0, 0
+		for _, v := range p.raw[skip+i*k : skip+(i+1)*k] {
+			if v == v {
+				sum, seen = sum+v, seen+1
+			}
+		}
+		raw[i], from[i] = math.NaN(), p.from[skip+i*k]
+		if seen > 0 {
+			raw[i] = sum / float64(seen)
+		}
+	}
+	p.raw, p.from, p.step = raw, from, ms(k)*p.step
 }
 
 // rates turns counter readings into increases per second; a reset counts from zero, a gap stays a gap.

@@ -21,7 +21,7 @@ type shift struct {
 
 // Samples looked at on either side of a split.
 const (
-	beforeMax = 30
+	beforeMax = 60
 	justMax   = 3           // samples straight before the split that must not have shifted yet
 	afterMax  = 5           // samples that count as independent
 	afterSpan = ms(300_000) // what follows the split: five minutes, 3 to 20 samples

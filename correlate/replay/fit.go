@@ -30,7 +30,7 @@ var knobs = [...]knob{
 	{"shift.cap", false, 1, 2, 9},
 	{"origin.noise", true, 0.7, 0.005, 0.3},
 	{"origin.caller", false, 0.2, 0.1, 0.95},
-	{"origin.cascade_max", false, 1, 0, 6},
+	{"origin.witness", false, 0.2, 0, 1},
 	{"place.hop", false, 0.15, -1, 0},
 	{"lag.prompt", false, 0.2, 0, 1},
 }

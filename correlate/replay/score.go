@@ -157,6 +157,17 @@ func falseBlame(os []outcome) interval {
 	return share(hits, len(os))
 }
 
+// falseBlamePool is falseBlame with weights.
+func falseBlamePool(os []outcome, w []float64) float64 {
+	sum := 0.0
+	for i, o := range os {
+		if f := o.first(); f != nil && f.Probability >= 0.5 && !slices.Contains(o.s.expect.Truth, f.Change.ID) {
+			sum += w[i]
+		}
+	}
+	return sum
+}
+
 // allows reports whether the label allows a reversal: it names one, or names no action and the truth is not unsafe.
 func (o outcome) allows() bool {
 	if len(o.s.expect.Action) > 0 {

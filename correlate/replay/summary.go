@@ -106,7 +106,7 @@ func summarise(os, twins []outcome, opts Options) summary {
 		w := weighted(pool, noneShare)
 		bins, ece := reliability(pool, w)
 		s.Twins = &twinScore{Cases: len(pool), ECE: ece, Spiegelhalter: spiegelhalter(pool, w), LogLoss: logLoss(pool, w),
-			PriorLogLoss: priorLoss(pool, w), Brier: brier(pool, w), NoneAUROC: a, FalseBlame: falseBlame(pool).Value, Reliability: bins}
+			PriorLogLoss: priorLoss(pool, w), Brier: brier(pool, w), NoneAUROC: a, FalseBlame: falseBlamePool(pool, w), Reliability: bins}
 	}
 	if t1.N > 0 {
 		s.Against = compare(os, best, s.Baselines[best], opts.Seed)
