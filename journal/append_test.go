@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,11 +136,11 @@ func TestAliases(t *testing.T) {
 
 // What Index finds since a time, AliasesSince finds the aliases of, also when the alias is much older than the last activity.
 func TestAliasesOfLongRollout(t *testing.T) {
-	now := t0
-	j := newJournal(t, func(o *Options) { o.Now = func() time.Time { return now } })
+	var later atomic.Int64
+	j := newJournal(t, func(o *Options) { o.Now = func() time.Time { return at(time.Duration(later.Load())) } })
 	c := deploy("a", 0)
 	mustAppend(t, j, entry(c, "a1"))
-	now = at(10 * time.Hour)
+	later.Store(int64(10 * time.Hour))
 	c.Steps = []triage.Step{{At: at(10 * time.Hour)}}
 	mustAppend(t, j, entry(c))
 	if got := aliasesSince(t, j, at(9*time.Hour)); len(got) != 1 {
