@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Config     Config
 	Signals    SignalsConfig
+	Victim     VictimRules       // zero: DefaultVictimRules
 	Directory  *triage.Directory // nil: names stay as they come
 	Logger     *slog.Logger      // nil: silent
 	Registerer prom.Registerer   // nil: no metrics
@@ -57,13 +58,16 @@ func New(o Options) (*Source, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if len(o.Victim.Labels) == 0 && len(o.Victim.Exporters) == 0 {
+		o.Victim = DefaultVictimRules()
+	}
 	c, err := newClient(o.Config, o.Transport, o.Registerer, o.Now)
 	if err != nil {
 		return nil, err
 	}
 	s := &Source{
 		cfg: o.Config, signals: o.Signals, log: o.Logger.With("source", o.Config.Name), now: o.Now,
-		client: c, bg: c.inBackground(), victim: DefaultVictimRules(), found: discovery{looking: make(chan struct{}, 1)},
+		client: c, bg: c.inBackground(), victim: o.Victim, found: discovery{looking: make(chan struct{}, 1)},
 		status: triage.SourceStatus{Name: o.Config.Name, Type: "prometheus", State: triage.SourceOK, Detail: "not asked yet"},
 	}
 	s.SetDirectory(o.Directory)

@@ -161,7 +161,7 @@ func (w *watch) anomaly(sr triage.Series, onset time.Time, base baseline, to, ef
 	delete(labels, "service")
 	return &triage.Anomaly{
 		ID: triage.AnomalyID(w.s.cfg.Name + ":" + hex.EncodeToString(sum[:8])), Source: w.s.cfg.Name,
-		Scope: triage.Scope{Service: service}, Signal: sr.Signal, Series: sr.Metric,
+		Scope: w.s.anomalyScope(service), Signal: sr.Signal, Series: sr.Metric,
 		Onset: triage.Interval{
 			Earliest: onset.Add(-w.step - time.Duration(w.s.signals.Range)), Best: onset.Add(-w.step / 2), Latest: onset,
 		},
@@ -209,4 +209,10 @@ func (w *watch) emit(ctx context.Context, emit triage.Emit) error {
 	}
 	w.s.emitted(len(events))
 	return nil
+}
+
+// anomalyScope is where the server's configuration says that everything it watches lives.
+func (s *Source) anomalyScope(service string) triage.Scope {
+	c := s.cfg.Scope
+	return triage.Scope{Service: service, Environment: s.dir.Load().Environment(c.Environment), Region: c.Region, Cluster: c.Cluster}
 }
