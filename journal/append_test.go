@@ -129,7 +129,7 @@ func TestAliases(t *testing.T) {
 		t.Error("a is a change and still an alias")
 	}
 	var orphans int
-	if err := j.rdb.QueryRow(`SELECT count(*) FROM bodies WHERE seq NOT IN (SELECT seq FROM changes)`).Scan(&orphans); err != nil || orphans != 0 {
+	if err := j.rdb.QueryRowContext(t.Context(), `SELECT count(*) FROM bodies WHERE seq NOT IN (SELECT seq FROM changes)`).Scan(&orphans); err != nil || orphans != 0 {
 		t.Errorf("bodies without a change: %d, %v", orphans, err)
 	}
 }

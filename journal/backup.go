@@ -35,7 +35,9 @@ func BackupFile(ctx context.Context, journal, path string) (err error) {
 			_ = os.Remove(part)
 		}
 	}()
-	if err := copyTo(ctx, journal, part); err != nil {
+	if err := copyTo(ctx, journal, part); corrupt(err) {
+		return fmt.Errorf("back up: %w", explain(err, journal))
+	} else if err != nil {
 		return doing(err)
 	}
 	if err := checkCopy(ctx, part); err != nil {

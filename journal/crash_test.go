@@ -158,14 +158,18 @@ func TestCrash(t *testing.T) {
 				t.Fatalf("round %d: acknowledged report of i-%s is lost, or its delivery", round, a.id)
 			}
 		}
-		for i, c := range changes(t, j, ids...) {
+		bodies := changes(t, j, ids...)
+		if len(bodies) != len(ids) {
+			t.Fatalf("round %d: %d acknowledged, %d read", round, len(ids), len(bodies))
+		}
+		for i, c := range bodies {
 			if c.ID != ids[i] || c.Title == "" || len(c.Refs) != 1 {
 				t.Fatalf("round %d: acknowledged %s has no body: %+v", round, ids[i], c)
 			}
 		}
 		// A report and its outbox are both there or both not, acknowledged or not.
 		var torn int
-		if err := j.rdb.QueryRow(`SELECT (SELECT count(*) FROM reports) - (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM reports) - (SELECT count(*) FROM incidents)`).Scan(&torn); err != nil || torn != 0 {
+		if err := j.rdb.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM reports) - (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM reports) - (SELECT count(*) FROM incidents)`).Scan(&torn); err != nil || torn != 0 {
 			t.Errorf("round %d: torn transactions: %d, %v", round, torn, err)
 		}
 		if err := j.Check(t.Context()); err != nil {

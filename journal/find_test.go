@@ -113,7 +113,7 @@ func TestFindChangesProperty(t *testing.T) {
 func TestFindChangesPlan(t *testing.T) {
 	j := newJournal(t)
 	query, args := eitherReach("changes", "occurred_at", triage.ChangeQuery{From: t0, To: at(time.Hour)}, lowest, 100, "", nil)
-	rows, err := j.rdb.Query("EXPLAIN QUERY PLAN "+query, args...)
+	rows, err := j.rdb.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func TestDiskFull(t *testing.T) {
 		}
 	}
 	var pages int
-	if err := j.rdb.QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
+	if err := j.rdb.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages); err != nil {
 		t.Fatal(err)
 	}
 	limit(pages + 20)

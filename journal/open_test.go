@@ -141,7 +141,7 @@ func sqlOn(t *testing.T, path, query string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec(query); err != nil {
+	if _, err := db.ExecContext(t.Context(), query); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
@@ -173,7 +173,7 @@ func TestUpgradeFromV1(t *testing.T) {
 
 	j = newJournalAt(t, path)
 	var version int
-	if err := j.rdb.QueryRow("PRAGMA user_version").Scan(&version); err != nil || version != len(migrations) {
+	if err := j.rdb.QueryRowContext(t.Context(), "PRAGMA user_version").Scan(&version); err != nil || version != len(migrations) {
 		t.Errorf("schema: %d, %v", version, err)
 	}
 	if got := changes(t, j, "a"); len(got) != 1 || got[0].Title != "Deploy checkout v812" {

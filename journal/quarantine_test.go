@@ -59,7 +59,7 @@ func TestQuarantine(t *testing.T) {
 		t.Errorf("bounded: %d", len(got))
 	}
 	var bodies int
-	if err := j.rdb.QueryRow("SELECT count(*) FROM quarantine_bodies").Scan(&bodies); err != nil || bodies != 10 {
+	if err := j.rdb.QueryRowContext(t.Context(), "SELECT count(*) FROM quarantine_bodies").Scan(&bodies); err != nil || bodies != 10 {
 		t.Errorf("bodies: %d, %v", bodies, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
+// What is removed leaves room in the file for what comes; the file does not shrink.
 // Removing is done in steps of sweepRows rows, each a transaction of a few milliseconds that other writes share, with a
 // pause of at least sweepPause between them: nobody waits for the sweeper.
 const (

@@ -121,7 +121,7 @@ func TestSweepManySteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	var rows, bodies int
-	if err := j.rdb.QueryRow("SELECT (SELECT count(*) FROM changes), (SELECT count(*) FROM bodies)").Scan(&rows, &bodies); err != nil || rows != 850 || bodies != 0 {
+	if err := j.rdb.QueryRowContext(t.Context(), "SELECT (SELECT count(*) FROM changes), (SELECT count(*) FROM bodies)").Scan(&rows, &bodies); err != nil || rows != 850 || bodies != 0 {
 		t.Errorf("left: %d changes, %d bodies, %v", rows, bodies, err)
 	}
 }
