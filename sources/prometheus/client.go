@@ -128,7 +128,7 @@ func (c *client) matrix(ctx context.Context, expr string, g grid) (model.Matrix,
 	m, err := fetch(ctx, c, query[model.Matrix]{
 		key: key, until: g.to, cost: matrixCost,
 		call: func(ctx context.Context, left time.Duration) (model.Matrix, error) {
-			v, _, _, err := c.api.QueryRange(ctx, expr, v1.Range{Start: g.from, End: g.to, Step: g.step}, v1.WithTimeout(left))
+			v, _, _, err := c.api.QueryRange(ctx, expr, v1.Range{Start: g.from, End: g.to, Step: g.step}, v1.WithTimeout(wholeSeconds(left)))
 			return answer[model.Matrix](v, err)
 		},
 	})
@@ -148,7 +148,7 @@ func (c *client) vector(ctx context.Context, expr string, at time.Time) (model.V
 		key: fmt.Sprintf("instant\x00%d\x00%s", at.Unix(), expr), until: at,
 		cost: func(v model.Vector) int64 { return int64(len(v)) * 256 },
 		call: func(ctx context.Context, left time.Duration) (model.Vector, error) {
-			v, _, _, err := c.api.Query(ctx, expr, at, v1.WithTimeout(left))
+			v, _, _, err := c.api.Query(ctx, expr, at, v1.WithTimeout(wholeSeconds(left)))
 			return answer[model.Vector](v, err)
 		},
 	})
@@ -230,4 +230,10 @@ func stringsCost(ss []string) int64 {
 		n += 16 + int64(len(s))
 	}
 	return n
+}
+
+// wholeSeconds is the time left in a form every Prometheus reads: "4.998s", as Go prints it, is refused by those before 3.
+// It is rounded up; the context ends the request in time anyway.
+func wholeSeconds(left time.Duration) time.Duration {
+	return max(time.Second, (left + time.Second - 1).Truncate(time.Second))
 }

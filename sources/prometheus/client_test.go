@@ -356,3 +356,14 @@ triaged_prometheus_queries_total{outcome="ok",server="a"} 2
 		t.Errorf("breaker gauges: %d, %v", n, err)
 	}
 }
+
+// A real Prometheus 2 refuses timeout=4.998s; what is sent must be whole seconds, and never nothing.
+func TestTimeoutIsSentInWholeSeconds(t *testing.T) {
+	for left, want := range map[time.Duration]string{
+		4998702246: "5s", time.Nanosecond: "1s", 0: "1s", 61 * time.Second: "1m1s", 2 * time.Second: "2s",
+	} {
+		if got := wholeSeconds(left).String(); got != want {
+			t.Errorf("%d: want %s, got %s", left, want, got)
+		}
+	}
+}
