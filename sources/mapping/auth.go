@@ -1,0 +1,159 @@
+package mapping
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Scheme is one way in which a sender proves that it knows the secret.
+type Scheme struct {
+	// Scheme is one of
+	//
+	//	hmac-sha256, hmac-sha512  hex HMAC of the raw body
+	//	hmac-named                the same as <sha224|sha256|sha384|sha512>=<hex>, as Flux signs
+	//	token                     the secret itself
+	//	bearer                    the secret as Authorization: Bearer
+	//	basic                     the secret, written user:password, as Authorization: Basic
+	Scheme string `yaml:"scheme" json:"scheme"`
+	Header string `yaml:"header" json:"header,omitempty"` // bearer and basic: Authorization unless given
+	Prefix string `yaml:"prefix" json:"prefix,omitempty"` // before the hex digits, as in "sha256="
+	// List allows several signatures separated by commas, of which one must fit: keys are being rotated.
+	List bool `yaml:"list" json:"list,omitempty"`
+}
+
+// ErrUnauthenticated is what every refusal of Verify wraps. Nothing in it helps to guess.
+var ErrUnauthenticated = errors.New("sender is not authenticated")
+
+const (
+	schemeSHA256 = "hmac-sha256"
+	schemeSHA512 = "hmac-sha512"
+	schemeNamed  = "hmac-named"
+	schemeToken  = "token"
+	schemeBearer = "bearer"
+	schemeBasic  = "basic"
+)
+
+var namedHashes = map[string]func() hash.Hash{
+	"sha224": sha256.New224, "sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New,
+}
+
+func (s Scheme) check() error {
+	switch s.Scheme {
+	case schemeSHA256, schemeSHA512, schemeNamed, schemeToken:
+		if s.Header == "" {
+			return errors.New("needs header: the one the sender signs in")
+		}
+	case schemeBearer, schemeBasic:
+	default:
+		return fmt.Errorf("use one of %s, %s, %s, %s, %s, %s", schemeSHA256, schemeSHA512, schemeNamed, schemeToken, schemeBearer, schemeBasic)
+	}
+	return nil
+}
+
+// header is where the proof stands.
+func (s Scheme) header() string {
+	if s.Header == "" {
+		return "Authorization"
+	}
+	return s.Header
+}
+
+// Verify checks that the request was made by somebody who knows the secret, by the first of the schemes whose header is
+// there. body is the raw body, bounded by the caller. It compares in constant time; an empty secret lets nobody in. Every
+// error wraps ErrUnauthenticated and names headers only.
+func Verify(schemes []Scheme, secret string, header http.Header, body []byte) error {
+	if secret == "" {
+		return fmt.Errorf("%w: no secret is configured", ErrUnauthenticated)
+	}
+	if len(schemes) == 0 {
+		schemes = []Scheme{{Scheme: schemeBearer}}
+	}
+	var wanted []string
+	for _, s := range schemes {
+		h := s.header()
+		given := header.Get(h)
+		if given == "" || !s.speaks(given) {
+			wanted = append(wanted, h+" ("+s.Scheme+")")
+			continue
+		}
+		if !s.fits(given, secret, body) {
+			return fmt.Errorf("%w: %s does not fit", ErrUnauthenticated, h)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: want header %s", ErrUnauthenticated, strings.Join(wanted, " or "))
+}
+
+// speaks reports whether the header's value is of this scheme at all: several may share Authorization.
+func (s Scheme) speaks(given string) bool {
+	switch s.Scheme {
+	case schemeBearer:
+		return hasPrefixFold(given, "Bearer ")
+	case schemeBasic:
+		return hasPrefixFold(given, "Basic ")
+	}
+	return true
+}
+
+func (s Scheme) fits(given, secret string, body []byte) bool {
+	switch s.Scheme {
+	case schemeToken:
+		return equal(given, secret)
+	case schemeBearer:
+		return equal(strings.TrimSpace(given[len("Bearer "):]), secret)
+	case schemeBasic:
+		raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(given[len("Basic "):]))
+		return err == nil && equal(string(raw), secret)
+	}
+	candidates := []string{given}
+	if s.List {
+		candidates = strings.Split(given, ",")
+	}
+	return slices.ContainsFunc(candidates, func(c string) bool { return s.signed(strings.TrimSpace(c), secret, body) })
+}
+
+// signed checks one signature.
+func (s Scheme) signed(given, secret string, body []byte) bool {
+	given, ok := strings.CutPrefix(given, s.Prefix)
+	if !ok {
+		return false
+	}
+	newHash := sha256.New
+	switch s.Scheme {
+	case schemeSHA512:
+		newHash = sha512.New
+	case schemeNamed:
+		name, digits, found := strings.Cut(given, "=")
+		if newHash = namedHashes[name]; !found || newHash == nil {
+			return false
+		}
+		given = digits
+	}
+	want, err := hex.DecodeString(given)
+	if err != nil {
+		return false
+	}
+	mac := hmac.New(newHash, []byte(secret))
+	mac.Write(body)
+	return hmac.Equal(mac.Sum(nil), want)
+}
+
+// equal compares without telling by its time how much of the secret was right, nor how long it is.
+func equal(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
