@@ -75,7 +75,7 @@ func (m *ranking) pointsOutside(n *none) string {
 			return e.Sentence
 		}
 	}
-	if len(n.sources) > 0 && n.sources[0].share >= 0.5 && n.sources[0].log > 2 && n.sources[0].name != m.scope.Service {
+	if len(n.sources) > 0 && n.sources[0].share >= 0.5 && n.sources[0].log > 2 && n.sources[0].name != m.scope.Service && !m.changedAt(n.sources[0].name) {
 		top := n.sources[0]
 		if m.external(top.name) {
 			return fmt.Sprintf("the trouble points at %s, which is not ours", top.name)

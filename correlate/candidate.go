@@ -57,6 +57,7 @@ func (m *ranking) selectCandidates() {
 			m.after = append(m.after, *ch)
 			continue
 		case m.rel(ch.LastActivity()) < from && c.act.last < from:
+			m.older = true
 			continue
 		}
 		m.locate(c)

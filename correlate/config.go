@@ -32,6 +32,7 @@ type Assume struct {
 	Eval   model.Duration `yaml:"evaluation_interval"`
 	Scrape model.Duration `yaml:"scrape_interval"`
 	Range  model.Duration `yaml:"range"`
+	Late   model.Duration `yaml:"late"` // how long before the alert the onset may lie when there are no series either
 }
 
 // Overrides replaces entries of the weights table by name.
@@ -44,7 +45,7 @@ func DefaultConfig() Config {
 		Lookback: d(30 * time.Minute), Grace: d(30 * time.Second), Widen: d(24 * time.Hour), WidenBelow: 0.20,
 		Deadline: d(5 * time.Second), SeriesHistory: d(time.Hour), MaxHops: 4, MaxServices: 60, MaxSuspects: 20,
 		MinProbability: 0.60, MinFlag: 0.40, MinMargin: 0.25,
-		Assume: Assume{For: 0, Eval: d(time.Minute), Scrape: d(30 * time.Second), Range: d(5 * time.Minute)},
+		Assume: Assume{For: 0, Eval: d(time.Minute), Scrape: d(30 * time.Second), Range: d(5 * time.Minute), Late: d(10 * time.Minute)},
 	}
 }
 

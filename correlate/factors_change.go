@@ -26,11 +26,11 @@ func (m *ranking) kindFactor(c *candidate) finding {
 		return finding{}
 	case n > 0:
 		return finding{nats: n, say: func() string {
-			return fmt.Sprintf("a %s sets off an incident more often than a deploy does", c.ch.Kind)
+			return fmt.Sprintf("changes of kind %s set off incidents more often than deploys do", c.ch.Kind)
 		}}
 	}
 	return finding{nats: n, say: func() string {
-		return fmt.Sprintf("a %s sets off an incident less often than a deploy does", c.ch.Kind)
+		return fmt.Sprintf("changes of kind %s set off incidents less often than deploys do", c.ch.Kind)
 	}}
 }
 

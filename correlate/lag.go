@@ -81,15 +81,16 @@ func sortedSteps(steps []triage.Step) []triage.Step {
 	return slices.SortedStableFunc(slices.Values(steps), func(a, b triage.Step) int { return a.At.Compare(b.At) })
 }
 
-// lagShare is the share of lags up to t from the moment a step acts (ranking.md §1): an exponential, a fat tail
-// (log-logistic, which has the log-normal's middle and a closed form) and a flat rest.
+// lagShare is the share of lags up to t from the moment a step acts (ranking.md §1): an exponential, a middle and a
+// fat tail (log-logistic, which has the log-normal's middle and a closed form) and a flat rest.
 func (w *Weights) lagShare(t ms, tail float64) float64 {
 	if t <= 0 {
 		return 0
 	}
 	x := t.minutes()
-	fast := 1 - tail - w.LagFlat
+	fast := 1 - tail - w.LagMidShare - w.LagFlat
 	out := float64(fast * (1 - exp(-x/w.LagFast)))
+	out += float64(w.LagMidShare / (1 + exp(float64(-1.7/w.LagTailSigma*(ln(x)-ln(w.LagMid))))))
 	out += float64(tail / (1 + exp(float64(-1.7/w.LagTailSigma*(ln(x)-ln(w.LagTail))))))
 	return out + float64(w.LagFlat*min(1, x/w.LagFlatEnd))
 }

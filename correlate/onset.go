@@ -79,6 +79,9 @@ func (m *ranking) findOnset() {
 	}
 	o.latest = min(o.latest, m.rel(starts), 0)
 	o.earliest = o.latest - eval - scrape - span
+	if late := ms(time.Duration(a.Late).Milliseconds()); !known && len(m.symptom) == 0 && o.latest-o.earliest < late {
+		o.earliest = o.latest - late // a quarter of first alerts come 23 minutes late or more
+	}
 	o.basis += fmt.Sprintf("; evaluation %s, resolution %s, range %s", span1(eval), span1(scrape), span1(span))
 	if !known && span > 0 {
 		o.basis += " (assumed)"

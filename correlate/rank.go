@@ -2,7 +2,9 @@ package correlate
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -11,9 +13,26 @@ import (
 const million = 1_000_000
 
 // Rank orders the changes of the input by how likely each set off the symptom, beside the hypothesis that none of them
-// did, and recommends a next step. It is deterministic: the same input in any order gives the same bytes everywhere.
+// did, and recommends a next step. When nothing of the lookback scores well and the input reaches further back, it looks
+// there once and says so. It is deterministic: the same input in any order gives the same bytes everywhere.
 func Rank(in Input) triage.Report {
 	m := newRanking(in)
+	r := m.rank()
+	if in.Widened || likeliest(r) >= m.cfg.WidenBelow || time.Duration(m.cfg.Widen) <= in.lookback() || !m.older {
+		return r
+	}
+	wide := in
+	wide.Widened, wide.Lookback = true, time.Duration(m.cfg.Widen)
+	wide.Notes = append(slices.Clone(in.Notes), fmt.Sprintf("no change of the %s before the onset fits, so the search went back %s",
+		span1(m.lookback), span1(ms(time.Duration(m.cfg.Widen).Milliseconds()))))
+	if w := newRanking(wide).rank(); likeliest(w) > likeliest(r) {
+		return w
+	}
+	return r
+}
+
+// rank weighs every candidate and none, and writes the report.
+func (m *ranking) rank() triage.Report {
 	for _, c := range m.candidates {
 		m.weigh(c)
 	}

@@ -28,6 +28,7 @@ type ranking struct {
 
 	candidates []*candidate
 	after      []triage.Change // began after onset: not suspects, but the card says so
+	older      bool            // some changes lie before the lookback
 	offGraph   int             // candidates without a path to the symptom
 	shares     []originShare   // where the fault may sit, for none
 	onsetRatio map[string]float64

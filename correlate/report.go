@@ -133,7 +133,7 @@ func (m *ranking) trigger(r *triage.Report, n *none) {
 	if top.share < 0.5 || top.log < 2 || top.name == m.scope.Service || float64(n.micros) < 0.05*million {
 		return
 	}
-	if slices.ContainsFunc(m.candidates, func(c *candidate) bool { return c.ch.Service == top.name && !c.veto }) {
+	if m.changedAt(top.name) {
 		return // a change sits there already
 	}
 	a, ok := m.anomalyOf(top.name)
@@ -162,6 +162,11 @@ func (m *ranking) trigger(r *triage.Report, n *none) {
 	for j := range r.Suspects {
 		r.Suspects[j].Rank = j + 1
 	}
+}
+
+// changedAt reports whether a candidate that is not ruled out sits on the service.
+func (m *ranking) changedAt(name string) bool {
+	return slices.ContainsFunc(m.candidates, func(c *candidate) bool { return c.ch.Service == name && !c.veto })
 }
 
 // anomalyOf describes the shift of a service at the onset: the one that was reported, else the one its series show.

@@ -36,6 +36,8 @@ type Weights struct {
 	BusyReference float64 `w:"busy.reference"`
 
 	LagFast         float64 `w:"lag.fast_min"`
+	LagMid          float64 `w:"lag.mid_min"`
+	LagMidShare     float64 `w:"lag.mid"`
 	LagTail         float64 `w:"lag.tail_min"`
 	LagTailSigma    float64 `w:"lag.tail_sigma"`
 	LagFlatEnd      float64 `w:"lag.flat_min"`
@@ -176,7 +178,7 @@ func (w Weights) With(o Overrides) (Weights, error) {
 	for _, p := range [...]struct {
 		name string
 		v    float64
-	}{{"temperature", w.Temperature}, {"lag.fast_min", w.LagFast}, {"lag.tail_min", w.LagTail}, {"lag.tail_sigma", w.LagTailSigma},
+	}{{"temperature", w.Temperature}, {"lag.fast_min", w.LagFast}, {"lag.mid_min", w.LagMid}, {"lag.tail_min", w.LagTail}, {"lag.tail_sigma", w.LagTailSigma},
 		{"lag.flat_min", w.LagFlatEnd}, {"busy.reference", w.BusyReference}, {"shift.scale", w.ShiftScale},
 		{"shift.null_df", w.ShiftNullDF}, {"none.rate", w.NoneRate}} {
 		if p.v <= 0 {
