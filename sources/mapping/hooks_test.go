@@ -246,3 +246,13 @@ func TestFlagsmithKeepsValuesOut(t *testing.T) {
 		}
 	}
 }
+
+// fixture reads a file of testdata/payloads.
+func fixture(t testing.TB, key string) string {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join("../../testdata/payloads", key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"cel.dev/cel-go/common/types"
+
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -189,15 +191,13 @@ func (l leaf) eval(in *input) (any, error) {
 	}
 	if l.textLimit > 0 {
 		s := text(v)
-		if s == "" && present(v) != nil {
-			if g, err := toGo(v); err != nil || g != "" {
-				return nil, fmt.Errorf("%s: gives a %s; text is wanted", l.e.path, v.Type().TypeName())
-			}
+		if s != "" {
+			return l.clip(s), nil
 		}
-		if s == "" {
-			return nil, nil
+		if p := present(v); p != nil && p.Type() != types.StringType {
+			return nil, fmt.Errorf("%s: gives a %s; text is wanted", l.e.path, p.Type().TypeName())
 		}
-		return l.clip(s), nil
+		return nil, nil
 	}
 	g, err := toGo(v)
 	if err != nil {
