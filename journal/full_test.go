@@ -101,7 +101,7 @@ func TestReadOnly(t *testing.T) {
 	readOnly := func(on int) {
 		t.Helper()
 		err := j.write(context.Background(), "limit", 0, func(w *writer) error {
-			return w.script(context.Background(), fmt.Sprintf("PRAGMA query_only = %d", on))
+			return w.script(fmt.Sprintf("PRAGMA query_only = %d", on))
 		})
 		if err != nil && on == 1 && !strings.Contains(err.Error(), "not writable") {
 			t.Fatal(err)

@@ -47,14 +47,13 @@ type Journal struct {
 	damaged   atomic.Bool // corruption was met since opening
 
 	queue    chan *request // unbuffered: a request that was received is always answered
-	stop     context.Context
-	halt     context.CancelFunc
+	stop     chan struct{} // closed by Close
 	running  atomic.Bool   // Run was called, or must not be any more
 	runEnded chan struct{} // closed when Run returns
 	ended    chan struct{} // closed when no further request will be received
 	endedBy  error         // set before ended is closed
 	endOnce  sync.Once
-	close    sync.Once
+	closing  sync.Once
 }
 
 // Open locks the journal, checks it as far as its last shutdown gives reason to, and brings its schema up to date.
@@ -73,9 +72,8 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	}
 	j := &Journal{
 		cfg: cfg, log: o.Logger, now: o.Now,
-		queue: make(chan *request), ended: make(chan struct{}), runEnded: make(chan struct{}),
+		queue: make(chan *request), ended: make(chan struct{}), runEnded: make(chan struct{}), stop: make(chan struct{}),
 	}
-	j.stop, j.halt = context.WithCancel(context.Background())
 
 	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o750); err != nil {
 		return nil, fmt.Errorf("open journal %s: create its directory (make it writable for this user, or change journal.path): %w", cfg.Path, err)
@@ -105,14 +103,14 @@ func (j *Journal) Path() string { return j.cfg.Path }
 // ErrClosed. It is safe to call more than once.
 func (j *Journal) Close() error {
 	var err error
-	j.close.Do(func() {
-		j.halt()
+	j.closing.Do(func() {
+		close(j.stop)
 		if j.running.Swap(true) {
 			<-j.runEnded
 		}
 		j.end(ErrClosed)
 		if !j.damaged.Load() {
-			if cerr := j.w.script(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)"); cerr != nil {
+			if cerr := j.w.script("PRAGMA wal_checkpoint(TRUNCATE)"); cerr != nil {
 				j.log.Warn("recent writes stay in the -wal and are read from there next time", "path", j.cfg.Path, "err", cerr)
 			}
 		}

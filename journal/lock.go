@@ -34,7 +34,7 @@ func acquireLock(path string) (*lockFile, error) {
 	}
 	text, rerr := io.ReadAll(io.LimitReader(f, 4096))
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
+		_ = f.Close() // nothing was written
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			holder, _, _ := strings.Cut(string(text), "\n")
 			if holder == "" {

@@ -97,7 +97,7 @@ func (j *Journal) openOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.w = newWriter(conn)
+	j.w = newWriter(ctx, conn)
 	if err := j.migrate(ctx, migrations); err != nil {
 		return err
 	}

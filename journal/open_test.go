@@ -159,7 +159,7 @@ func TestUpgradeFromV1(t *testing.T) {
 	alert := triage.Alert{Labels: map[string]string{"alertname": "High5xx"}, StartsAt: t0, Status: triage.AlertFiring}
 	incident := `{"id":"i1","state":"open","service":"checkout","opened_at":"2026-03-01T03:00:00Z","updated_at":"2026-03-01T03:00:00Z",
 		"alerts":[{"labels":{"alertname":"High5xx"},"status":"firing","starts_at":"2026-03-01T03:00:00Z"}]}`
-	err := j.w.transaction(t.Context(), func() error {
+	err := j.w.transaction(func() error {
 		row, err := encodeChange(deploy("a", 0), t0)
 		if err != nil {
 			return err
@@ -227,7 +227,7 @@ func openBare(t *testing.T, path string) *Journal {
 		t.Fatal(err)
 	}
 	o := openOptions(path)
-	return &Journal{cfg: o.Config, log: o.Logger, now: o.Now, lock: lock, wdb: db, w: newWriter(conn)}
+	return &Journal{cfg: o.Config, log: o.Logger, now: o.Now, lock: lock, wdb: db, w: newWriter(t.Context(), conn)}
 }
 
 func newJournalAt(t *testing.T, path string) *Journal { return run(t, openAt(t, path)) }

@@ -154,8 +154,8 @@ func (j *Journal) migrate(ctx context.Context, all []migration) error {
 	}
 	for n := version; n < len(all); n++ {
 		m := all[n]
-		err := j.w.transaction(ctx, func() error {
-			if err := j.w.script(ctx, m.sql); err != nil {
+		err := j.w.transaction(func() error {
+			if err := j.w.script(m.sql); err != nil {
 				return err
 			}
 			if m.fill != nil {
@@ -163,7 +163,7 @@ func (j *Journal) migrate(ctx context.Context, all []migration) error {
 					return err
 				}
 			}
-			return j.w.script(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, n+1))
+			return j.w.script(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, n+1))
 		})
 		if err != nil {
 			return fmt.Errorf("bring schema from %d to %d (%s): %w", n, n+1, m.what, err)

@@ -29,26 +29,35 @@ type sweepStep struct {
 var sweepSteps = []sweepStep{
 	{"changes", func(r Retention) model.Duration { return r.Changes }, []string{
 		`DELETE FROM bodies WHERE seq IN (SELECT seq FROM changes WHERE last_activity < ?1 ORDER BY last_activity, seq LIMIT ?2)`,
-		`DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE last_activity < ?1 ORDER BY last_activity, seq LIMIT ?2)`}},
+		`DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE last_activity < ?1 ORDER BY last_activity, seq LIMIT ?2)`,
+	}},
 	{"anomalies", func(r Retention) model.Duration { return r.Anomalies }, []string{
-		`DELETE FROM anomalies WHERE seq IN (SELECT seq FROM anomalies WHERE onset < ?1 AND acts_until < ?1 LIMIT ?2)`}},
+		`DELETE FROM anomalies WHERE seq IN (SELECT seq FROM anomalies WHERE onset < ?1 AND acts_until < ?1 LIMIT ?2)`,
+	}},
 	{"aliases", func(r Retention) model.Duration { return r.Reports }, []string{
-		`DELETE FROM aliases WHERE alias IN (SELECT alias FROM aliases WHERE at < ?1 LIMIT ?2)`}},
+		`DELETE FROM aliases WHERE alias IN (SELECT alias FROM aliases WHERE at < ?1 LIMIT ?2)`,
+	}},
 	{"reports", func(r Retention) model.Duration { return r.Reports }, []string{
-		`DELETE FROM reports WHERE rowid IN (SELECT rowid FROM reports WHERE created_at < ?1 LIMIT ?2)`}},
+		`DELETE FROM reports WHERE rowid IN (SELECT rowid FROM reports WHERE created_at < ?1 LIMIT ?2)`,
+	}},
 	// Incidents that are still going on stay, however old.
 	{"incidents", func(r Retention) model.Duration { return r.Reports }, []string{
-		`DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE opened_at < ?1 AND updated_at < ?1 AND state IN ('closed', 'recovered') LIMIT ?2)`}},
+		`DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE opened_at < ?1 AND updated_at < ?1 AND state IN ('closed', 'recovered') LIMIT ?2)`,
+	}},
 	{"alerts", func(r Retention) model.Duration { return r.Reports }, []string{
-		`DELETE FROM alerts WHERE key IN (SELECT key FROM alerts WHERE starts_at < ?1 AND ends_at < ?1 LIMIT ?2)`}},
+		`DELETE FROM alerts WHERE key IN (SELECT key FROM alerts WHERE starts_at < ?1 AND ends_at < ?1 LIMIT ?2)`,
+	}},
 	{"feedback", func(r Retention) model.Duration { return r.Reports }, []string{
-		`DELETE FROM feedback WHERE rowid IN (SELECT rowid FROM feedback WHERE at < ?1 LIMIT ?2)`}},
+		`DELETE FROM feedback WHERE rowid IN (SELECT rowid FROM feedback WHERE at < ?1 LIMIT ?2)`,
+	}},
 	// Dead and held deliveries wait for a person, pending ones for their receiver: they stay.
 	{"deliveries", func(r Retention) model.Duration { return r.Reports }, []string{
-		`DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE created_at < ?1 AND state IN ('delivered', 'shadow') LIMIT ?2)`}},
+		`DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE created_at < ?1 AND state IN ('delivered', 'shadow') LIMIT ?2)`,
+	}},
 	{"quarantine", func(r Retention) model.Duration { return r.Quarantine }, []string{
 		`DELETE FROM quarantine_bodies WHERE seq IN (SELECT seq FROM quarantine WHERE at < ?1 ORDER BY at, seq LIMIT ?2)`,
-		`DELETE FROM quarantine WHERE seq IN (SELECT seq FROM quarantine WHERE at < ?1 ORDER BY at, seq LIMIT ?2)`}},
+		`DELETE FROM quarantine WHERE seq IN (SELECT seq FROM quarantine WHERE at < ?1 ORDER BY at, seq LIMIT ?2)`,
+	}},
 }
 
 func (j *Journal) sweepLoop(ctx context.Context) {

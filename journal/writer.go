@@ -23,12 +23,14 @@ type request struct {
 
 // writer is the one connection that writes, with its prepared statements. Only Run's goroutine uses it, and Open before that.
 type writer struct {
+	// ctx has no end: a transaction is never torn by a caller who leaves, because it is short and its outcome must be known.
+	ctx   context.Context
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 }
 
-func newWriter(conn *sql.Conn) *writer {
-	return &writer{conn: conn, stmts: make(map[string]*sql.Stmt)}
+func newWriter(ctx context.Context, conn *sql.Conn) *writer {
+	return &writer{ctx: context.WithoutCancel(ctx), conn: conn, stmts: make(map[string]*sql.Stmt)}
 }
 
 func (w *writer) close() error {
@@ -43,7 +45,7 @@ func (w *writer) stmt(query string) (*sql.Stmt, error) {
 	if s, ok := w.stmts[query]; ok {
 		return s, nil
 	}
-	s, err := w.conn.PrepareContext(context.Background(), query)
+	s, err := w.conn.PrepareContext(w.ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +59,7 @@ func (w *writer) exec(query string, args ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// A transaction is never torn by a caller's context: it is short, and its outcome must be known.
-	r, err := s.ExecContext(context.Background(), args...)
+	r, err := s.ExecContext(w.ctx, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -71,27 +72,27 @@ func (w *writer) row(query string, args []any, into ...any) error {
 	if err != nil {
 		return err
 	}
-	return s.QueryRowContext(context.Background(), args...).Scan(into...)
+	return s.QueryRowContext(w.ctx, args...).Scan(into...)
 }
 
 // script runs statements that are not worth preparing.
-func (w *writer) script(ctx context.Context, text string) error {
-	_, err := w.conn.ExecContext(ctx, text)
+func (w *writer) script(text string) error {
+	_, err := w.conn.ExecContext(w.ctx, text)
 	return err
 }
 
 // transaction runs do and commits, or leaves nothing of it behind.
-func (w *writer) transaction(ctx context.Context, do func() error) error {
-	if err := w.script(ctx, "BEGIN IMMEDIATE"); err != nil {
+func (w *writer) transaction(do func() error) error {
+	if err := w.script("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	err := do()
 	if err == nil {
-		err = w.script(ctx, "COMMIT")
+		err = w.script("COMMIT")
 	}
 	if err != nil {
 		// A full disk may have rolled back by itself, then there is nothing left to do.
-		_ = w.script(context.WithoutCancel(ctx), "ROLLBACK")
+		_ = w.script("ROLLBACK")
 	}
 	return err
 }
@@ -122,17 +123,25 @@ func (j *Journal) write(ctx context.Context, op string, entries int, do func(*wr
 // the file turns out to be damaged: started again, Open moves the file aside. It may be called once.
 func (j *Journal) Run(ctx context.Context) error {
 	if j.running.Swap(true) {
-		if j.stop.Err() != nil {
+		select {
+		case <-j.stop:
 			return nil // closed before it could begin
+		default:
+			return errors.New("journal: Run was called twice")
 		}
-		return errors.New("journal: Run was called twice")
 	}
 	defer close(j.runEnded)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(j.stop, func() { cancel(ErrClosed) })()
 
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case <-j.stop:
+			cancel(ErrClosed)
+		case <-ctx.Done():
+		}
+	})
 	wg.Go(func() { j.sweepLoop(ctx) })
 	wg.Go(func() { j.checkLater(ctx) })
 	err := j.writeLoop(ctx)
@@ -184,8 +193,7 @@ func (j *Journal) gather(batch []*request) []*request {
 // the batch is written again with a savepoint around each. A disk that fails, fails them all. The number of entries that
 // became durable is returned, and the error if it was the disk.
 func (j *Journal) commit(batch []*request) (entries int, err error) {
-	ctx := context.Background()
-	err = j.w.transaction(ctx, func() error {
+	err = j.w.transaction(func() error {
 		for _, r := range batch {
 			if err := r.do(j.w); err != nil {
 				return err
@@ -203,7 +211,7 @@ func (j *Journal) commit(batch []*request) (entries int, err error) {
 			results[i] = err
 		}
 	default:
-		entries, err = j.commitApart(ctx, batch, results)
+		entries, err = j.commitApart(batch, results)
 	}
 	for i, r := range batch {
 		r.done <- results[i]
@@ -212,10 +220,10 @@ func (j *Journal) commit(batch []*request) (entries int, err error) {
 }
 
 // commitApart is commit with a savepoint around each request; it fills results.
-func (j *Journal) commitApart(ctx context.Context, batch []*request, results []error) (entries int, err error) {
-	err = j.w.transaction(ctx, func() error {
+func (j *Journal) commitApart(batch []*request, results []error) (entries int, err error) {
+	err = j.w.transaction(func() error {
 		for i, r := range batch {
-			if err := j.w.script(ctx, "SAVEPOINT one"); err != nil {
+			if err := j.w.script("SAVEPOINT one"); err != nil {
 				return err
 			}
 			results[i] = r.do(j.w)
@@ -228,7 +236,7 @@ func (j *Journal) commitApart(ctx context.Context, batch []*request, results []e
 			} else {
 				entries += r.entries
 			}
-			if err := j.w.script(ctx, end); err != nil {
+			if err := j.w.script(end); err != nil {
 				return err
 			}
 		}
