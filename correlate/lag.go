@@ -20,8 +20,8 @@ type actingPart struct {
 	weight   float64
 }
 
-// prompt is how long "as soon as it starts" lasts.
-const prompt = ms(60_000)
+// prompt is how long "as soon as it starts" lasts: a flag flips at once, processes take a while to restart.
+const prompt = ms(30_000)
 
 // actingOf spreads a change over the times it may have begun to act: its steps where it has them, by how much each added;
 // else evenly from start to finish; else from start over the usual duration of its kind. A source that saw only the end

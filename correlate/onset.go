@@ -158,12 +158,12 @@ func (m *ranking) weighOnset(delay ms, known bool) {
 	step := max((o.latest-o.earliest)/ms(n), 1000)
 	total, best := 0.0, -1
 	for t := o.earliest + step/2; t <= o.latest; t += step {
-		w := 1.0
-		switch d := o.latest - t; {
-		case !known: // the delay of an unknown rule has no scale: as likely 30 s to 1 min as 3 to 6 min
-			w = 60_000 / float64(60_000+d)
-		case d < delay:
-			w = max(0.1, float64(d)/float64(delay))
+		w, d, least := 1.0, o.latest-t, delay
+		if !known { // the delay of an unknown rule has no scale: as likely 30 s to 1 min as 3 to 6 min
+			w, least = 60_000/float64(60_000+d), delay/2
+		}
+		if d < least {
+			w = float64(w * max(0.1, float64(d)/float64(least)))
 		}
 		w = float64(w * exp(m.symptomLog(t)))
 		o.points, o.weights = append(o.points, t), append(o.weights, w)
