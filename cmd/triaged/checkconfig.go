@@ -7,7 +7,6 @@ import (
 	"log/slog"
 
 	"github.com/alecthomas/kingpin/v2"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/promslog"
 
 	"github.com/triaged-dev/triaged/configs"
@@ -22,7 +21,7 @@ func checkConfigCommand(app *kingpin.Application) command {
 		for _, name := range *files {
 			cfg, err := configs.Load(name)
 			if err == nil {
-				_, err = receivers(cfg.Receivers, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+				_, err = receivers(cfg.Receivers, slog.New(slog.DiscardHandler))
 			}
 			if err != nil {
 				bad++

@@ -87,7 +87,7 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	if g.correlator, err = correlate.New(opts); err != nil {
 		errs = append(errs, err)
 	}
-	if g.receivers, err = receivers(cfg.Receivers, p.log.With("component", "notify"), p.reg); err != nil {
+	if g.receivers, err = receivers(cfg.Receivers, p.log.With("component", "notify")); err != nil {
 		errs = append(errs, err)
 	}
 	return g, errors.Join(errs...)

@@ -6,26 +6,33 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/log"
+	"github.com/triaged-dev/triaged/alerting/pagerduty"
+	"github.com/triaged-dev/triaged/alerting/slack"
 	"github.com/triaged-dev/triaged/alerting/webhook"
 	"github.com/triaged-dev/triaged/configs"
 )
 
 // receivers builds every configured destination. All kinds of notifier are on this screen; nothing is contacted.
-func receivers(cfg []configs.Receiver, logger *slog.Logger, _ prometheus.Registerer) (alerting.Receivers, error) {
+func receivers(cfg []configs.Receiver, logger *slog.Logger) (alerting.Receivers, error) {
 	out := make(alerting.Receivers, len(cfg))
 	var errs []error
 	for _, r := range cfg {
 		add := func(kind string, i int, n alerting.Notifier, err error) {
-			name := fmt.Sprintf("%s-%d", kind, i+1)
+			name := kind
+			if i > 0 {
+				name = fmt.Sprintf("%s-%d", kind, i+1)
+			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("receiver %s, %s: %w", r.Name, name, err))
 				return
 			}
-			out[r.Name] = append(out[r.Name], alerting.Integration{Name: name, Notifier: n})
+			rate, burst := 0.0, 0
+			if kind == "slack" { // about one message a second and channel is what Slack takes, with short bursts
+				rate, burst = 1, 5
+			}
+			out[r.Name] = append(out[r.Name], alerting.Integration{Name: name, Notifier: n, Concurrency: 4, Rate: rate, Burst: burst})
 		}
 		for i, c := range r.Log {
 			n, err := log.New(c, logger.With("receiver", r.Name), os.Stdout)
@@ -34,6 +41,14 @@ func receivers(cfg []configs.Receiver, logger *slog.Logger, _ prometheus.Registe
 		for i, c := range r.Webhook {
 			n, err := webhook.New(webhook.Options{Config: c})
 			add("webhook", i, n, err)
+		}
+		for i, c := range r.Slack {
+			n, err := slack.New(slack.Options{Config: c})
+			add("slack", i, n, err)
+		}
+		for i, c := range r.PagerDuty {
+			n, err := pagerduty.New(pagerduty.Options{Config: c})
+			add("pagerduty", i, n, err)
 		}
 	}
 	return out, errors.Join(errs...)
