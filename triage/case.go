@@ -38,6 +38,7 @@ type CaseAsk struct {
 	Deadline   bool               `json:"deadline,omitempty"`
 	Notes      []string           `json:"notes,omitempty"`
 	ChangeRate map[string]float64 `json:"change_rate,omitempty"` // usual changes per hour, by service
+	Checked    []Checked          `json:"checked,omitempty"`     // what undoing did so far
 }
 
 // CaseSource says where the facts of a Case come from.

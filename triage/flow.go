@@ -50,6 +50,7 @@ type Request struct {
 	Cause    string        // see Report.Cause
 	Lookback time.Duration // 0: configured
 	Number   int           // report number to give; 0 for ad hoc
+	Checked  []Checked     // what undoing did so far, oldest first
 }
 
 // Answer is a Report with the input it was made from, as a Case: what is journalled and exported.

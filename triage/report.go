@@ -144,6 +144,11 @@ type Report struct {
 	Coverage       []Coverage     `json:"coverage"`
 	Notes          []string       `json:"notes,omitempty"`    // what a reader must know: deadline hit, candidates cut, name joined by rule
 	Deadline       bool           `json:"deadline,omitempty"` // evidence was cut short by the triage deadline
+
+	// What follows is not the ranking's: it is added to its answer from what was seen since, and a replay does not have it.
+	Severity *Severity `json:"severity,omitempty"`
+	Checked  []Checked `json:"checked,omitempty"` // per undo, oldest first
+	Hold     []Undone  `json:"hold,omitempty"`    // changes that went live in the blast radius since the onset: hold others
 }
 
 // Leader is the first suspect, or nil.
