@@ -2,22 +2,32 @@ package configs
 
 import (
 	"github.com/triaged-dev/triaged/alerting/log"
+	"github.com/triaged-dev/triaged/alerting/pagerduty"
+	"github.com/triaged-dev/triaged/alerting/slack"
 	"github.com/triaged-dev/triaged/alerting/webhook"
 )
 
 // Receiver is a named destination: one or more integrations that all get the same reports.
 type Receiver struct {
-	Name    string           `yaml:"name"`
-	Log     []log.Config     `yaml:"log_configs,omitempty"`
-	Webhook []webhook.Config `yaml:"webhook_configs,omitempty"`
+	Name      string             `yaml:"name"`
+	Log       []log.Config       `yaml:"log_configs,omitempty"`
+	Webhook   []webhook.Config   `yaml:"webhook_configs,omitempty"`
+	Slack     []slack.Config     `yaml:"slack_configs,omitempty"`
+	PagerDuty []pagerduty.Config `yaml:"pagerduty_configs,omitempty"`
 }
 
 func (r Receiver) integrations() int {
-	return len(r.Log) + len(r.Webhook)
+	return len(r.Log) + len(r.Webhook) + len(r.Slack) + len(r.PagerDuty)
 }
 
 func (r *Receiver) setDirectory(dir string) {
 	for i := range r.Webhook {
 		r.Webhook[i].SetDirectory(dir)
+	}
+	for i := range r.Slack {
+		r.Slack[i].SetDirectory(dir)
+	}
+	for i := range r.PagerDuty {
+		r.PagerDuty[i].SetDirectory(dir)
 	}
 }
