@@ -44,6 +44,23 @@ type Scenario struct {
 	Events    []triage.CaseEvent
 	ReportAt  time.Time
 	Expect    triage.Expect
+
+	// What follows may be left out.
+	Style     *Style          // how the team measures; nil: recording rules, one per signal
+	Digits    int             // significant digits of a sample, with a Style; 0: 4
+	Season    float64         // how much traffic swings over the day, as a share; with a Style
+	Seed      string          // default ID
+	Lives     []Life          // with a Style
+	Resets    []Reset         // with a Style
+	Symptom   *triage.Symptom // what is known of the alert's rule
+	SymptomOf SymptomOf       // with a Style: which series is the alert's own
+}
+
+// SymptomOf names the alert's own series: it stands in the case once more, marked as the symptom.
+type SymptomOf struct {
+	Service string
+	Signal  triage.Signal
+	Where   map[string]string
 }
 
 // Healthy is a service on a quiet day. Splits multiplies each series over further labels, such as region or version.
@@ -54,6 +71,7 @@ type Healthy struct {
 	Latency  float64 // seconds, p99
 	CPU      float64 // ratio; 0: no such series
 	Splits   []map[string]string
+	Step     time.Duration // with a Style: another scrape interval than the scenario's; 0: the same
 }
 
 // Fault moves one signal of one service from From on. Level is the new value of an errors or saturation series and the factor
@@ -89,7 +107,7 @@ func (s Scenario) Build() File {
 		Case: triage.Case{
 			Schema: triage.CaseSchema, ID: s.ID, Source: s.Source, Synthetic: s.Synthetic,
 			Window: triage.CaseWindow{From: s.From, To: s.To}, ReportAt: s.ReportAt, Services: s.Services,
-			Changes: slices.Clone(s.Changes), Alerts: s.Alerts, Series: []triage.Series{}, Coverage: s.Coverage, History: s.History, Events: s.Events,
+			Changes: slices.Clone(s.Changes), Alerts: s.Alerts, Symptom: s.Symptom, Series: []triage.Series{}, Coverage: s.Coverage, History: s.History, Events: s.Events,
 		},
 		Expect: s.Expect,
 	}
@@ -119,13 +137,32 @@ func (s Scenario) Build() File {
 				{triage.SignalLatency, h.Latency},
 				{triage.SignalSaturation, h.CPU},
 			} {
-				if q.base > 0 {
+				switch {
+				case q.base <= 0:
+				case s.Style != nil:
+					part := h
+					part.Requests = h.Requests / float64(len(splits))
+					if one, ok := s.styled(part, q.signal, split, i); ok {
+						f.Series = s.add(f.Series, one)
+					}
+				default:
 					f.Series = append(f.Series, s.series(h.Service, q.signal, q.base, split, i))
 				}
 			}
 		}
 	}
 	return f
+}
+
+// add appends a series, and once more as the alert's own where it is.
+func (s Scenario) add(all []triage.Series, one triage.Series) []triage.Series {
+	of := s.SymptomOf
+	if of.Service != "" && one.Labels["service"] == of.Service && one.Signal == of.Signal && labelled(one.Labels, of.Where) {
+		own := one
+		own.Role = triage.RoleSymptom
+		return append(all, one, own)
+	}
+	return append(all, one)
 }
 
 func (s Scenario) series(service string, signal triage.Signal, base float64, split map[string]string, n int) triage.Series {
@@ -210,11 +247,17 @@ func seed(parts ...string) uint64 {
 }
 
 // round keeps four significant digits: files stay small and readable.
-func round(v float64) float64 {
+func round(v float64) float64 { return rounded(v, 4) }
+
+// rounded keeps so many significant digits; 0 means four.
+func rounded(v float64, digits int) float64 {
 	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return v
 	}
-	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64)
+	if digits <= 0 {
+		digits = 4
+	}
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', digits, 64), 64)
 	if err != nil {
 		return v
 	}
