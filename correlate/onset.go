@@ -3,6 +3,7 @@ package correlate
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -193,6 +194,10 @@ func (m *ranking) weighOnset(delay ms, known bool) {
 // series do was already degraded.
 func (m *ranking) rampBack() {
 	o := &m.onset
+	if m.beyondThreshold() {
+		o.already = true
+		return
+	}
 	for _, p := range m.symptom {
 		r := p.badRun(o.earliest, o.latest, &m.w)
 		if r.n < 3 || r.from >= o.earliest {
@@ -209,6 +214,22 @@ func (m *ranking) rampBack() {
 		o.basis += fmt.Sprintf("; %s was bad for %d samples before that", p.src.Metric, r.n)
 		break
 	}
+}
+
+// beyondThreshold reports whether a series of the alert itself was on the firing side for as long as it reaches back.
+func (m *ranking) beyondThreshold() bool {
+	sy := m.in.Symptom
+	if sy == nil || sy.Threshold == nil || sy.BadDirection == "" || len(sy.Series) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(m.symptom, func(p *prepared) bool {
+		if len(p.raw) < 20 || p.from[0] > m.onset.earliest-m.lookback/2 {
+			return false
+		}
+		return !slices.ContainsFunc(p.raw, func(v float64) bool {
+			return v == v && (sy.BadDirection == "higher" && v <= *sy.Threshold || sy.BadDirection == "lower" && v >= *sy.Threshold)
+		})
+	})
 }
 
 // run is an unbroken series of bad samples.
@@ -231,6 +252,10 @@ func (p *prepared) badRun(earliest, latest ms, w *Weights) run {
 	half := start / 2
 	med, mad, n := medianMAD(p.bad[max(0, half-beforeMax):half], buf[:0])
 	loc, spread := p.baseline(med, mad, n)
+	ref := p.refLoc == p.refLoc
+	if ref { // quiet days know what is usual even where the whole series is not
+		loc, spread, half = p.refLoc, max(p.refSpr, p.floor), 0
+	}
 	if loc != loc {
 		return run{}
 	}
@@ -258,7 +283,7 @@ func (p *prepared) badRun(earliest, latest ms, w *Weights) run {
 		prev = v
 		r.n, r.from = r.n+1, p.from[i]
 	}
-	r.whole = i < half
+	r.whole = i < half || i < 0
 	r.climbs = pairs >= 3 && 10*ups >= 7*pairs
 	return r
 }

@@ -34,6 +34,7 @@ func (m *ranking) report(n *none) triage.Report {
 	r.Recommendation = m.recommend(n)
 	m.second(&r)
 	m.trigger(&r, n)
+	m.pair(&r)
 	r.None = triage.None{Probability: float64(n.micros) / million, LogOdds: n.logOdds, Evidence: sortedEvidence(n.evidence)}
 	return r
 }
@@ -102,6 +103,36 @@ func (m *ranking) second(r *triage.Report) {
 		if s := &r.Suspects[i]; s.Change != nil && s.Change.ID == next.ch.ID {
 			s.Against = append(s.Against, triage.Evidence{Factor: "order", Sentence: text})
 		}
+	}
+}
+
+// pair notes a latent change behind an activating one: a restart, a scaling or a command brings older changes of the same
+// service to life. One in six incidents needs both.
+func (m *ranking) pair(r *triage.Report) {
+	if len(m.candidates) == 0 || float64(m.candidates[0].micros) < m.cfg.MinFlag*million {
+		return
+	}
+	l := m.candidates[0]
+	activates := l.ch.Kind == triage.KindScale || l.ch.Kind == triage.KindCommand || contribution(l, "risk") < 0
+	if !activates || l.ch.Service == "" {
+		return
+	}
+	var latent *triage.Change
+	for i := range m.in.Changes {
+		ch := &m.in.Changes[i]
+		if ch.Service != l.ch.Service || ch.ID == l.ch.ID || !ch.OccurredAt().Before(l.ch.OccurredAt()) || !seenBy(*ch, m.at) {
+			continue
+		}
+		if k := ch.Kind; k != triage.KindDeploy && k != triage.KindConfig && k != triage.KindMigration && k != triage.KindFlag {
+			continue
+		}
+		if latent == nil || latent.OccurredAt().Before(ch.OccurredAt()) || latent.OccurredAt().Equal(ch.OccurredAt()) && ch.ID < latent.ID {
+			latent = ch
+		}
+	}
+	if latent != nil {
+		r.Notes = append(r.Notes, fmt.Sprintf("set off by %s at %s; possibly made possible by %s, %s earlier", label(l.ch), clock(l.ch.OccurredAt()),
+			label(latent), span1(ms(l.ch.OccurredAt().Sub(latent.OccurredAt()).Milliseconds()))))
 	}
 }
 
