@@ -1,0 +1,197 @@
+package hooks
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// Sender is how one type of sender proves itself and is read. Both functions may be called from many goroutines.
+type Sender struct {
+	// Verify returns nil if whoever made the request knows the secret. Scheme is "" for the sender's own ways, else "bearer"
+	// or "basic". It compares in constant time, and its error holds nothing that helps to guess.
+	Verify func(scheme, secret string, header http.Header, body []byte) error
+	// Decode reads an authenticated body. A *triage.Ignored error is no failure.
+	Decode func(header http.Header, body []byte, received time.Time) ([]triage.Event, error)
+}
+
+// Hook is one configured sender. It implements the collector's Source: its Run only waits, since requests come by themselves.
+type Hook struct {
+	cfg    Config
+	sender Sender
+	set    *Set
+	log    *slog.Logger
+	seen   recent
+
+	mu          sync.Mutex
+	since       time.Time // listening
+	lastEvent   time.Time
+	events      uint64
+	quarantined uint64
+}
+
+// Name is the configured name.
+func (h *Hook) Name() string { return h.cfg.Name }
+
+// Type is "hook".
+func (h *Hook) Type() string { return "hook" }
+
+// Run waits for the end of ctx. Requests are served whether it runs or not.
+func (h *Hook) Run(ctx context.Context, _ triage.Emit) error {
+	<-ctx.Done()
+	return nil
+}
+
+// Status is ok as long as we listen: nobody can tell a sender that broke from one with nothing to say but by its usual rate.
+func (h *Hook) Status() triage.SourceStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := triage.SourceStatus{
+		Name: h.cfg.Name, Type: h.Type(), State: triage.SourceOK, LastSuccess: h.since, LastEvent: h.lastEvent,
+		Events: h.events, Quarantined: h.quarantined,
+	}
+	if h.lastEvent.IsZero() {
+		s.Detail = "listening; nothing has come yet"
+	}
+	return s
+}
+
+// verify checks who sends.
+func (h *Hook) verify(header http.Header, body []byte) error {
+	if h.cfg.Insecure {
+		return nil
+	}
+	p, err := h.cfg.proof()
+	if err != nil {
+		h.log.Error("the hook's secret cannot be read; nobody is let in", "err", err)
+		return errors.New("sender is not authenticated")
+	}
+	return h.sender.Verify(p.scheme, p.secret, header, body)
+}
+
+// result is what became of a body.
+type result struct {
+	outcome string
+	reason  string // for ignored and undecodable
+	events  int
+	err     error
+}
+
+// take decodes an authenticated body and stores what it says. The defaults are filled in where the sender said nothing.
+func (h *Hook) take(ctx context.Context, header http.Header, body []byte, service, environment string) result {
+	now := h.set.now()
+	sum := sha256.Sum256(body)
+	// A redelivery is read as of its first arrival, so that a body without a time of its own makes the same Change.
+	events, err := h.sender.Decode(header, body, h.seen.first(sum, now))
+	if reason, ignored := triage.IsIgnored(err); ignored {
+		return result{outcome: outcomeIgnored, reason: reason}
+	}
+	if err != nil {
+		h.set.opts.Quarantine(ctx, triage.Quarantined{
+			ID: "q:" + hex.EncodeToString(sum[:12]), Source: h.cfg.Name, Origin: "hook", Reason: err.Error(), Body: body[:min(len(body), 64<<10)], At: now,
+		})
+		h.count(0, 1, now)
+		return result{outcome: outcomeUndecodable, reason: err.Error()}
+	}
+	for i := range events {
+		events[i] = h.complete(events[i], service, environment)
+	}
+	if err := h.set.opts.Emit(ctx, events); err != nil {
+		return result{outcome: outcomeStoreFailed, err: fmt.Errorf("store %d events: %w", len(events), err)}
+	}
+	h.count(len(events), 0, now)
+	return result{outcome: outcomeAccepted, events: len(events)}
+}
+
+func (h *Hook) count(events, quarantined int, at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events += uint64(events)
+	h.quarantined += uint64(quarantined)
+	if events > 0 {
+		h.lastEvent = at
+	}
+}
+
+// complete names the source and fills in what the sender left open.
+func (h *Hook) complete(e triage.Event, service, environment string) triage.Event {
+	if e.Anomaly != nil {
+		a := *e.Anomaly
+		a.Source = h.cfg.Name
+		if a.Service == "" {
+			a.Service = service
+		}
+		if a.Environment == "" {
+			a.Environment = environment
+		}
+		return triage.Event{Anomaly: &a}
+	}
+	if e.Change == nil {
+		return e
+	}
+	c := *e.Change
+	c.Source = h.cfg.Name
+	if c.Service == "" && !c.Global {
+		if flag := c.Labels["flag"]; flag != "" {
+			c.Service = h.cfg.serviceOf(flag)
+			if c.Service != "" {
+				c.Labels = maps.Clone(c.Labels)
+				c.Labels["service_from"] = "flags of hook " + h.cfg.Name
+			}
+		}
+		if c.Service == "" {
+			c.Service = service
+		}
+	}
+	if c.Environment == "" {
+		c.Environment = environment
+	}
+	return triage.Event{Change: &c}
+}
+
+const (
+	redelivery = 30 * time.Minute // how long the same body is taken for a redelivery
+	maxRecent  = 4096             // bodies remembered, about 100 B each
+)
+
+// recent remembers when bodies first came, oldest forgotten first.
+type recent struct {
+	mu   sync.Mutex
+	at   map[[32]byte]time.Time
+	ring [][32]byte
+	next int
+}
+
+// first is when a body was first seen: now, unless it came within the redelivery time.
+func (r *recent) first(sum [32]byte, now time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t, ok := r.at[sum]; ok {
+		if now.Sub(t) < redelivery {
+			return t
+		}
+		r.at[sum] = now
+		return now
+	}
+	if r.at == nil {
+		r.at = make(map[[32]byte]time.Time)
+	}
+	if len(r.ring) < maxRecent {
+		r.ring = append(r.ring, sum)
+	} else {
+		delete(r.at, r.ring[r.next])
+		r.ring[r.next] = sum
+		r.next = (r.next + 1) % maxRecent
+	}
+	r.at[sum] = now
+	return now
+}
