@@ -26,9 +26,11 @@ type Config struct {
 	// MaxWait is how long a broker may hold a fetch that finds nothing. It also bounds how long stopping takes.
 	MaxWait          model.Duration `yaml:"max_wait"`
 	JoinGroupBackoff model.Duration `yaml:"join_group_backoff"`
-	SessionTimeout   model.Duration `yaml:"session_timeout"` // a member that died is dropped from the group after this
-	CheckInterval    model.Duration `yaml:"check_interval"`  // of lag, new partitions and log resets
-	BatchSize        int            `yaml:"batch_size"`      // most records handed on, and committed, at once
+	// SessionTimeout is after how long the group drops a member that died. It is also the longest pause after the group's
+	// coordinator died: until then the broker waits for the members it remembers. Brokers allow 6 s and more by default.
+	SessionTimeout model.Duration `yaml:"session_timeout"`
+	CheckInterval  model.Duration `yaml:"check_interval"` // of lag, new partitions and log resets
+	BatchSize      int            `yaml:"batch_size"`     // most records handed on, and committed, at once
 }
 
 // TopicConfig is one topic and the format of its values.

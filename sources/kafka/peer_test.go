@@ -206,4 +206,3 @@ func (r *run) none(t *testing.T) {
 		t.Errorf("%d events too many, first %+v", n, <-r.events)
 	}
 }
-

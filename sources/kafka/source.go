@@ -95,7 +95,7 @@ func New(o Options) (*Source, error) {
 		}
 		s.decoders[t.Topic] = d
 	}
-	s.state.set(triage.SourceDown, "not yet connected")
+	s.state.state, s.state.detail = "", "not yet connected" // so that the first failure is news
 	return s, nil
 }
 
@@ -151,7 +151,7 @@ func (s *Source) session(ctx context.Context, emit triage.Emit) error {
 		ErrorLogger: clientLog(s.log),
 	})
 	s.metrics.sessions.WithLabelValues(s.cfg.Name).Inc()
-	s.state.connected(s.now())
+	s.reached()
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	q := newQueue(s.cfg.BatchSize)
@@ -178,7 +178,7 @@ func (s *Source) fetch(ctx context.Context, reader *kafka.Reader, q *queue) {
 		m, err := reader.FetchMessage(ctx)
 		if err == nil {
 			delay.reset()
-			s.state.connected(s.now())
+			s.reached()
 			err = q.put(ctx, m)
 		}
 		if ctx.Err() != nil {
@@ -198,6 +198,13 @@ func (s *Source) trouble(err error) {
 	s.metrics.clientErrors.WithLabelValues(s.cfg.Name).Inc()
 	if s.state.set(triage.SourceDown, "cannot read: "+err.Error()) {
 		s.log.Warn("kafka cannot be read; trying again", "err", err)
+	}
+}
+
+// reached notes that the brokers answer.
+func (s *Source) reached() {
+	if s.state.connected(s.now()) {
+		s.log.Info("kafka can be read again")
 	}
 }
 

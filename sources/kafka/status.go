@@ -14,7 +14,7 @@ const lateAfter = time.Minute
 // status is what the source knows of itself. Its methods lock; none does I/O.
 type status struct {
 	mu          sync.Mutex
-	state       triage.SourceState
+	state       triage.SourceState // empty until the first attempt to connect has an outcome; shown as down
 	detail      string
 	lastSuccess time.Time
 	lastEvent   time.Time // of the newest record taken
@@ -24,23 +24,27 @@ type status struct {
 	quarantined uint64
 }
 
-// set changes state and detail and reports whether that is news.
+// set changes state and detail and reports whether the state is news. The detail alone is none: it names ports and addresses
+// that differ each time.
 func (s *status) set(state triage.SourceState, detail string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	news := s.state != state || s.detail != detail
+	news := s.state != state
 	s.state, s.detail = state, detail
 	return news
 }
 
-// connected notes that the brokers answered at now.
-func (s *status) connected(now time.Time) {
+// connected notes that the brokers answered at now, and reports whether that is news.
+func (s *status) connected(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastSuccess = now
-	if s.state == triage.SourceDown {
-		s.state, s.detail = triage.SourceOK, ""
+	if s.state != triage.SourceDown && s.state != "" {
+		return false
 	}
+	news := s.state != ""
+	s.state, s.detail = triage.SourceOK, ""
+	return news
 }
 
 // accepted notes that the store took a batch again.
@@ -92,6 +96,9 @@ func (s *Source) Status() triage.SourceStatus {
 	out := triage.SourceStatus{
 		Name: s.cfg.Name, Type: s.Type(), State: st.state, Detail: st.detail, LagS: age.Seconds(),
 		LastSuccess: st.lastSuccess, LastEvent: st.lastEvent, Events: st.events, Quarantined: st.quarantined,
+	}
+	if out.State == "" {
+		out.State = triage.SourceDown
 	}
 	if out.State == triage.SourceOK && age > lateAfter {
 		out.State, out.Detail = triage.SourceLate, fmt.Sprintf("%d records behind", st.lag)

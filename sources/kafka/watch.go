@@ -27,7 +27,7 @@ func (s *Source) watch(ctx context.Context, conn *connection, marks *marks) erro
 		case err != nil:
 			s.trouble(err)
 		default:
-			s.state.connected(s.now())
+			s.reached()
 		}
 		select {
 		case <-ctx.Done():
