@@ -35,7 +35,7 @@ func (m *ranking) ownFactor(c *candidate) finding {
 	}
 	n := m.w.explained(o.ratio, m.w.OriginShows)
 	f := finding{nats: n, say: func() string { return m.ownSentence(c) }}
-	f.direct = n > 1 && o.shift.z > 3
+	f.direct = n > 1 && o.shift.z > 3 && !o.shift.small
 	return f
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -95,7 +96,11 @@ func (m *ranking) findOnset() {
 
 // settleState tells every series which of its samples were complete at onset.latest.
 func (m *ranking) settleState() {
+	feel := m.usualLatency() * m.w.ShiftMaterial
 	set := func(p *prepared) {
+		if unit := secondsOf(p.src.Metric); p.signal == triage.SignalLatency && unit > 0 && p.service != m.scope.Service {
+			p.least = feel / unit
+		}
 		p.state = 0
 		for p.state < len(p.bad) && p.end(p.state) <= m.onset.latest {
 			p.state++
@@ -111,6 +116,40 @@ func (m *ranking) settleState() {
 			}
 		}
 	}
+}
+
+// usualLatency is what a request to the symptom's service usually takes, in seconds: the middle over its latency series
+// whose unit their name gives away; 0 without any.
+func (m *ranking) usualLatency() float64 {
+	s := m.services[m.scope.Service]
+	if s == nil {
+		return 0
+	}
+	var levels []float64
+	for _, p := range s.signals[signalIndex(triage.SignalLatency)] {
+		if unit := secondsOf(p.src.Metric); unit > 0 && p.src.Labels["source"] == "" {
+			if med, _, n := medianMAD(p.raw, make([]float64, 0, len(p.raw))); n > 0 {
+				levels = append(levels, med*unit)
+			}
+		}
+	}
+	if len(levels) == 0 {
+		return 0
+	}
+	return middle(levels)
+}
+
+// secondsOf is how many seconds one unit of a metric is, by the units that names end in by convention; 0: unknown.
+func secondsOf(metric string) float64 {
+	switch {
+	case strings.Contains(metric, "milliseconds"), strings.HasSuffix(metric, "_ms"):
+		return 0.001
+	case strings.Contains(metric, "microseconds"):
+		return 1e-6
+	case strings.Contains(metric, "seconds"):
+		return 1
+	}
+	return 0
 }
 
 // standIn lets the alerting service's own errors and latency stand for the symptom where the alert has no series.

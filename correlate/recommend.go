@@ -23,7 +23,15 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 	m.avoidHarm(&rec, l)
 	rec.Owner = m.ownerOf(l.ch.Service)
 	likely := p >= m.threshold(l.ch.Kind) && margin >= m.cfg.MinMargin
-	switch harm := m.harm(l); {
+	harm := m.harm(l)
+	act := likely && l.direct && !l.veto && !m.in.Widened && reversal(l.ch) != "" && harm == ""
+	switch {
+	case !act && running(l.ch, m.at) && p >= m.cfg.MinPause && !l.veto && harm == "" && !m.in.Widened:
+		m.target(&rec, l)
+		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionPauseRollout
+		rec.Reason = fmt.Sprintf("it is still rolling out and %s; pausing is safe while that is settled", m.doubt(l, n, p, margin))
+		rec.Steps = []string{"pause " + label(l.ch), "compare what has it with what has not"}
+		rec.Check = m.separate(l)
 	case n.micros >= l.micros && float64(n.micros)/million >= 0.5:
 		rec.Owner = m.ownerOf(m.scope.Service)
 		m.outside(&rec, n)
@@ -32,14 +40,8 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		rec.Verdict, rec.Action = triage.VerdictHarmful, triage.ActionDoNotRollBack
 		rec.Reason = "undoing it would do harm: " + harm
 		rec.Steps = []string{fmt.Sprintf("stop further steps of %s only if its tool says that is safe", label(l.ch)), "mend forward with its owner; restore data from backup only where it was written wrongly"}
-	case likely && l.direct && !l.veto && !m.in.Widened && reversal(l.ch) != "":
+	case act:
 		m.advise(&rec, l)
-	case running(l.ch, m.at) && p >= m.cfg.MinFlag && !l.veto && harm == "" && !m.in.Widened:
-		m.target(&rec, l)
-		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionPauseRollout
-		rec.Reason = fmt.Sprintf("it is still rolling out and %s; pausing is safe while that is settled", m.doubt(l, n, p, margin))
-		rec.Steps = []string{"pause " + label(l.ch), "compare what has it with what has not"}
-		rec.Check = m.separate(l)
 	default:
 		rec.Reason = m.doubt(l, n, p, margin)
 		m.offerBoth(&rec, l, n)

@@ -35,6 +35,7 @@ type prepared struct {
 	refLoc  float64 // location and spread on quiet days, transformed; NaN without
 	refSpr  float64
 	refN    int
+	least   float64   // smallest raw shift that the symptom could feel; 0: unknown
 	state   int       // samples that were complete when the symptom was certainly on; 0: not asked
 	cache   []float64 // log likelihood ratio by split; NaN where not asked yet
 }

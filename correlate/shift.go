@@ -15,6 +15,7 @@ type shift struct {
 	before   float64 // typical raw value before
 	after    float64 // typical raw value after
 	usedRef  bool    // history stood in for the samples before
+	small    bool    // too small for the symptom to feel
 	log      float64 // nats for "shifted here" against "noise"; 0: not observed
 	observed bool
 }
@@ -78,6 +79,9 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 	out.z = effect / spread * math.Sqrt(1+float64(0.5*(eff-1)))
 	out.before, out.after = p.unbad(loc), p.unbad(aMed)
 	out.log = w.shiftLog(out.z, na)
+	if math.Abs(out.after-out.before) < p.least {
+		out.log, out.small = min(out.log, 0), true
+	}
 	if p.twoWay || p.signal == triage.SignalTraffic || p.signal == triage.SignalCustom {
 		out.log = min(out.log, 1) // no bad direction, or a weak one: never much of an argument
 	}

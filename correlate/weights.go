@@ -65,6 +65,7 @@ type Weights struct {
 	ShiftCapOne      float64 `w:"shift.cap_one"`
 	ShiftCapTwo      float64 `w:"shift.cap_two"`
 	ShiftCap         float64 `w:"shift.cap"`
+	ShiftMaterial    float64 `w:"shift.material"`
 	ShiftPower       float64 `w:"shift.power"`
 	OriginShows      float64 `w:"origin.shows"`
 	OriginCaller     float64 `w:"origin.caller"`

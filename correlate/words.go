@@ -154,6 +154,9 @@ func (m *ranking) ownSentence(c *candidate) string {
 	if sh.usedRef {
 		few += ", against quiet days"
 	}
+	if sh.small {
+		few += ", too little to be felt at the symptom"
+	}
 	if sh.z > 2 {
 		return fmt.Sprintf("%s of %s %s → %s from %s%s", measure(p), c.ch.Service, quantity(p, sh.before), quantity(p, sh.after), clock(m.abs(p.from[p.firstAfter(o.at)])), few)
 	}

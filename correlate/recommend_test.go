@@ -1,0 +1,111 @@
+package correlate
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+func TestRecommendation(t *testing.T) {
+	percent := func(p float64) *float64 { return &p }
+	yes, no := true, false
+	for _, tc := range []struct {
+		name    string
+		mod     func(*Input)
+		verdict triage.Verdict
+		action  triage.Action
+		says    string // in reason, steps, check or avoid
+	}{
+		{"flag back to its previous value", nil, triage.VerdictAct, triage.ActionFlagOff, "set new-pricing back to 0 %"},
+		{"config revert", func(in *Input) { in.Changes[0].Kind = triage.KindConfig }, triage.VerdictAct, triage.ActionConfigRevert, "restore the configuration"},
+		{"rollback", func(in *Input) {
+			in.Changes[0].Kind, in.Changes[0].Version, in.Changes[0].PreviousVersion = triage.KindDeploy, "v2", "v1"
+			in.Changes[0].Cluster, in.Changes[0].Namespace = "prod-eu1", "shop"
+		}, triage.VerdictAct, triage.ActionRollback, "return pricing to v1 in prod-eu1/shop"},
+		{"a rollback that is itself the trigger", func(in *Input) {
+			in.Changes[0].Kind, in.Changes[0].PreviousVersion = triage.KindRollback, "v3"
+		}, triage.VerdictAct, triage.ActionRollback, "return pricing to v3"},
+		{"auto-sync is said", func(in *Input) {
+			in.Changes[0].Kind = triage.KindDeploy
+			in.Services = map[string]triage.Service{"pricing": {AutoSync: &yes}}
+		}, triage.VerdictAct, triage.ActionRollback, "auto-sync would apply it again"},
+		{"unknown GitOps ownership is said", func(in *Input) {
+			in.Changes[0].Kind = triage.KindDeploy
+			in.Services = map[string]triage.Service{"pricing": {}}
+		}, triage.VerdictAct, triage.ActionRollback, "check whether a GitOps controller owns it"},
+		{"no GitOps", func(in *Input) {
+			in.Changes[0].Kind = triage.KindDeploy
+			in.Services = map[string]triage.Service{"pricing": {AutoSync: &no}}
+		}, triage.VerdictAct, triage.ActionRollback, "hold other rollouts"},
+		{"migration", func(in *Input) { in.Changes[0].Kind = triage.KindMigration }, triage.VerdictHarmful, triage.ActionDoNotRollBack, "a migration changed data or schema"},
+		{"irreversible", func(in *Input) {
+			in.Changes[0].Reversible = triage.Reversible{Value: triage.ReversibleNo, Reason: "rows were deleted"}
+		}, triage.VerdictHarmful, triage.ActionDoNotRollBack, "rows were deleted"},
+		{"deploy with its migration", func(in *Input) {
+			in.Changes[0].Kind = triage.KindDeploy
+			in.Changes = append(in.Changes, change("mig", triage.KindMigration, "pricing", "12m"))
+		}, triage.VerdictHarmful, triage.ActionDoNotRollBack, "migration pricing ran with or after it"},
+		{"thin evidence", func(in *Input) { in.Series = nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "nothing measured on it moved"},
+		{"longer search", func(in *Input) { in.Widened = true }, triage.VerdictCannotTell, triage.ActionInvestigate, "longer search"},
+		{"still rolling out on thin evidence", func(in *Input) {
+			in.Series, in.Symptom.Series = nil, nil
+			c := &in.Changes[0]
+			c.Kind, c.Status, c.FinishedAt, c.RolloutPercent = triage.KindDeploy, triage.StatusStarted, time.Time{}, percent(30)
+			in.Changes = in.Changes[:1]
+		}, triage.VerdictAct, triage.ActionPauseRollout, "pause deploy new-pricing"},
+		{"two flags that tie", func(in *Input) {
+			other := in.Changes[0]
+			other.ID, other.Labels = "flag-2", map[string]string{"flag": "fast-path"}
+			in.Changes = append(in.Changes, other)
+		}, triage.VerdictCannotTell, triage.ActionInvestigate, "cheap and safe to undo: flag fast-path"},
+		{"infrastructure without a known way back", func(in *Input) { in.Changes[0].Kind = triage.KindInfra }, triage.VerdictCannotTell, triage.ActionInvestigate, "no safe way to undo it is known"},
+		{"nothing seen at all", func(in *Input) { in.Changes, in.Series = nil, nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "no change was seen in the 30 min before the onset"},
+		{"it began elsewhere by itself", func(in *Input) { in.Changes = in.Changes[1:] }, triage.VerdictWillNotHelp, triage.ActionDoNotRollBack, "pricing shifted on its own account"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			in := flagScene()
+			in.Changes = slices.Clone(in.Changes)
+			if tc.mod != nil {
+				tc.mod(&in)
+			}
+			r := Rank(in)
+			rec := r.Recommendation
+			if rec.Verdict != tc.verdict || rec.Action != tc.action {
+				t.Fatalf("want %s %s, got\n%s", tc.verdict, tc.action, dump(r))
+			}
+			text := rec.Reason + "\n" + strings.Join(rec.Steps, "\n") + "\n" + rec.Check
+			for _, a := range rec.Avoid {
+				text += "\n" + a.Reason
+			}
+			if !strings.Contains(text, tc.says) {
+				t.Errorf("want it to say %q, got\n%s", tc.says, text)
+			}
+			if rec.Action.Reversal() != (rec.Target != nil && rec.Verdict == triage.VerdictAct && rec.Action != triage.ActionPauseRollout) {
+				t.Errorf("a reversal needs a target: %+v", rec)
+			}
+		})
+	}
+}
+
+// What else a rollback takes along is said: later deploys of the same service, and nothing else.
+func TestAlsoUndoes(t *testing.T) {
+	in := flagScene()
+	in.Changes[0].Kind = triage.KindDeploy
+	in.Changes = append(in.Changes, change("later", triage.KindDeploy, "pricing", "2m"), change("config", triage.KindConfig, "pricing", "2m"))
+	r := Rank(in)
+	if got := r.Recommendation.AlsoUndoes; len(got) != 1 || got[0].ChangeID != "later" || got[0].Owner != "team-pricing · #pricing-oncall" {
+		t.Errorf("want the later deploy, got %+v", got)
+	}
+}
+
+// The runner-up says why it is second, and that weighs nothing.
+func TestWhyTheSecondIsSecond(t *testing.T) {
+	r := Rank(flagScene())
+	n, sentence := evidenceFor(&r.Suspects[1], "order")
+	if n != 0 || !strings.HasPrefix(sentence, "second because of ") {
+		t.Errorf("got %+d %q", n, sentence)
+	}
+}
