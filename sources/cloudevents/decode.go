@@ -95,8 +95,9 @@ func (d *Decoder) decode(a attributes, body []byte, seen time.Time) ([]triage.Ev
 		return one(d.event(ev, seen))
 	case modeBatch:
 		return d.batch(body, seen)
+	default:
+		return d.bare(body, seen)
 	}
-	return d.bare(body, seen)
 }
 
 // bare reads what no header announced: a CDEvent, or an envelope whose sender forgot the content type.

@@ -106,16 +106,22 @@ func TestCDEventsMapping(t *testing.T) {
 		want         triage.Change
 	}{
 		"rolledback": {"service.rolledback", svc, triage.Change{Kind: triage.KindRollback, Status: triage.StatusSucceeded, Scope: scope, FinishedAt: at, Version: "v1"}},
-		"removed": {"service.removed", svc, triage.Change{Kind: triage.KindDeploy, Status: triage.StatusSucceeded, Scope: scope, FinishedAt: at, Version: "v1",
-			Reversible: triage.Reversible{Value: triage.ReversibleNo, Reason: "the service was removed"}}},
+		"removed": {"service.removed", svc, triage.Change{
+			Kind: triage.KindDeploy, Status: triage.StatusSucceeded, Scope: scope, FinishedAt: at, Version: "v1",
+			Reversible: triage.Reversible{Value: triage.ReversibleNo, Reason: "the service was removed"},
+		}},
 		"published": {"service.published", svc, triage.Change{Kind: triage.KindConfig, Status: triage.StatusSucceeded, Scope: scope, FinishedAt: at, Version: "v1"}},
-		"environment": {"environment.modified", `{"id":"prod1","content":{"name":"Prod","uri":"https://e/1"}}`,
-			triage.Change{Kind: triage.KindInfra, Status: triage.StatusSucceeded, Scope: triage.Scope{Environment: "prod1"}, FinishedAt: at, URL: "https://e/1"}},
+		"environment": {
+			"environment.modified", `{"id":"prod1","content":{"name":"Prod","uri":"https://e/1"}}`,
+			triage.Change{Kind: triage.KindInfra, Status: triage.StatusSucceeded, Scope: triage.Scope{Environment: "prod1"}, FinishedAt: at, URL: "https://e/1"},
+		},
 		"run started":  {"pipelinerun.started", run(""), triage.Change{Kind: triage.KindDeploy, Status: triage.StatusStarted, Scope: scope, StartedAt: at, URL: "https://ci/7", Refs: runRef}},
 		"run finished": {"pipelinerun.finished", run("success"), triage.Change{Kind: triage.KindDeploy, Status: triage.StatusSucceeded, Scope: scope, FinishedAt: at, URL: "https://ci/7", Refs: runRef}},
 		"run failed":   {"pipelinerun.finished", run("error"), triage.Change{Kind: triage.KindDeploy, Status: triage.StatusFailed, Scope: scope, FinishedAt: at, URL: "https://ci/7", Refs: runRef}},
-		"purl that is none": {"service.upgraded", `{"id":"checkout","content":{"environment":{"id":"production"},"artifactId":"checkout:v9"}}`,
-			triage.Change{Kind: triage.KindDeploy, Status: triage.StatusSucceeded, Scope: scope, FinishedAt: at, Version: "checkout:v9"}},
+		"purl that is none": {
+			"service.upgraded", `{"id":"checkout","content":{"environment":{"id":"production"},"artifactId":"checkout:v9"}}`,
+			triage.Change{Kind: triage.KindDeploy, Status: triage.StatusSucceeded, Scope: scope, FinishedAt: at, Version: "checkout:v9"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := d.DecodeRecord(nil, event(tc.typ, tc.subject), at)
@@ -211,8 +217,10 @@ func TestIgnoredWithReason(t *testing.T) {
 	}{
 		"unknown type": {header(), structured("com.example.x", `{}`), `type "com.example.x"`},
 		"avro format":  {header("Content-Type", "application/cloudevents+avro"), "\x00", "format this does not read"},
-		"protobuf data": {header("ce-specversion", "1.0", "ce-id", "1", "ce-source", "/a", "ce-type", TypeChange, "Content-Type", "application/protobuf"),
-			"\x00", `"application/protobuf"`},
+		"protobuf data": {
+			header("ce-specversion", "1.0", "ce-id", "1", "ce-source", "/a", "ce-type", TypeChange, "Content-Type", "application/protobuf"),
+			"\x00", `"application/protobuf"`,
+		},
 		"batch of unknown": {header("Content-Type", "application/cloudevents-batch+json"), `[` + structured("com.example.x", `{}`) + `]`, `com.example.x`},
 		"empty batch":      {header("Content-Type", "application/cloudevents-batch+json"), `[]`, "empty batch"},
 	} {
@@ -255,8 +263,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add("", "", []byte(deployed))
 	f.Fuzz(func(t *testing.T, contentType, version string, body []byte) {
 		h := []Header{
-			{Key: "content-type", Value: []byte(contentType)}, {Key: "ce_specversion", Value: []byte(version)},
-			{Key: "ce_id", Value: []byte("1")}, {Key: "ce_source", Value: []byte("/a")}, {Key: "ce_type", Value: []byte(TypeChange)},
+			{Key: "content-type", Value: []byte(contentType)},
+			{Key: "ce_specversion", Value: []byte(version)},
+			{Key: "ce_id", Value: []byte("1")},
+			{Key: "ce_source", Value: []byte("/a")},
+			{Key: "ce_type", Value: []byte(TypeChange)},
 		}
 		events, err := DecodeRecord(h, body, at)
 		if (err == nil) != (len(events) > 0) {

@@ -90,8 +90,12 @@ func summary(events []triage.Event, err error) string {
 		c := e.Change
 		s := fmt.Sprintf("%s %s", c.Kind, c.Status)
 		for _, f := range []struct{ name, value string }{
-			{"service", c.Service}, {"env", c.Environment}, {"version", c.Version}, {"digest", c.Digest},
-			{"subkind", c.Labels["subkind"]}, {"reversible", string(c.Reversible.Value)},
+			{"service", c.Service},
+			{"env", c.Environment},
+			{"version", c.Version},
+			{"digest", c.Digest},
+			{"subkind", c.Labels["subkind"]},
+			{"reversible", string(c.Reversible.Value)},
 		} {
 			if f.value != "" {
 				s += " " + f.name + "=" + f.value

@@ -49,7 +49,7 @@ func TestConfigProblemsNameKeyValueAndRemedy(t *testing.T) {
 		"broker without port": {strings.Replace(minimal, "k:9092", "k", 1), `brokers[0]: "k": must be host:port`},
 		"format":              {strings.Replace(minimal, "triaged}", "avro}", 1), `topics[0].format: "avro": use triaged, cloudevents`},
 		"mapping, no name":    {strings.Replace(minimal, "triaged}", "'mapping:'}", 1), `topics[0].format: "mapping:": use`},
-		"topic twice":         {strings.Replace(minimal, "]\n", ", {topic: changes, format: cdevents}]\n", 2), `topics[1].topic: "changes": is listed twice`},
+		"topic twice":         {strings.Replace(minimal, "triaged}]", "triaged}, {topic: changes, format: cdevents}]", 1), `topics[1].topic: "changes": is listed twice`},
 		"start":               {minimal + "start: yesterday\n", `start: "yesterday": use retention, earliest, latest, or a duration`},
 		"max_wait":            {minimal + "max_wait: 1ms\n", `max_wait: "1ms": must lie between 10ms and 30s`},
 		"batch_size":          {minimal + "batch_size: 0\n", "batch_size: 0: must lie between"},

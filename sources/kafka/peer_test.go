@@ -26,8 +26,10 @@ type peer struct {
 }
 
 func newPeer(addrs []string) *peer {
-	return &peer{addrs: addrs, client: &kafka.Client{Addr: kafka.TCP(addrs...), Timeout: 30 * time.Second,
-		Transport: &kafka.Transport{MetadataTTL: 100 * time.Millisecond}}}
+	return &peer{addrs: addrs, client: &kafka.Client{
+		Addr: kafka.TCP(addrs...), Timeout: 30 * time.Second,
+		Transport: &kafka.Transport{MetadataTTL: 100 * time.Millisecond},
+	}}
 }
 
 func fakePeer(t *testing.T, opts ...kfake.Opt) (*peer, *kfake.Cluster) {

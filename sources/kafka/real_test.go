@@ -119,7 +119,7 @@ func TestMain(m *testing.M) {
 func realBroker(t *testing.T) *broker {
 	t.Helper()
 	shared.once.Do(func() {
-		if shared.dir, shared.err = os.MkdirTemp("", "triaged-kafka-"); shared.err != nil {
+		if shared.dir, shared.err = os.MkdirTemp("", "triaged-kafka-"); shared.err != nil { //nolint:usetesting // outlives the test
 			return
 		}
 		pem := filepath.Join(shared.dir, "broker.pem")

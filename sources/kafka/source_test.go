@@ -92,8 +92,7 @@ func TestStoreThatRefuses(t *testing.T) {
 		cfg := p.config(t, FormatTriaged, topic)
 		refused := make(chan string)
 		var tries atomic.Int32
-		var r *run
-		r = start(t, Options{Config: cfg}, func(es []triage.Event) error {
+		r := start(t, Options{Config: cfg}, func(es []triage.Event) error {
 			if tries.Add(1) <= 3 {
 				refused <- string(es[0].Change.ID)
 				return errors.New("disk full")
@@ -205,10 +204,10 @@ func TestFirstStart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for start_, want := range map[Start]int{StartRetention: 3, StartEarliest: 5, "90m": 2, "1s": 0, StartLatest: 0} {
-			t.Run(string(start_), func(t *testing.T) {
+		for from, want := range map[Start]int{StartRetention: 3, StartEarliest: 5, "90m": 2, "1s": 0, StartLatest: 0} {
+			t.Run(string(from), func(t *testing.T) {
 				cfg := p.config(t, FormatTriaged, topic)
-				cfg.Start = start_
+				cfg.Start = from
 				r := start(t, Options{Config: cfg, Retention: 3 * time.Hour}, nil)
 				if want == 0 { // a record that is written now tells that the source has begun, and is the first to come
 					waitJoined(t, p, cfg.GroupID, topic)
@@ -268,8 +267,10 @@ func TestStoredOffsetPastTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		cfg := p.config(t, FormatTriaged, topic)
-		res, err := p.client.OffsetCommit(t.Context(), &kafka.OffsetCommitRequest{GroupID: cfg.GroupID, GenerationID: -1,
-			Topics: map[string][]kafka.OffsetCommit{topic: {{Partition: 0, Offset: 1000}}}})
+		res, err := p.client.OffsetCommit(t.Context(), &kafka.OffsetCommitRequest{
+			GroupID: cfg.GroupID, GenerationID: -1,
+			Topics: map[string][]kafka.OffsetCommit{topic: {{Partition: 0, Offset: 1000}}},
+		})
 		if err != nil || res.Topics[topic][0].Error != nil {
 			t.Fatalf("%v, %+v", err, res)
 		}

@@ -47,8 +47,17 @@ func summary(events []triage.Event, err error) string {
 		c := e.Change
 		s := fmt.Sprintf("%s %s %s", c.ID, c.Kind, c.Status)
 		for _, f := range []struct{ name, value string }{
-			{"service", c.Service}, {"env", c.Environment}, {"ns", c.Namespace}, {"version", c.Version}, {"previous", c.PreviousVersion}, {"digest", c.Digest},
-			{"flag", c.Labels["flag"]}, {"from", c.Labels["from"]}, {"to", c.Labels["to"]}, {"sha", c.Labels["sha"]}, {"subkind", c.Labels["subkind"]},
+			{"service", c.Service},
+			{"env", c.Environment},
+			{"ns", c.Namespace},
+			{"version", c.Version},
+			{"previous", c.PreviousVersion},
+			{"digest", c.Digest},
+			{"flag", c.Labels["flag"]},
+			{"from", c.Labels["from"]},
+			{"to", c.Labels["to"]},
+			{"sha", c.Labels["sha"]},
+			{"subkind", c.Labels["subkind"]},
 			{"reversible", string(c.Reversible.Value)},
 		} {
 			if f.value != "" {
