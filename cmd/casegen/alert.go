@@ -56,6 +56,9 @@ func (w *world) alert() {
 				a.Expr = fmt.Sprintf(expr, w.symptom)
 			}
 			w.sc.SymptomOf = scenario.SymptomOf{Service: w.symptom, Signal: signal}
+			if r := labels["region"]; r != "" {
+				w.sc.SymptomOf.Where = map[string]string{"region": r}
+			}
 			if rng.Float64() < 0.6 { // Prometheus was asked for the rule
 				metric := w.style.Metrics[signal]
 				w.sc.Symptom = &triage.Symptom{

@@ -37,7 +37,7 @@ func (w *world) decoys() {
 	if slices.Contains(w.f.Types, "red-herring") {
 		w.redHerring(rng)
 	}
-	if rng.Float64() < 0.3 || slices.Contains(w.f.Types, "staging") { // the same service, but not where it hurts
+	if (rng.Float64() < 0.3 || slices.Contains(w.f.Types, "staging")) && !w.sc.Services[w.on].External { // the same service, but not where it hurts
 		c := w.change(rng, triage.KindDeploy, w.on, pick(rng, titles[triage.KindDeploy]), w.onset.Add(-seconds(rng, 15, 300)).Truncate(time.Second), seconds(rng, 45, 200))
 		c.Environment = "staging"
 		w.sc.Changes = append(w.sc.Changes, c)

@@ -134,7 +134,7 @@ func plainTypes() []fact {
 		},
 		{
 			ID: "type-no-change-flapping", AlertSource: rule, Published: when("", "13:05", "13:07", "13:09"), Services: []string{"thumbnail-queue"},
-			NoneReason: "noise", Recommended: "investigate", Types: []string{"no-change"}, Play: play{Signals: "l", Small: true, FlapMin: 9},
+			NoneReason: "noise", Recommended: "investigate", Types: []string{"no-change"}, Play: play{Signals: "l", FlapMin: 9},
 		},
 	}
 }

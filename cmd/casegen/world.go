@@ -89,18 +89,20 @@ func (w *world) settle() {
 	pool := slices.DeleteFunc(slices.Clone(bystanders), func(s string) bool { return slices.Contains(w.path, s) })
 	rng.Shuffle(len(pool), func(i, j int) { pool[i], pool[j] = pool[j], pool[i] })
 	w.others = pool[:7+rng.IntN(9)]
+	// The first half of the bystanders calls what is on the path, the rest is called or stands apart; nothing calls in a circle.
+	up := len(w.others) / 2
 	for i, name := range w.others {
 		switch {
 		case i == 0: // somebody always calls the symptom
 			w.edge(name, w.symptom)
-		case rng.Float64() < 0.3:
+		case i < up && rng.Float64() < 0.6:
 			w.edge(name, pick(rng, w.path))
-		case rng.Float64() < 0.4:
+		case i >= up && rng.Float64() < 0.4:
 			w.edge(pick(rng, w.path[:n]), name)
 		}
 		for range rng.IntN(3) {
-			if other := w.others[rng.IntN(i+1)]; other != name {
-				w.edge(name, other)
+			if j := i + 1 + rng.IntN(len(w.others)); j < len(w.others) {
+				w.edge(name, w.others[j])
 			}
 		}
 	}
@@ -109,7 +111,7 @@ func (w *world) settle() {
 	for _, name := range w.others {
 		w.mute[name] = rng.Float64() < 0.25
 	}
-	if n > 1 && rng.Float64() < 0.2 {
+	if n > 1 && w.f.SourceURL != "" && rng.Float64() < 0.2 { // hand-described scenarios have their own difficulty
 		w.mute[w.root] = true
 	}
 }
