@@ -15,12 +15,13 @@ const (
 	sweepEvery = time.Second
 	reachDown  = 4 // calls between symptom and cause: at most four in published incidents
 	reachUp    = 1 // a caller can overload what it calls
-	maxHold    = 15 * time.Minute
+	longHold   = 15 * time.Minute
 )
 
-// OnEvent takes a stored event. A change that undoes a suspect makes the incident mitigating; one that began before the
-// onset, is near enough and was not weighed yet calls for a new triage. Anything else is left to the second looks. It does
-// little per event and never blocks on the store, so it may be fed the collector's full stream.
+// OnEvent takes a stored event. A change that undoes a suspect makes the incident mitigating, and its effect is watched; one
+// that began before the onset, is near enough and was not weighed yet calls for a new triage, and so does one that goes live
+// near by while the incident is open. It does little per event and never blocks on the store, so it may be fed the
+// collector's full stream.
 func (a *Alerting) OnEvent(ev triage.Event) {
 	c := ev.Change
 	if c == nil || a.Ready() != nil {
@@ -33,23 +34,26 @@ func (a *Alerting) OnEvent(ev triage.Event) {
 	}
 	var asks []ask
 	a.mu.Lock()
-	if len(c.Undoes) == 0 && c.OccurredAt().After(a.onsets) {
+	if len(c.Undoes) == 0 && c.Service != "" && !c.Global && a.near[c.Service] == 0 {
 		a.mu.Unlock()
 		return
 	}
 	for _, e := range a.entries {
+		if e.report == nil {
+			continue
+		}
+		undid, undoes := undoOf(c, e.report)
 		switch {
-		case e.report == nil || e.inc.State == triage.IncidentRecovered:
-		case undoes(c, e.report):
-			if e.undo == "" {
-				e.undo = undoSentence(c)
-				inc := e.change()
-				inc.State, inc.UpdatedAt = triage.IncidentMitigating, now
-				e.looks = a.looksAfter(now, now)
+		case undoes:
+			if a.noteUndo(e, undid, *c, now) {
 				asks = append(asks, ask{e, CauseUndo})
 			}
+		case e.inc.State == triage.IncidentRecovered:
 		case isLate(c, e):
 			asks = append(asks, ask{e, CauseLate})
+		case isNew(c, e):
+			e.moving = append(slices.Clone(e.moving), *c)
+			asks = append(asks, ask{e, CauseMoving})
 		}
 	}
 	a.mu.Unlock()
@@ -57,13 +61,6 @@ func (a *Alerting) OnEvent(ev triage.Event) {
 	for _, k := range asks {
 		a.enqueue(k.e, k.cause, now)
 	}
-}
-
-// undoes reports whether c takes back one of the suspects.
-func undoes(c *triage.Change, r *triage.Report) bool {
-	return len(c.Undoes) > 0 && slices.ContainsFunc(r.Suspects, func(s triage.Suspect) bool {
-		return s.Change != nil && s.Change.ID != c.ID && slices.Contains(c.Undoes, s.Change.ID)
-	})
 }
 
 // undoMark begins the note by which a recovery is joined to the undo before it.
@@ -82,13 +79,17 @@ func isLate(c *triage.Change, e *entry) bool {
 	if c.LastActivity().Before(on.Earliest.Add(-time.Duration(e.report.LookbackS * float64(time.Second)))) {
 		return false
 	}
-	if c.Service != "" && !c.Global && !e.reach[c.Service] {
+	return e.touches(c)
+}
+
+// isNew reports whether c went live in the blast radius of e after the onset and was not known to be. Needs Alerting.mu.
+func isNew(c *triage.Change, e *entry) bool {
+	on := e.report.Onset.Interval
+	if on.IsZero() || len(e.moving) >= maxMoving || c.StartedAt.IsZero() || !c.StartedAt.After(on.Latest) {
 		return false
 	}
-	here, there := c.Scope, e.inc.Scope
-	here.Service, here.Namespace = "", ""
-	_, contradicts := here.Contradicts(there)
-	return !contradicts
+	known := slices.ContainsFunc(e.moving, func(o triage.Change) bool { return o.ID == c.ID })
+	return !known && isMoving(e, c, on)
 }
 
 // reach is every service whose changes could matter to e.
@@ -185,7 +186,7 @@ func (a *Alerting) inspect(e *entry, now time.Time) due {
 	}
 	quiet := now.Sub(e.inc.RecoveredAt)
 	switch {
-	case a.noteOwed(e) && quiet >= a.hold(e.inc.Reopened):
+	case a.noteOwed(e) && quiet >= a.hold(e.inc.Reopened) && !a.undecided(e, now):
 		d.e, d.note = e, true
 	case quiet >= time.Duration(a.cfg.CloseAfter) && !a.queue.has(e.inc.ID):
 		d.e, d.close = e, true
@@ -202,7 +203,7 @@ func (a *Alerting) noteOwed(e *entry) bool {
 // incidents.recovered_hold, so that a flapping alert does not chat.
 func (a *Alerting) hold(n int) time.Duration {
 	h := time.Duration(a.cfg.RecoveredHold) << min(n, 10)
-	return min(h, max(maxHold, time.Duration(a.cfg.RecoveredHold)))
+	return min(h, max(longHold, time.Duration(a.cfg.RecoveredHold)))
 }
 
 // expire resolves alerts whose sender has stopped repeating them. Needs a.mu.

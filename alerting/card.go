@@ -53,6 +53,8 @@ func NewCard(in CardInput) Card {
 	c.changed(in, v)
 	c.verdict(in, v)
 	c.undo(in)
+	c.checked(in)
+	c.hold(in)
 	c.advice(in, v)
 	c.checks(in)
 	c.rest(in, v)
@@ -212,6 +214,7 @@ func (c *Card) recovered(in CardInput, v judgement) {
 		c.add("SUSPECT WAS", "none I could name")
 	}
 	c.undo(in)
+	c.checked(in)
 }
 
 // undo repeats what was seen of an undo.
@@ -222,7 +225,7 @@ func (c *Card) undo(in CardInput) {
 			continue
 		}
 		s = clean(s, maxSentence)
-		if in.Incident.State == triage.IncidentRecovered {
+		if in.Incident.State != triage.IncidentMitigating || settled(in.Report) {
 			c.add("UNDO SEEN", s)
 		} else {
 			c.add("UNDO SEEN", s+"; the same signal is being watched")

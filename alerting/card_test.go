@@ -190,7 +190,18 @@ func cards() map[string]CardInput {
 		AlsoUndoes: []triage.Undone{{ChangeID: "d2", Title: "coupon fix"}, {ChangeID: "d3", Title: "new footer"}, {ChangeID: "d4"}},
 		Check:      "5xx < 1 % by 03:20",
 	}
+	in.Report.Checked = []triage.Checked{{Undid: in.Report.Recommendation.Target.ChangeID, By: "rb", Outcome: triage.CheckWatching, Sentence: "watched"}}
 	out["mitigating"] = in
+
+	in = out["mitigating"]
+	in.Report.Number, in.Report.Cause = 4, CauseChecked
+	in.Report.Checked = []triage.Checked{{
+		Undid: in.Report.Recommendation.Target.ChangeID, By: "rb", Outcome: triage.CheckStuck,
+		Sentence: "trigger removed, system may be stuck: checkout was rolled back at 03:12:40, checkout still at 14 %, usual 0.2 % after more than 10 min (usual limit)",
+		Steps:    []string{"shed load on checkout, cap retries of its callers, then let traffic back in slices", "add capacity or restart what is saturated; do not undo more at once"},
+	}}
+	in.Report.Hold = []triage.Undone{{ChangeID: "s9", Service: "search", Title: "deploy search v9", At: in.Report.CreatedAt}}
+	out["stuck"] = in
 	return out
 }
 

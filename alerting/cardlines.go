@@ -143,8 +143,8 @@ func (c *Card) advice(in CardInput, v judgement) {
 		c.add("A ROLLBACK WILL NOT HELP", reason)
 	}
 	switch {
-	case rec.Action.Reversal() && in.Incident.State == triage.IncidentMitigating:
-		// It was done: the line above says so, the check below how to see whether it helped.
+	case rec.Action.Reversal() && rec.Target != nil && undone(in.Report, rec.Target.ChangeID):
+		// It was done: the lines above say so, and what it did.
 	case rec.Action != triage.ActionDoNotRollBack:
 		l := Line{Word: "DO", Text: doLine(rec), Sub: steps(rec)}
 		if rec.Action == triage.ActionInvestigate {
@@ -187,6 +187,9 @@ var saysAgain = regexp.MustCompile(`^(set|roll|revert) \S+ back to |^revert `)
 func steps(rec triage.Recommendation) []string {
 	var out []string
 	for i, s := range rec.Steps {
+		if strings.HasPrefix(s, "run: ") && len([]rune(s)) > maxSentence {
+			s = "the command for it is on the page" // half a command is worse than none
+		}
 		s = clean(s, maxSentence)
 		if i == 0 && rec.Action.Reversal() && saysAgain.MatchString(s) {
 			continue
@@ -279,7 +282,9 @@ func adviceInShort(r triage.Report) string {
 
 // checks writes how to see that it worked, and who owns it.
 func (c *Card) checks(in CardInput) {
-	if s := clean(in.Report.Recommendation.Check, maxSentence); s != "" {
+	rec := in.Report.Recommendation
+	done := rec.Target != nil && undone(in.Report, rec.Target.ChangeID) && settled(in.Report)
+	if s := clean(rec.Check, maxSentence); s != "" && !done {
 		c.add("CHECK", s)
 	}
 	if s := clean(in.Report.Recommendation.Owner, maxPhrase); s != "" {

@@ -32,7 +32,35 @@ type Config struct {
 	MaxAlerts  int `yaml:"max_alerts"`  // kept per incident, about 1.5 KiB each; more are counted only
 	MaxReports int `yaml:"max_reports"` // per incident; beyond it only recovery is reported
 
+	Verify   VerifyConfig   `yaml:"verify"`
 	Delivery DeliveryConfig `yaml:"delivery"`
+}
+
+// VerifyConfig is how the effect of an undo is watched.
+type VerifyConfig struct {
+	Interval   model.Duration `yaml:"interval"`    // between two looks at the symptom
+	RetryCycle model.Duration `yaml:"retry_cycle"` // longest time after which clients try again: recovery must last longer
+	GiveUp     model.Duration `yaml:"give_up"`     // a symptom that outlasts the undo this long: the system may hold itself down
+	MoveOn     model.Duration `yaml:"move_on"`     // this long: undoing it did not help, the next suspect's turn
+	MinTraffic float64        `yaml:"min_traffic"` // share of the usual traffic below which a recovery proves nothing
+}
+
+// DefaultVerifyConfig is what an empty `incidents.verify` means.
+func DefaultVerifyConfig() VerifyConfig {
+	return VerifyConfig{
+		Interval:   model.Duration(15 * time.Second),
+		RetryCycle: model.Duration(2 * time.Minute),
+		GiveUp:     model.Duration(10 * time.Minute),
+		MoveOn:     model.Duration(20 * time.Minute),
+		MinTraffic: 0.5,
+	}
+}
+
+// UnmarshalYAML starts from the defaults.
+func (c *VerifyConfig) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain VerifyConfig
+	*c = DefaultVerifyConfig()
+	return unmarshal((*plain)(c))
 }
 
 // DeliveryConfig is how reports are posted and posted again.
@@ -67,6 +95,7 @@ func DefaultConfig() Config {
 		MaxAlerts:  200,
 		MaxReports: 50,
 
+		Verify:   DefaultVerifyConfig(),
 		Delivery: DefaultDeliveryConfig(),
 	}
 }
@@ -132,6 +161,16 @@ func (c Config) Validate() error {
 		if c.SecondLooks[i] <= c.SecondLooks[i-1] {
 			add(fmt.Sprintf("second_looks[%d]", i), c.SecondLooks[i], "must be later than the one before it")
 		}
+	}
+	v := c.Verify
+	if v.Interval <= 0 {
+		add("verify.interval", v.Interval, "must be longer than 0s")
+	}
+	if v.MoveOn < v.GiveUp {
+		add("verify.move_on", v.MoveOn, "must not be shorter than give_up "+v.GiveUp.String())
+	}
+	if v.MinTraffic < 0 || v.MinTraffic > 1 {
+		add("verify.min_traffic", v.MinTraffic, "must lie between 0 and 1")
 	}
 	d := c.Delivery
 	if d.Timeout <= 0 {

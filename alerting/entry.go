@@ -21,11 +21,13 @@ const (
 	CauseUndo       = "undo seen"
 	CauseSecondLook = "second look"
 	CauseRecovered  = "recovered"
+	CauseMoving     = "change while open" // something went live in the blast radius
+	CauseChecked    = "undo checked"
 )
 
 // causeWeight orders causes that meet in the queue: the report names the weightiest.
 func causeWeight(c string) int {
-	return slices.Index([]string{CauseSecondLook, CauseMoreAlerts, CauseLate, CauseReopened, CauseUndo, CauseAlert}, c)
+	return slices.Index([]string{CauseSecondLook, CauseMoreAlerts, CauseMoving, CauseLate, CauseReopened, CauseUndo, CauseChecked, CauseAlert}, c)
 }
 
 // entry is one incident that is not closed, with what is known besides its record. Guarded by Alerting.mu except for writing.
@@ -46,7 +48,9 @@ type entry struct {
 	looks      []time.Time          // second looks still to come, ascending
 	wanted     string               // cause of a triage that found the queue full
 	lastTriage time.Time
-	undo       string // one sentence: the undo that was seen
+	undoFailed string          // one sentence; empty: none did
+	undos      []*undoing      // undos of suspects, oldest first; bounded
+	moving     []triage.Change // in the blast radius and acting since the onset, as of the latest triage; undos left out
 }
 
 // change prepares the incident for being changed in place.
@@ -129,6 +133,20 @@ func (a *Alerting) forget(e *entry) {
 		drop(a.byGroup, e.inc.GroupKey)
 	}
 	drop(a.byService, e.inc.Service)
+	a.setReach(e, nil)
+}
+
+// setReach notes which services matter to e. Needs a.mu.
+func (a *Alerting) setReach(e *entry, reach map[string]bool) {
+	for s := range e.reach {
+		if a.near[s]--; a.near[s] <= 0 {
+			delete(a.near, s)
+		}
+	}
+	e.reach = reach
+	for s := range reach {
+		a.near[s]++
+	}
 }
 
 func (a *Alerting) count(s triage.IncidentState) int {

@@ -183,7 +183,7 @@ func (a *Alerting) reopen(e *entry, now time.Time) {
 	inc := e.change()
 	inc.State, inc.RecoveredAt = triage.IncidentOpen, time.Time{}
 	inc.Reopened++
-	e.undo = ""
+	e.undos = nil
 	e.looks = a.looksAfter(now, now)
 }
 

@@ -3,8 +3,6 @@ package alerting
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -38,6 +36,7 @@ func (a *Alerting) load(ctx context.Context) error {
 
 func (a *Alerting) restore(ctx context.Context, inc triage.Incident, now time.Time) error {
 	e := newEntry(inc)
+	var reach map[string]bool
 	for i, al := range inc.Alerts {
 		if al.Status == triage.AlertResolved {
 			continue
@@ -53,9 +52,7 @@ func (a *Alerting) restore(ctx context.Context, inc triage.Incident, now time.Ti
 			return fmt.Errorf("load report %d of incident %s: %w", inc.Reports, inc.ID, err)
 		}
 		e.report, e.lastTriage = &latest, latest.CreatedAt
-		if i := slices.IndexFunc(latest.Notes, func(n string) bool { return strings.HasPrefix(n, undoMark) }); i >= 0 {
-			e.undo = latest.Notes[i]
-		}
+		e.restoreUndos(latest)
 		if err := a.restorePosted(ctx, e); err != nil {
 			return err
 		}
@@ -66,13 +63,11 @@ func (a *Alerting) restore(ctx context.Context, inc triage.Incident, now time.Ti
 			}
 		}
 		e.looks = a.looksAfter(first.CreatedAt, now)
-		e.reach = a.reach(e, triage.Topology{})
+		reach = a.reach(e, triage.Topology{})
 	}
 	a.mu.Lock()
 	a.index(e)
-	if e.report != nil {
-		a.onsets = latest(a.onsets, e.report.Onset.Latest)
-	}
+	a.setReach(e, reach)
 	a.mu.Unlock()
 	if inc.Reports == 0 {
 		a.enqueue(e, CauseAlert, now)

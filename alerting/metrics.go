@@ -43,6 +43,7 @@ type metrics struct {
 	delay          prometheus.Histogram
 	dead           *prometheus.CounterVec
 	updatesLost    prometheus.Counter
+	checks         *prometheus.CounterVec
 }
 
 // newMetrics registers with r, which may be nil. State gauges are read from a at scrape.
@@ -75,6 +76,7 @@ func newMetrics(r prometheus.Registerer, a *Alerting) *metrics {
 			Buckets: []float64{.05, .1, .25, .5, 1, 5, 15, 60, 300, 1800, 7200},
 		}),
 		dead:        counter("triaged_notifications_dead_total", "Deliveries given up: see /api/v1/deliveries?state=dead.", labelReceiver),
+		checks:      counter("triaged_undo_checks_total", "What watched undos turned out to have done, by outcome; one undo may count under several in turn.", "outcome"),
 		updatesLost: f.NewCounter(prometheus.CounterOpts{Name: "triaged_incident_updates_lost_total", Help: "Updates not handed to a subscriber that read too slowly."}),
 	}
 	for _, o := range outcomes() {

@@ -21,7 +21,7 @@ const stoppedNote = "it had stopped before this report was made"
 
 // significance compares a report with the one told before; a nil prev makes it material.
 func significance(prev *triage.Report, prevState triage.IncidentState, r triage.Report, inc triage.Incident) significanceLevel {
-	if prev == nil || prevState != inc.State || standing(*prev) != standing(r) {
+	if prev == nil || prevState != inc.State || standing(*prev) != standing(r) || progress(*prev) != progress(r) {
 		return sigMaterial
 	}
 	text := func(r triage.Report) string {
@@ -51,11 +51,28 @@ func standing(r triage.Report) string {
 	return strings.Join(append(parts, ids...), "\x00")
 }
 
+// progress is what was found since the report before, as far as it is worth a post: what an undo did, and that others
+// should hold theirs. Being watched is no news.
+func progress(r triage.Report) string {
+	var parts []string
+	for _, c := range r.Checked {
+		if c.Outcome != triage.CheckWatching && c.Outcome != triage.CheckUnmeasured {
+			parts = append(parts, string(c.By)+"="+string(c.Outcome))
+		}
+	}
+	if len(r.Hold) > 0 {
+		parts = append(parts, "hold")
+	}
+	return strings.Join(parts, "\x00")
+}
+
 // stateTold is the state of the incident that a report speaks of.
 func stateTold(r triage.Report) triage.IncidentState {
 	switch {
 	case r.Cause == CauseRecovered || slices.Contains(r.Notes, stoppedNote):
 		return triage.IncidentRecovered
+	case len(r.Checked) > 0 && !slices.ContainsFunc(r.Checked, func(c triage.Checked) bool { return c.Outcome != triage.CheckNotHelped }):
+		return triage.IncidentOpen
 	case slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, undoMark) }):
 		return triage.IncidentMitigating
 	}

@@ -40,6 +40,17 @@ type Triager interface {
 	Triage(context.Context, triage.Request) (triage.Answer, error)
 }
 
+// Metrics reads the alert's own series and the signals of services. It may hang: it is given a deadline.
+type Metrics interface {
+	Symptom(ctx context.Context, al triage.Alert, from, to time.Time) (triage.Symptom, error)
+	Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error)
+}
+
+// Labels keeps what was found about suspects, apart from what people said.
+type Labels interface {
+	SaveFeedback(context.Context, triage.Feedback) error
+}
+
 // TopologySource says who calls whom, as known now.
 type TopologySource interface {
 	Topology() triage.Topology

@@ -14,6 +14,7 @@ const (
 	maxName     = 60
 	maxPhrase   = 120
 	maxSentence = 200
+	maxChecked  = 320 // what an undo did, with what speaks against it
 )
 
 // clean makes a string from outside fit to stand on a line: no control or direction characters, no line breaks, no words

@@ -78,10 +78,10 @@ func (a *Alerting) triageOne(ctx context.Context, j job) {
 		return // closed, over its limit, or recovered: the note on that comes from the sweeper
 	}
 	e.lastTriage = began
-	inc := e.snapshot()
+	inc, checked := e.snapshot(), e.checks()
 	a.mu.Unlock()
 
-	answer := a.ask(ctx, triage.Request{Incident: inc, At: began, Cause: j.cause, Number: inc.Reports + 1})
+	answer := a.ask(ctx, triage.Request{Incident: inc, At: began, Cause: j.cause, Number: inc.Reports + 1, Checked: checked})
 	if ctx.Err() != nil {
 		return // the next start finds the incident without this report
 	}
@@ -154,18 +154,14 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	report := answer.Report
 	a.mu.Lock()
 	inc, seq := e.snapshot(), e.seq
 	prev, posted, postedAs := e.report, e.posted, e.postedAs
 	route := a.route
-	undo := e.undo
 	a.mu.Unlock()
 
-	if undo != "" && !slices.Contains(report.Notes, undo) {
-		report.Notes = append(slices.Clone(report.Notes), undo)
-		answer.Report = report
-	}
+	a.annotate(e, &answer)
+	report := answer.Report
 	recovered := report.Cause == CauseRecovered
 	inc.Reports, inc.UpdatedAt = report.Number, a.now()
 	var deliveries []triage.Delivery
@@ -198,7 +194,7 @@ func (a *Alerting) afterReport(e *entry, report *triage.Report, input triage.Cas
 	now := a.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e.reach = reach
+	a.setReach(e, reach)
 	if stored {
 		e.saved = max(e.saved, seq)
 	}
@@ -209,7 +205,6 @@ func (a *Alerting) afterReport(e *entry, report *triage.Report, input triage.Cas
 		e.looks = a.looksAfter(report.CreatedAt, now)
 	}
 	e.report = report
-	a.onsets = latest(a.onsets, report.Onset.Latest)
 }
 
 // looksAfter are the second looks due after the time from and not over yet.

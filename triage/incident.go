@@ -84,6 +84,8 @@ const (
 	FeedbackConfirm = "confirm" // it was this change
 	FeedbackReject  = "reject"  // it was not this change
 	FeedbackNone    = "none"    // it was no change
+
+	FeedbackVerified = "verified" // no person: undoing this change was seen to end it
 )
 
 // Outcome counts how changes of one service and kind turned out before.

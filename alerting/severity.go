@@ -1,0 +1,138 @@
+package alerting
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// SeverityInput is what a severity is proposed from.
+type SeverityInput struct {
+	Incident triage.Incident
+	Report   triage.Report
+	Services map[string]triage.Service // what is known of them, by canonical name
+}
+
+// Where severity begins to rise.
+const (
+	wideShare  = 0.05 // of requests failing
+	hugeShare  = 0.25
+	wideSpread = 3 // services with firing alerts
+)
+
+// ProposeSeverity proposes P0 to P3 and says why. It starts at P3 and rises by what users feel and how far it reaches; lost
+// or wrong data and a breach outrank both. What is not known does not raise it, and the reasons say what was not known.
+//
+//	tier 1, user-facing, 14 % failing:      P3 +1 (tier 1) +1 (users) +1 (over 5 %) = P0
+//	tier 3, internal, 14 % failing:         P3 +1 (over 5 %)                        = P2
+//	unknown service, error share unknown:   P3, or P2 where it pages
+func ProposeSeverity(in SeverityInput) triage.Severity {
+	level := 3
+	var reasons []string
+	add := func(steps int, reason string) {
+		level -= steps
+		reasons = append(reasons, reason)
+	}
+	floor := 3
+	if why := securityConcern(in.Incident); why != "" {
+		floor = 0
+		reasons = append(reasons, "security: "+why)
+	}
+	if why := dataConcern(in); why != "" {
+		floor = min(floor, 1)
+		reasons = append(reasons, "data may be lost or wrong: "+why)
+	}
+	s, known := in.Services[in.Incident.Service]
+	switch {
+	case known && s.Tier == 1:
+		add(1, in.Incident.Service+" is tier 1")
+	case known && s.Tier > 1:
+		reasons = append(reasons, fmt.Sprintf("%s is tier %d", in.Incident.Service, s.Tier))
+	case in.Incident.Pages:
+		add(1, "it pages; the tier of what fails is not known")
+	default:
+		reasons = append(reasons, "the tier of what fails is not known")
+	}
+	if s.UserFacing {
+		add(1, "users meet it directly")
+	}
+	switch now := in.Report.Symptom.Now; {
+	case in.Report.Symptom.Signal == triage.SignalErrors && now != nil && *now >= 0 && *now <= 1:
+		switch {
+		case *now >= hugeShare:
+			add(2, fmt.Sprintf("%s of requests fail", share(*now)))
+		case *now >= wideShare:
+			add(1, fmt.Sprintf("%s of requests fail", share(*now)))
+		default:
+			reasons = append(reasons, fmt.Sprintf("%s of requests fail", share(*now)))
+		}
+	default:
+		reasons = append(reasons, "the share of requests that fail is not known")
+	}
+	if n := breadth(in.Incident); n >= wideSpread {
+		add(1, fmt.Sprintf("%d services have firing alerts", n))
+	}
+	if in.Incident.State == triage.IncidentRecovered {
+		reasons = append(reasons, "it has recovered")
+	}
+	return triage.Severity{Level: fmt.Sprintf("P%d", min(max(level, 0), floor)), Reasons: reasons}
+}
+
+// breadth counts the services with firing alerts.
+func breadth(inc triage.Incident) int {
+	seen := make(map[string]bool)
+	for _, a := range inc.Alerts {
+		if a.Status != triage.AlertResolved {
+			name, _ := VictimFromLabels(a.Labels)
+			seen[name] = true
+		}
+	}
+	return len(seen)
+}
+
+// dataWords and securityWords are looked for in names and labels people give to alerts, never in free text.
+var (
+	dataWords     = []string{"corrupt", "dataloss", "data_loss", "data-loss", "integrity", "checksum", "inconsisten"}
+	securityWords = []string{"security", "intrusion", "breach", "exfiltrat", "unauthorized", "unauthorised", "credentialleak"}
+)
+
+func dataConcern(in SeverityInput) string {
+	if w := alertNamed(in.Incident, dataWords); w != "" {
+		return "alert " + w
+	}
+	lead := in.Report.Leader()
+	if lead == nil || lead.Change == nil || in.Report.Standing().Word != triage.WordLikely {
+		return ""
+	}
+	if lead.Change.Kind == triage.KindMigration {
+		return "a migration is the likely trigger"
+	}
+	return ""
+}
+
+func securityConcern(inc triage.Incident) string {
+	if w := alertNamed(inc, securityWords); w != "" {
+		return "alert " + w
+	}
+	return ""
+}
+
+// alertNamed is the first alert whose name, or label category, type or team, holds one of the words.
+func alertNamed(inc triage.Incident, words []string) string {
+	for _, a := range inc.Alerts {
+		for _, l := range slices.Sorted(maps.Keys(a.Labels)) {
+			if l != "alertname" && l != "category" && l != "type" && l != "class" {
+				continue
+			}
+			for _, w := range words {
+				if strings.Contains(strings.ToLower(a.Labels[l]), w) {
+					return clean(a.Name(), maxName)
+				}
+			}
+		}
+	}
+	return ""
+}

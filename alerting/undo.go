@@ -1,0 +1,372 @@
+package alerting
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// Bounds on what one incident remembers of what was done since.
+const (
+	maxUndos  = 10
+	maxMoving = 20
+	maxHold   = 5         // changes named under "hold others"
+	seriesPad = time.Hour // of quiet past read before the onset
+)
+
+// undoing is one undo of a suspect and what was seen of it. Guarded by Alerting.mu.
+type undoing struct {
+	undid, undo triage.Change
+	onset       triage.Interval // as told when the undo was seen: later reports rank on a symptom that may be gone
+	note        string          // one sentence with undoMark
+	checked     triage.Checked
+	next        time.Time // when to look again
+}
+
+// settled reports whether looking again can change nothing.
+func (u *undoing) settled() bool { return u.checked.Outcome.Recovered() }
+
+// undoOf returns the suspect of r that c takes back.
+func undoOf(c *triage.Change, r *triage.Report) (triage.Change, bool) {
+	if len(c.Undoes) == 0 || r == nil {
+		return triage.Change{}, false
+	}
+	for _, s := range r.Suspects {
+		if s.Change != nil && s.Change.ID != c.ID && slices.Contains(c.Undoes, s.Change.ID) {
+			return *s.Change, true
+		}
+	}
+	return triage.Change{}, false
+}
+
+// noteUndo takes in an undo of undid, or a further word about one that is known: a rollback that is through, or failed.
+// It reports whether on-call should hear of it. Needs Alerting.mu.
+func (a *Alerting) noteUndo(e *entry, undid triage.Change, c triage.Change, now time.Time) bool {
+	i := slices.IndexFunc(e.undos, func(u *undoing) bool { return u.undo.ID == c.ID })
+	failed := c.Status == triage.StatusFailed || c.Status == triage.StatusCancelled
+	switch {
+	case failed && i < 0:
+		return false
+	case failed:
+		e.undos = slices.Delete(slices.Clone(e.undos), i, i+1)
+		e.undoFailed = "the undo failed: " + describeChange(&c)
+		if len(e.undos) == 0 && e.inc.State == triage.IncidentMitigating {
+			inc := e.change()
+			inc.State, inc.UpdatedAt = triage.IncidentOpen, now
+		}
+		return true
+	case i >= 0:
+		u := e.undos[i]
+		u.undo = c
+		if at := undoneAt(c).UTC(); !at.Equal(u.checked.At) && !u.settled() {
+			u.checked.At, u.next = at, now.Add(time.Duration(a.cfg.Verify.Interval))
+		}
+		return false
+	case len(e.undos) >= maxUndos:
+		return false
+	}
+	e.undoFailed = ""
+	e.undos = append(slices.Clone(e.undos), &undoing{
+		undid: undid, undo: c, onset: e.report.Onset.Interval, note: undoSentence(&c),
+		checked: triage.Checked{Undid: undid.ID, By: c.ID, At: undoneAt(c).UTC(), Asked: now.UTC(), Outcome: triage.CheckWatching,
+			Sentence: undoneWord(undid) + " at " + clock(undoneAt(c)) + "; the symptom is being watched"},
+		next: now.Add(time.Duration(a.cfg.Verify.Interval)),
+	})
+	if e.inc.State == triage.IncidentRecovered {
+		return false // the note on the recovery will tell
+	}
+	inc := e.change()
+	inc.State, inc.UpdatedAt = triage.IncidentMitigating, now
+	e.looks = a.looksAfter(now, now)
+	return true
+}
+
+// checks are the latest words on every undo, oldest first. Needs Alerting.mu.
+func (e *entry) checks() []triage.Checked {
+	var out []triage.Checked
+	for _, u := range e.undos {
+		out = append(out, u.checked)
+	}
+	return out
+}
+
+// annotate adds to a report what is not the ranking's: undos and their effect, what went live meanwhile, the severity.
+func (a *Alerting) annotate(e *entry, answer *triage.Answer) {
+	r := &answer.Report
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	notes := slices.Clone(r.Notes)
+	for _, u := range e.undos {
+		if !slices.Contains(notes, u.note) {
+			notes = append(notes, u.note)
+		}
+	}
+	if e.undoFailed != "" && !slices.Contains(notes, e.undoFailed) {
+		notes = append(notes, e.undoFailed)
+	}
+	r.Notes, r.Checked = notes, e.checks()
+	if len(answer.Input.Changes) > 0 {
+		e.moving = moving(e, answer.Input.Changes, r.Onset.Interval)
+		r.Hold = holds(e.moving, r.Onset.Interval)
+	}
+	sev := ProposeSeverity(SeverityInput{Incident: e.snapshot(), Report: *r, Services: answer.Input.Services})
+	r.Severity = &sev
+}
+
+// moving are the changes in the blast radius that acted after the onset, without undos and what was undone; controllers'
+// own reactions do not count. Needs Alerting.mu.
+func moving(e *entry, changes []triage.Change, onset triage.Interval) []triage.Change {
+	if onset.IsZero() {
+		return nil
+	}
+	var out []triage.Change
+	for _, c := range changes {
+		if len(out) < maxMoving && isMoving(e, &c, onset) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func isMoving(e *entry, c *triage.Change, onset triage.Interval) bool {
+	if !c.LastActivity().After(onset.Latest) || c.Labels["controller"] != "" || c.Status == triage.StatusCancelled || c.Status == triage.StatusSuperseded {
+		return false
+	}
+	for _, u := range e.undos {
+		if c.ID == u.undo.ID || c.ID == u.undid.ID {
+			return false
+		}
+	}
+	return e.touches(c)
+}
+
+// touches reports whether a change is near enough to e to matter. Needs Alerting.mu.
+func (e *entry) touches(c *triage.Change) bool {
+	if c.Service != "" && !c.Global && !e.reach[c.Service] {
+		return false
+	}
+	here, there := c.Scope, e.inc.Scope
+	here.Service, here.Namespace = "", ""
+	_, contradicts := here.Contradicts(there)
+	return !contradicts
+}
+
+// holds are the changes that went live after the onset and are no remedy, oldest first.
+func holds(moving []triage.Change, onset triage.Interval) []triage.Undone {
+	var out []triage.Undone
+	for _, c := range moving {
+		if c.StartedAt.IsZero() || !c.StartedAt.After(onset.Latest) || c.Kind == triage.KindRollback || len(c.Undoes) > 0 {
+			continue
+		}
+		out = append(out, triage.Undone{ChangeID: c.ID, Service: c.Service, Title: describeChange(&c), At: c.StartedAt.UTC()})
+	}
+	slices.SortStableFunc(out, func(x, y triage.Undone) int {
+		if d := x.At.Compare(y.At); d != 0 {
+			return d
+		}
+		return strings.Compare(string(x.ChangeID), string(y.ChangeID))
+	})
+	return out[:min(len(out), maxHold)]
+}
+
+// watchUndos looks at the symptom after every undo until it is settled. One question at a time: a Prometheus that is in
+// trouble is not asked about every incident at once.
+func (a *Alerting) watchUndos(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, d := range a.undosDue(a.now()) {
+			if ctx.Err() != nil {
+				return
+			}
+			a.lookAt(ctx, d.e, d.u)
+		}
+	}
+}
+
+type dueUndo struct {
+	e *entry
+	u *undoing
+}
+
+func (a *Alerting) undosDue(now time.Time) []dueUndo {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []dueUndo
+	for _, id := range slices.Sorted(maps.Keys(a.entries)) {
+		e := a.entries[id]
+		for i, u := range e.undos {
+			given := u.checked.Outcome == triage.CheckNotHelped && i < len(e.undos)-1 // something else was tried since
+			if !u.settled() && !given && !u.next.After(now) {
+				u.next = now.Add(time.Duration(a.cfg.Verify.Interval))
+				out = append(out, dueUndo{e, u})
+			}
+		}
+	}
+	return out
+}
+
+// lookAt measures what one undo did, and tells if that is news.
+func (a *Alerting) lookAt(ctx context.Context, e *entry, u *undoing) {
+	in := a.measure(ctx, e, u)
+	if ctx.Err() != nil {
+		return
+	}
+	got := Verify(in)
+	a.mu.Lock()
+	was := u.checked.Outcome
+	u.checked = got
+	news := was != got.Outcome && got.Outcome != triage.CheckWatching && got.Outcome != triage.CheckUnmeasured
+	recovered := e.inc.State == triage.IncidentRecovered
+	if news && got.Outcome.Recovered() {
+		e.looks = nil // nothing is learned from ranking a symptom that is gone
+	}
+	if news && got.Outcome == triage.CheckNotHelped && e.inc.State == triage.IncidentMitigating && e.allFailed() {
+		inc := e.change()
+		inc.State, inc.UpdatedAt = triage.IncidentOpen, a.now()
+	}
+	id := e.inc.ID
+	a.mu.Unlock()
+	if !news {
+		return
+	}
+	a.metrics.checks.WithLabelValues(string(got.Outcome)).Inc()
+	if got.Outcome == triage.CheckVerified && a.opts.Labels != nil {
+		f := triage.Feedback{IncidentID: id, Verdict: triage.FeedbackVerified, ChangeID: got.Undid, Comment: got.Sentence, At: got.Turned}
+		if err := a.opts.Labels.SaveFeedback(ctx, f); err != nil {
+			a.log.Error("keep verified undo as a label; the report has it", "incident", id, "err", err)
+		}
+	}
+	switch {
+	case recovered:
+	case got.Outcome.Recovered():
+		if err := a.noteChecked(ctx, e); err != nil && ctx.Err() == nil {
+			a.log.Error("tell what the undo did; the note on the recovery will", "incident", id, "err", err)
+		}
+	default:
+		a.enqueue(e, CauseChecked, a.now())
+	}
+}
+
+// allFailed reports whether no undo is left that may still work. Needs Alerting.mu.
+func (e *entry) allFailed() bool {
+	return !slices.ContainsFunc(e.undos, func(u *undoing) bool { return u.checked.Outcome != triage.CheckNotHelped })
+}
+
+// measure gathers what Verify reads. What cannot be read is left out.
+func (a *Alerting) measure(ctx context.Context, e *entry, u *undoing) VerifyInput {
+	a.mu.Lock()
+	inc := e.snapshot()
+	in := VerifyInput{
+		Undid: u.undid, Undo: u.undo, Service: inc.Service, Onset: u.onset, Now: a.now(), Firing: inc.Firing(), Limits: a.cfg.Verify,
+	}
+	in.Undo.FinishedAt = later(in.Undo.FinishedAt, u)
+	if e.report != nil {
+		in.Signal = e.report.Symptom.Signal
+	}
+	for _, o := range e.undos {
+		if o != u {
+			in.Others = append(in.Others, o.undo)
+		}
+	}
+	in.Others = append(in.Others, e.moving...)
+	a.mu.Unlock()
+	if a.opts.Restores != nil {
+		if p90, n := a.opts.Restores(u.undid.Kind); n > 0 {
+			in.Restores = n
+			in.Limits.GiveUp = durationOf(p90)
+			in.Limits.MoveOn = max(in.Limits.MoveOn, 2*in.Limits.GiveUp)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.cfg.Deadline))
+	defer cancel()
+	from := u.onset.Earliest.Add(-seriesPad)
+	if len(inc.Alerts) > 0 {
+		s, err := a.opts.Metrics.Symptom(ctx, inc.Alerts[0], from, in.Now)
+		if err != nil {
+			a.log.Debug("symptom after an undo cannot be read; it is asked again", "incident", inc.ID, "err", err)
+		}
+		in.Symptom = s
+	}
+	services := []string{inc.Service}
+	if s := u.undid.Service; s != "" && s != inc.Service {
+		services = append(services, s)
+	}
+	q := triage.SignalQuery{Services: services, Scope: inc.Scope, From: from, To: in.Now}
+	q.Scope.Service = ""
+	series, err := a.opts.Metrics.Signals(ctx, q)
+	if err != nil {
+		a.log.Debug("signals after an undo cannot be read; they are asked for again", "incident", inc.ID, "err", err)
+	}
+	for _, s := range series {
+		switch name := s.Labels["service"]; {
+		case s.Signal == triage.SignalTraffic && name == inc.Service:
+			in.Traffic = append(in.Traffic, s)
+		case (s.Signal == triage.SignalErrors || s.Signal == triage.SignalLatency) && name == u.undid.Service:
+			in.Own = append(in.Own, s)
+		}
+	}
+	return in
+}
+
+// later keeps the time an undo took effect across a restart, where its body is no longer at hand.
+func later(finished time.Time, u *undoing) time.Time {
+	if finished.IsZero() && u.undo.StartedAt.IsZero() {
+		return u.checked.At
+	}
+	return finished
+}
+
+// noteChecked makes a report that says what an undo did and ranks nothing anew: the symptom is gone, and with it the evidence.
+func (a *Alerting) noteChecked(ctx context.Context, e *entry) error {
+	now := a.now()
+	a.mu.Lock()
+	inc := e.snapshot()
+	r := *e.report
+	a.mu.Unlock()
+	r.Number, r.CreatedAt, r.Cause, r.Deadline = inc.Reports+1, now, CauseChecked, false
+	return a.record(ctx, e, triage.Answer{Report: r, Input: inputOf(inc, now)})
+}
+
+// undecided reports whether the note on a recovery should wait for what is being measured. Needs Alerting.mu.
+func (a *Alerting) undecided(e *entry, now time.Time) bool {
+	if a.opts.Metrics == nil || now.Sub(e.inc.RecoveredAt) > time.Duration(a.cfg.Verify.GiveUp) {
+		return false
+	}
+	return slices.ContainsFunc(e.undos, func(u *undoing) bool { return !u.settled() && u.checked.Outcome != triage.CheckNotHelped })
+}
+
+// restoreUndos brings back from the latest report what was known of undos.
+func (e *entry) restoreUndos(r triage.Report) {
+	var notes []string
+	for _, n := range r.Notes {
+		if strings.HasPrefix(n, undoMark) {
+			notes = append(notes, n)
+		}
+	}
+	for i, c := range r.Checked {
+		u := &undoing{
+			undid: triage.Change{ID: c.Undid}, undo: triage.Change{ID: c.By, StartedAt: c.At}, onset: r.Onset.Interval, checked: c,
+			note: undoMark + fmt.Sprintf("%s at %s", c.By, clock(c.At)),
+		}
+		if i < len(notes) {
+			u.note = notes[i]
+		}
+		for _, s := range r.Suspects {
+			if s.Change != nil && s.Change.ID == c.Undid {
+				u.undid = *s.Change
+			}
+		}
+		e.undos = append(e.undos, u)
+	}
+}
