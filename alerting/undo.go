@@ -26,6 +26,7 @@ type undoing struct {
 	note        string          // one sentence with undoMark
 	checked     triage.Checked
 	next        time.Time // when to look again
+	blind       bool      // the latest look saw nothing of the symptom
 }
 
 // settled reports whether looking again can change nothing.
@@ -225,7 +226,7 @@ func (a *Alerting) lookAt(ctx context.Context, e *entry, u *undoing) {
 	got := Verify(in)
 	a.mu.Lock()
 	was := u.checked.Outcome
-	u.checked = got
+	u.checked, u.blind = got, len(in.Symptom.Series) == 0
 	news := was != got.Outcome && got.Outcome != triage.CheckWatching && got.Outcome != triage.CheckUnmeasured
 	recovered := e.inc.State == triage.IncidentRecovered
 	if news && got.Outcome.Recovered() {
@@ -343,7 +344,7 @@ func (a *Alerting) undecided(e *entry, now time.Time) bool {
 	if a.opts.Metrics == nil || now.Sub(e.inc.RecoveredAt) > time.Duration(a.cfg.Verify.GiveUp) {
 		return false
 	}
-	return slices.ContainsFunc(e.undos, func(u *undoing) bool { return !u.settled() && u.checked.Outcome != triage.CheckNotHelped })
+	return slices.ContainsFunc(e.undos, func(u *undoing) bool { return !u.settled() && !u.blind && u.checked.Outcome != triage.CheckNotHelped })
 }
 
 // restoreUndos brings back from the latest report what was known of undos.

@@ -119,6 +119,16 @@ func (p *parts) Triage(ctx context.Context, r triage.Request) (triage.Answer, er
 	return p.current.Load().correlator.Triage(ctx, r)
 }
 
+// Symptom reads an alert's own series from the servers there are now.
+func (p *parts) Symptom(ctx context.Context, al triage.Alert, from, to time.Time) (triage.Symptom, error) {
+	return p.current.Load().metrics.Symptom(ctx, al, from, to)
+}
+
+// Signals reads the signals of services from the servers there are now.
+func (p *parts) Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error) {
+	return p.current.Load().metrics.Signals(ctx, q)
+}
+
 // kafkaDecoders are the formats of a topic besides triaged's own.
 func kafkaDecoders() map[string]kafka.Decoder {
 	decode := func(headers []kafka.Header, value []byte, at time.Time) ([]triage.Event, error) {

@@ -101,7 +101,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Links: links(cfg.Global.ExternalURL), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Metrics: parts, Labels: store, Links: links(cfg.Global.ExternalURL), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err
