@@ -81,7 +81,7 @@ func sortedSteps(steps []triage.Step) []triage.Step {
 	return slices.SortedStableFunc(slices.Values(steps), func(a, b triage.Step) int { return a.At.Compare(b.At) })
 }
 
-// lagShare is the share of lags up to t from the moment a step acts (ranking.md §1): an exponential, a middle and a
+// lagShare is the share of lags up to t from the moment a step acts (docs/ranking.md §3): an exponential, a middle and a
 // fat tail (log-logistic, which has the log-normal's middle and a closed form) and a flat rest.
 func (w *Weights) lagShare(t ms, tail float64) float64 {
 	if t <= 0 {
