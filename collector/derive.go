@@ -105,8 +105,8 @@ func running(before []*run, self *run) (*run, bool) {
 // returnsTo reports whether a run puts back what was in place before, and which runs it undoes by that: none if it is in place.
 // v1, v2, v3, v1: the last returns to v1 and undoes v3 and v2. An attempt at v2 that failed is undone by v1 as well.
 func returnsTo(self *run, before []*run) (undone []*run, returns bool) {
-	for i := len(before) - 1; i >= 0; i-- {
-		r := before[i]
+	for _, r := range slices.Backward(before) {
+
 		if !r.counts() {
 			continue
 		}

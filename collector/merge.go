@@ -143,8 +143,9 @@ func statusClass(s triage.Status) int {
 		return 2
 	case triage.StatusSuperseded:
 		return 1
+	default:
+		return 0
 	}
-	return 0
 }
 
 func statusRank(s triage.Status) int {

@@ -95,7 +95,9 @@ func TestMergeKeeps(t *testing.T) {
 		{
 			"the earliest start with its own uncertainty", started,
 			triage.Change{Kind: triage.KindDeploy, StartedAt: at(-1), TimeUncertaintyS: 30, Status: triage.StatusStarted},
-			triage.StatusStarted, at(-1), time.Time{}, 30,
+			triage.StatusStarted, at(-1),
+			time.Time{},
+			30,
 		},
 	}
 	for _, tt := range tests {

@@ -41,13 +41,12 @@ type track struct{ runs []*run }
 // trackOf says which track a Change is on, if it can be told.
 func trackOf(c *triage.Change) (trackKey, bool) {
 	k := trackKey{service: c.Service, environment: c.Environment, what: string(c.Kind)}
-	switch c.Kind {
-	case triage.KindFlag:
-		if c.Labels["flag"] == "" {
-			return k, false
-		}
+	switch {
+	case c.Kind == triage.KindFlag && c.Labels["flag"] == "":
+		return k, false
+	case c.Kind == triage.KindFlag:
 		k.what = "flag:" + c.Labels["flag"]
-	case triage.KindRollback:
+	case c.Kind == triage.KindRollback:
 		k.what = string(triage.KindDeploy)
 	}
 	r := runOf(c)

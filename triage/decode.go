@@ -126,8 +126,9 @@ func jsonTypeName(t reflect.Type) string {
 		return "an object"
 	case reflect.Pointer:
 		return jsonTypeName(t.Elem())
+	default:
+		return "a number"
 	}
-	return "a number"
 }
 
 // jsonProblem says what encoding/json found without its package prefix.
@@ -291,8 +292,13 @@ func (c Change) Validate(prefix string) error {
 		k.add("size", fmt.Sprintf("%d files, %d lines", c.Size.Files, c.Size.Lines), "must not be negative")
 	}
 	for _, f := range [...]struct{ name, value string }{
-		{"id", string(c.ID)}, {"source", c.Source}, {"version", c.Version}, {"previous_version", c.PreviousVersion},
-		{"digest", c.Digest}, {"title", c.Title}, {"reversible.reason", c.Reversible.Reason},
+		{"id", string(c.ID)},
+		{"source", c.Source},
+		{"version", c.Version},
+		{"previous_version", c.PreviousVersion},
+		{"digest", c.Digest},
+		{"title", c.Title},
+		{"reversible.reason", c.Reversible.Reason},
 	} {
 		k.text(f.name, f.value, MaxText)
 	}

@@ -21,7 +21,6 @@ import (
 // changeFlags are the words of a Change on the command line.
 type changeFlags struct {
 	kind, started, finished, status string
-	percent                         float64
 	change                          triage.Change
 	labels                          map[string]string
 }

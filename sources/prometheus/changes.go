@@ -144,8 +144,12 @@ func (r *changeReader) read(ctx context.Context) ([]triage.Change, error) {
 		name string
 		run  func(context.Context) ([]triage.Change, error)
 	}{
-		{"replica sets", r.replicaSets}, {"replica sets scaled up again", r.scaledUpAgain}, {"workloads", r.workloads},
-		{"config maps", r.configMaps}, {"versions", r.versions}, {"reloads", r.reloads},
+		{"replica sets", r.replicaSets},
+		{"replica sets scaled up again", r.scaledUpAgain},
+		{"workloads", r.workloads},
+		{"config maps", r.configMaps},
+		{"versions", r.versions},
+		{"reloads", r.reloads},
 	} {
 		cs, err := o.run(ctx)
 		if err != nil {

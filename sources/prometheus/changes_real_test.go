@@ -16,8 +16,8 @@ import (
 func cluster(now time.Time) *recording {
 	from := now.Add(-3 * time.Hour)
 	rec := &recording{}
-	ago := func(min int) time.Time { return now.Add(-time.Duration(min) * time.Minute) }
-	since := func(at time.Time, min int) bool { return !at.Before(ago(min)) }
+	ago := func(minutes int) time.Time { return now.Add(-time.Duration(minutes) * time.Minute) }
+	since := func(at time.Time, minutes int) bool { return !at.Before(ago(minutes)) }
 	pick := func(yes bool, a, b float64) float64 {
 		if yes {
 			return a
@@ -162,7 +162,7 @@ func TestChangesAgainstRealPrometheus(t *testing.T) {
 		lines = append(lines, fmt.Sprintf("%.0f min ago: %s %s %s %s %q→%q controller=%q undoes=%v", now.Sub(c.OccurredAt()).Minutes(),
 			c.Kind, c.Status, c.Service, strings.TrimPrefix(string(c.ID), "test:"), c.PreviousVersion, c.Version, c.Labels["controller"], c.Undoes))
 	}
-	at := func(min int) string { return fmt.Sprint(now.Add(-time.Duration(min) * time.Minute).Unix()) }
+	at := func(minutes int) string { return fmt.Sprint(now.Add(-time.Duration(minutes) * time.Minute).Unix()) }
 	want := []string{
 		`50 min ago: deploy started billing version/billing_build_info/shop/shop/billing/1.1@` + now.Add(-50*time.Minute).Format(time.RFC3339) + ` "1.0"→"1.1" controller="" undoes=[]`,
 		`40 min ago: deploy succeeded cart replicaset//shop/cart-5c6b7d8f9 "v1"→"v2" controller="" undoes=[]`,

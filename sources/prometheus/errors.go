@@ -135,6 +135,7 @@ func classifyAPI(e *v1.Error) (Reason, string) {
 		case strings.HasSuffix(e.Msg, " 429"):
 			return ReasonRateLimited, e.Msg
 		}
+	case v1.ErrBadData, v1.ErrExec:
 	}
 	return ReasonRefused, e.Msg
 }

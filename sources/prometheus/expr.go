@@ -2,10 +2,11 @@ package prometheus
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -29,7 +30,7 @@ func matcherLabels(match string) ([]string, error) {
 	}
 	var names []string
 	for _, m := range ms {
-		if m.Name != labels.MetricName {
+		if m.Name != model.MetricNameLabel {
 			names = append(names, m.Name)
 		}
 	}
@@ -111,10 +112,8 @@ func isCall(e parser.Expr, names ...string) (*parser.Call, bool) {
 	if !ok {
 		return nil, false
 	}
-	for _, n := range names {
-		if c.Func.Name == n {
-			return c, true
-		}
+	if slices.Contains(names, c.Func.Name) {
+		return c, true
 	}
 	return nil, false
 }

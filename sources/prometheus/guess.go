@@ -42,22 +42,22 @@ func signalOf(es ...parser.Expr) triage.Signal {
 			return nil
 		})
 	}
-	any := func(re *regexp.Regexp) bool { return slices.ContainsFunc(names, re.MatchString) }
+	some := func(re *regexp.Regexp) bool { return slices.ContainsFunc(names, re.MatchString) }
 	all := func(suffix *regexp.Regexp) bool {
 		return len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return !suffix.MatchString(n) })
 	}
 	switch {
 	case quantile:
 		return triage.SignalLatency
-	case failing || any(errorWord):
+	case failing || some(errorWord):
 		return triage.SignalErrors
 	case all(countSuffix):
 		return triage.SignalTraffic
-	case any(latencyWord):
+	case some(latencyWord):
 		return triage.SignalLatency
-	case any(saturationWord):
+	case some(saturationWord):
 		return triage.SignalSaturation
-	case any(trafficWord):
+	case some(trafficWord):
 		return triage.SignalTraffic
 	}
 	return triage.SignalCustom

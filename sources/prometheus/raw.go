@@ -5,6 +5,7 @@ import (
 	"time"
 
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -48,7 +49,7 @@ func (rs recordings) of(v *parser.VectorSelector) (recorded, bool) {
 	for _, r := range rs[v.Name] {
 		if !slices.ContainsFunc(v.LabelMatchers, func(m *labels.Matcher) bool {
 			val, static := r.labels[m.Name]
-			return static && m.Name != labels.MetricName && !m.Matches(val)
+			return static && m.Name != model.MetricNameLabel && !m.Matches(val)
 		}) {
 			found = append(found, r)
 		}
@@ -152,7 +153,7 @@ func (w *rewriter) expand(v *parser.VectorSelector, seen []string) (parser.Expr,
 		return nil, false
 	}
 	for _, m := range v.LabelMatchers {
-		if _, static := r.labels[m.Name]; static || m.Name == labels.MetricName {
+		if _, static := r.labels[m.Name]; static || m.Name == model.MetricNameLabel {
 			continue
 		}
 		if !inject(x, m) {

@@ -88,12 +88,12 @@ func share(failed, total map[string]labelled) map[string]labelled {
 	out := make(map[string]labelled, len(total))
 	for key, t := range total {
 		v := make(triage.Values, len(t.values))
-		f, any := failed[key]
+		f, failing := failed[key]
 		for i, n := range t.values {
 			switch {
 			case math.IsNaN(n) || n <= 0:
 				v[i] = math.NaN()
-			case !any || math.IsNaN(f.values[i]):
+			case !failing || math.IsNaN(f.values[i]):
 				v[i] = 0
 			default:
 				v[i] = min(1, f.values[i]/n)

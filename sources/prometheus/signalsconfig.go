@@ -138,7 +138,7 @@ func checkLabels(bad badFunc, key string, ls []string) {
 		bad("%s: must name at least one label", key)
 	}
 	for _, l := range ls {
-		if !model.LabelName(l).IsValidLegacy() {
+		if !model.LegacyValidation.IsValidLabelName(l) {
 			bad("%s: %q: is not a label name", key, l)
 		}
 	}

@@ -143,12 +143,12 @@ func (q *symptomQuery) candidates(ctx context.Context, l leg, scrape time.Durati
 	own, sure := ownLabels(q.alert, q.found, q.ok, external, mentionedLabels(l.expr))
 
 	var out []candidate
-	add := func(e parser.Expr, comparable bool) {
+	add := func(e parser.Expr, keepsUnit bool) {
 		if l.absent {
 			e = orZero(e)
 		}
 		if text := e.String(); len(text) <= maxExpr && !slices.ContainsFunc(out, func(c candidate) bool { return c.expr == text }) {
-			out = append(out, candidate{text, comparable})
+			out = append(out, candidate{text, keepsUnit})
 		}
 	}
 	var signal triage.Signal

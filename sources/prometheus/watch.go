@@ -142,8 +142,8 @@ func (w *watch) judge(ws *watched, at time.Time) {
 		return
 	}
 	onset := at // of the first sample that is out of range, going back from now
-	for i := len(ws.samples) - 1; i >= 0; i-- {
-		if _, o := base.out(ws.samples[i], cfg.Spreads, rule); !o {
+	for i, v := range slices.Backward(ws.samples) {
+		if _, o := base.out(v, cfg.Spreads, rule); !o {
 			break
 		}
 		onset = at.Add(-time.Duration(len(ws.samples)-1-i) * w.step)

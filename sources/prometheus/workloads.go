@@ -109,8 +109,7 @@ func (r *changeReader) scalers(ctx context.Context) (map[string]string, error) {
 	}
 	out := make(map[string]string, len(v))
 	for _, s := range v {
-		out[string(s.Metric["scaletargetref_kind"])+"\x00"+native("", s.Metric, string(s.Metric["scaletargetref_name"]))] =
-			string(s.Metric["horizontalpodautoscaler"])
+		out[string(s.Metric["scaletargetref_kind"])+"\x00"+native("", s.Metric, string(s.Metric["scaletargetref_name"]))] = string(s.Metric["horizontalpodautoscaler"])
 	}
 	return out, nil
 }

@@ -35,7 +35,7 @@ type Options struct {
 var ErrUnexpected = errors.New("the expected trigger did not come first")
 
 // Run plays the case. It returns when ctx ends or, with Exit, after the first report.
-func Run(ctx context.Context, o Options) error {
+func Run(ctx context.Context, o Options) (err error) {
 	c, expect, err := readCase(o.Case)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer prom.Close()
+	defer func() { err = errors.Join(err, prom.Close()) }()
 	prom.alerts = c.Alerts
 	if len(series) > 0 && series[0].StepS > 0 {
 		prom.step = series[0].Step()
@@ -69,7 +69,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer broker.Close()
+	defer func() { err = errors.Join(err, broker.Close()) }()
 	past, future := splitChanges(c, now)
 	if err := broker.publish(ctx, past); err != nil {
 		return err

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -286,7 +287,7 @@ func (p *prometheusServer) config(*http.Request) (any, error) {
 func parseTime(s string, fallback time.Time) (time.Time, error) {
 	if s == "" {
 		if fallback.IsZero() {
-			return fallback, fmt.Errorf("start and end are required")
+			return fallback, errors.New("start and end are required")
 		}
 		return fallback, nil
 	}
