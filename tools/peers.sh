@@ -13,6 +13,14 @@ peer() { # name, command
 peer prometheus prometheus prometheus
 peer promtool promtool prometheus
 peer alertmanager prometheus-alertmanager prometheus-alertmanager
+peer chromium chromium chromium
+peer java java default-jre-headless
+if compgen -G "${KAFKA_HOME_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/triaged-kafka}/*/complete" >/dev/null; then
+  printf 'peer %-14s Apache Kafka is fetched\n' kafka
+else
+  printf 'peer %-14s missing: the tests use the in-process broker only (run tools/kafka/fetch; needs maven)\n' kafka
+  missing=1
+fi
 if [ -z "${TRIAGED_SHARED:-}" ]; then
   echo "TRIAGED_SHARED is not set: the tests over recorded cases and captured payloads are skipped"
 fi
