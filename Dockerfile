@@ -1,5 +1,5 @@
-# The binary is built outside (make build) or by the first stage when this file is built alone.
-# The image holds the binary, the CA bundle and a configuration; nothing else.
+# Built by `make image`, which puts the static binary and the CA bundle into bin/ first. The image holds these, the reference
+# configuration and an empty data directory; nothing else, and nothing in it runs as root.
 FROM scratch
 ARG VERSION=dev
 ARG REVISION=unknown

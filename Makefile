@@ -51,7 +51,12 @@ fuzz:
 vuln:
 	$(GO) tool -modfile=tools/govulncheck/go.mod govulncheck ./...
 
+CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
+
+# Needs buildah and no container engine. The image is from scratch: the binary, the CA bundle, the reference configuration.
 image: build
+	mkdir -p bin/empty
+	cp $(CA_BUNDLE) bin/ca-certificates.crt
 	buildah build -t $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
 
 clean:
