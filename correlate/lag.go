@@ -34,7 +34,7 @@ func (m *ranking) actingOf(c *triage.Change) acting {
 	usual := ms(minutes * 60000)
 	lo, hi, observed := c.StartInterval(usual.duration())
 	a := acting{start: m.rel(lo), last: m.rel(hi), known: observed}
-	u := ms(c.TimeUncertaintyS * 1000)
+	u := seconds2ms(c.TimeUncertaintyS)
 	if len(c.Steps) > 0 {
 		prev := 0.0
 		for _, s := range sortedSteps(c.Steps) {

@@ -35,9 +35,9 @@ func (m *ranking) findOnset() {
 	pick := func(seconds, own float64, assumed time.Duration) ms {
 		switch {
 		case seconds > 0:
-			return ms(math.Round(seconds * 1000))
+			return seconds2ms(seconds)
 		case own > 0:
-			return ms(math.Round(own * 1000))
+			return seconds2ms(own)
 		case known && assumed == 0:
 			return 0
 		}
@@ -150,6 +150,12 @@ func secondsOf(metric string) float64 {
 		return 1
 	}
 	return 0
+}
+
+// seconds2ms reads seconds from outside; nothing in a rule is longer than 30 days.
+func seconds2ms(s float64) ms {
+	const most = 30 * 86400
+	return ms(math.Round(clamp(s, 0, most) * 1000))
 }
 
 // standIn lets the alerting service's own errors and latency stand for the symptom where the alert has no series.
