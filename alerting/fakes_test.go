@@ -18,6 +18,8 @@ import (
 type fakeTriager struct {
 	mu     sync.Mutex
 	answer func(triage.Request) triage.Report
+	input  func(triage.Request) triage.Case
+	asks   []triage.Request
 	causes []string
 	delay  time.Duration
 	err    error
@@ -27,6 +29,8 @@ type fakeTriager struct {
 func (f *fakeTriager) Triage(ctx context.Context, req triage.Request) (triage.Answer, error) {
 	f.mu.Lock()
 	f.causes = append(f.causes, req.Cause)
+	f.asks = append(f.asks, req)
+	input := f.input
 	answer, delay, err, panics := f.answer, f.delay, f.err, f.panics
 	f.mu.Unlock()
 	if delay > 0 {
@@ -47,7 +51,24 @@ func (f *fakeTriager) Triage(ctx context.Context, req triage.Request) (triage.An
 		r = answer(req)
 	}
 	r.CreatedAt = req.At
-	return triage.Answer{Report: r}, nil
+	out := triage.Answer{Report: r}
+	if input != nil {
+		out.Input = input(req)
+	}
+	return out, nil
+}
+
+func (f *fakeTriager) setInput(input func(triage.Request) triage.Case) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.input = input
+}
+
+// last is the latest request.
+func (f *fakeTriager) last() triage.Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asks[len(f.asks)-1]
 }
 
 func (f *fakeTriager) set(answer func(triage.Request) triage.Report) {

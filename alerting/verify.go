@@ -229,7 +229,7 @@ func gaugeOne(s triage.Series, onset triage.Interval, undo, now time.Time, hold 
 	if !up {
 		shift = -shift
 	}
-	if before.n < 2 || bad.n < 1 || shift <= leastShift || shift < 0.2*abs(before.v) {
+	if before.n < 2 || bad.n < 1 || shift <= max(leastShift, 4*before.spread, 0.02*abs(before.v)) {
 		return level{}, false
 	}
 	where := func(v float64) float64 {
@@ -288,8 +288,8 @@ func between(s triage.Series, from, to time.Time) []point {
 }
 
 type middle struct {
-	v float64
-	n int
+	v, spread float64 // median, and the median distance from it
+	n         int
 }
 
 func median(ps []point) middle {
@@ -300,9 +300,19 @@ func median(ps []point) middle {
 	for i, p := range ps {
 		vs[i] = p.v
 	}
+	out := middle{v: half(vs), n: len(vs)}
+	for i, v := range vs {
+		vs[i] = abs(v - out.v)
+	}
+	out.spread = half(vs)
+	return out
+}
+
+// half sorts vs and returns its middle.
+func half(vs []float64) float64 {
 	slices.Sort(vs)
 	n := len(vs)
-	return middle{(vs[(n-1)/2] + vs[n/2]) / 2, n}
+	return (vs[(n-1)/2] + vs[n/2]) / 2
 }
 
 // trafficShare is the traffic since the turn as a share of that before the onset.
