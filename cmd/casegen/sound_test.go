@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -23,34 +25,46 @@ type caseFile struct {
 
 func readCases(t *testing.T) map[string]caseFile {
 	t.Helper()
+	out, err := readOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// readOnce decodes every case once for all tests, refusing unknown fields.
+var readOnce = sync.OnceValues(func() (map[string]caseFile, error) {
 	out := make(map[string]caseFile)
 	for _, set := range []string{"incidents", "heldout", "types"} {
 		files, err := filepath.Glob(filepath.Join(casesDir, set, "*.json.gz"))
 		if err != nil || len(files) == 0 {
-			t.Fatalf("no cases in %s (%v)", set, err)
+			return nil, fmt.Errorf("no cases in %s (%w)", set, err)
 		}
 		for _, name := range files {
 			data, err := os.ReadFile(name)
 			if err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
-			dec := json.NewDecoder(bytes.NewReader(unzip(t, data)))
+			if data, err = gunzip(data); err != nil {
+				return nil, err
+			}
+			dec := json.NewDecoder(bytes.NewReader(data))
 			dec.DisallowUnknownFields()
 			var c caseFile
 			if err := dec.Decode(&c); err != nil {
-				t.Fatalf("%s: %v", name, err)
+				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 			if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-				t.Errorf("%s: more than one value", name)
+				return nil, fmt.Errorf("%s: more than one value", name)
 			}
 			if want := strings.TrimSuffix(filepath.Base(name), ".json.gz"); c.ID != want {
-				t.Errorf("%s: id is %s", name, c.ID)
+				return nil, fmt.Errorf("%s: id is %s", name, c.ID)
 			}
 			out[set+"/"+c.ID] = c
 		}
 	}
-	return out
-}
+	return out, nil
+})
 
 func TestCasesAreSound(t *testing.T) {
 	for name, c := range readCases(t) {

@@ -104,7 +104,7 @@ func (w *walk) at(t time.Time) float64 {
 	}
 	w.slow = 0.95*w.slow + 0.05*w.rng.NormFloat64()
 	wobble, jitter, jitterFault := w.rng.NormFloat64(), w.rng.NormFloat64(), w.rng.NormFloat64()
-	traffic := w.moved(triage.SignalTraffic, w.h.Requests*w.season(t)*math.Exp(noise(triage.SignalTraffic)*jitter+0.2*w.slow), from, to, 0)
+	traffic := w.moved(triage.SignalTraffic, w.h.Requests*w.crowd(t)*w.season(t)*math.Exp(noise(triage.SignalTraffic)*jitter+0.2*w.slow), from, to, 0)
 	v := 0.0
 	switch w.signal {
 	case triage.SignalTraffic:
@@ -210,13 +210,32 @@ func (w *walk) missing(t time.Time) bool {
 			return true
 		}
 	}
+	return !w.alive(w.labels, t)
+}
+
+// alive reports whether a series of the service with these labels lives at t.
+func (w *walk) alive(labels map[string]string, t time.Time) bool {
 	for _, l := range w.s.Lives {
-		if l.Service == w.h.Service && len(l.Where) > 0 && labelled(w.labels, l.Where) &&
+		if l.Service == w.h.Service && len(l.Where) > 0 && labelled(labels, l.Where) &&
 			(t.Before(l.From) || (!l.To.IsZero() && !t.Before(l.To))) {
-			return true
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+// crowd is how much more traffic each split gets while others are not there: what comes in does not change with a rollout.
+func (w *walk) crowd(t time.Time) float64 {
+	n := 0
+	for _, split := range w.h.Splits {
+		if w.alive(split, t) {
+			n++
+		}
+	}
+	if n == 0 {
+		return 1
+	}
+	return float64(len(w.h.Splits)) / float64(n)
 }
 
 // seedID is what the noise hangs on: variants of one incident share it, and so their metrics.

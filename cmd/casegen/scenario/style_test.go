@@ -80,6 +80,10 @@ func TestStyledSeries(t *testing.T) {
 		last := s.Values[len(s.Values)-1]
 		switch s.Signal {
 		case triage.SignalTraffic:
+			// v1 has all 100 requests a second until v2 is there, then half of them.
+			if early, late := s.Values[40]-s.Values[20], s.Values[118]-s.Values[98]; !v2 && (early < 54000 || early > 66000 || late < 27000 || late > 33000) {
+				t.Errorf("20 samples of v1: %v alone, %v beside v2", early, late)
+			}
 			if s.Kind != "counter" || (!v2 && resets != 1) {
 				t.Errorf("%s: kind %s, %d resets", s.Metric, s.Kind, resets)
 			}
