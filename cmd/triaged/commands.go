@@ -50,6 +50,7 @@ func run(ctx context.Context, args []string, io streams) int {
 	commands := []command{
 		serveCommand(app),
 		demoCommand(app),
+		tryCommand(app),
 		checkConfigCommand(app),
 		replayCommand(app),
 		detectCommand(app),

@@ -1,0 +1,227 @@
+package try
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// Result is everything a run found. It is what --format=json prints.
+type Result struct {
+	Server      string    `json:"server"` // host of the Prometheus
+	From        time.Time `json:"from"`
+	To          time.Time `json:"to"`
+	Interrupted bool      `json:"interrupted,omitempty"` // the pages are the latest ones only
+	Summary     Summary   `json:"summary"`
+	Pages       []Page    `json:"pages"` // the latest first
+	Noisy       []Noisy   `json:"noisy"`
+	Unseen      []string  `json:"unseen"` // what could not be seen, a sentence each
+	Next        string    `json:"next"`   // the one source that would help most, and why
+	Notes       []string  `json:"notes,omitempty"`
+	Cost        Cost      `json:"cost"`
+}
+
+// Summary counts. Named + Separate + Silent = Answered.
+type Summary struct {
+	Days     int            `json:"days"`
+	Pages    int            `json:"pages"`
+	Answered int            `json:"answered"`
+	Named    int            `json:"named"`    // one change named as likely
+	Separate int            `json:"separate"` // several that could not be told apart, or one among unknowns
+	Silent   int            `json:"silent"`   // no change fitted
+	Undone   int            `json:"undone"`   // of the named: people rolled that very change back before the page ended
+	Alone    int            `json:"alone"`    // of the silent: cleared with no change seen until then
+	Firings  int            `json:"firings"`  // of all alerts, paging or not
+	Changes  int            `json:"changes"`
+	ByKind   map[string]int `json:"changes_by_kind,omitempty"`
+	Services int            `json:"services"`
+	Calls    int            `json:"calls"` // edges of the call graph
+}
+
+// Page is one page with the answer it would have had, and what is known by now.
+type Page struct {
+	Start     time.Time     `json:"start"`
+	End       time.Time     `json:"end,omitzero"` // zero: it still fires
+	Alert     string        `json:"alert"`
+	Service   string        `json:"service,omitempty"`
+	Namespace string        `json:"namespace,omitempty"`
+	Also      []string      `json:"also,omitempty"` // further alerts of the same page
+	Word      triage.Word   `json:"word"`
+	Headline  string        `json:"headline"`
+	Said      string        `json:"said"`
+	Why       []string      `json:"why,omitempty"`
+	Advice    string        `json:"advice,omitempty"`
+	Card      string        `json:"card"`
+	History   History       `json:"history"`
+	Undone    bool          `json:"undone,omitempty"`
+	Alone     bool          `json:"alone,omitempty"`
+	After     string        `json:"afterwards"` // hindsight: the ranking did not know it
+	Report    triage.Report `json:"report"`
+}
+
+// History is how the page's first alert behaved over the whole time, on this service.
+type History struct {
+	Fired    int `json:"fired"`
+	Alone    int `json:"cleared_alone"`    // ended with no change seen on the service, or what it calls, while it fired
+	Followed int `json:"followed_changes"` // began within 30 minutes after a change of the service itself
+}
+
+// Noisy is an alert that pages and mostly clears by itself.
+type Noisy struct {
+	Alert   string  `json:"alert"`
+	Service string  `json:"service,omitempty"`
+	Fired   int     `json:"fired"`
+	Alone   int     `json:"cleared_alone"`
+	Median  float64 `json:"median_s"` // of how long it fired
+}
+
+// Who counts as noisy: an alert that fired at least so often and cleared by itself in at least this share of the times.
+const (
+	noisyFrom  = 3
+	noisyShare = .8
+	followed   = 30 * time.Minute
+)
+
+func (t *trial) result(interrupted bool) Result {
+	r := Result{From: t.from, To: t.to, Interrupted: interrupted, Pages: t.answered, Notes: t.notes, Noisy: []Noisy{}, Server: host(t.o.Prometheus)}
+	if r.Pages == nil {
+		r.Pages = []Page{}
+	}
+	s := &r.Summary
+	*s = Summary{
+		Days: t.o.Days, Pages: len(t.grouped), Answered: len(t.answered), Firings: len(t.firings), Changes: len(t.known),
+		ByKind: map[string]int{}, Services: len(t.survey.Services), Calls: len(t.topology.Edges()),
+	}
+	for _, c := range t.known {
+		s.ByKind[string(c.Kind)]++
+	}
+	for _, p := range t.answered {
+		switch {
+		case p.Word == triage.WordLikely:
+			s.Named++
+			if p.Undone {
+				s.Undone++
+			}
+		case p.Word == triage.WordSeparate:
+			s.Separate++
+		default:
+			s.Silent++
+			if p.Alone {
+				s.Alone++
+			}
+		}
+	}
+	r.Noisy = append(r.Noisy, t.noisy()...)
+	r.Unseen, r.Next = t.unseen()
+	return r
+}
+
+func host(raw string) string {
+	clean, _, err := splitCredentials(raw)
+	if err != nil {
+		return ""
+	}
+	u, err := url.Parse(clean)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// history counts the firings of the page's first alert.
+func (t *trial) history(p page) History {
+	return t.historyOf(p.alerts[0].Name(), p.service)
+}
+
+func (t *trial) historyOf(name, service string) History {
+	var h History
+	for _, a := range t.firings {
+		if s, _ := victim(a.Labels, t.dir); a.Name() != name || s != service {
+			continue
+		}
+		h.Fired++
+		if t.clearedAlone(a, service) {
+			h.Alone++
+		}
+		if service != "" && len(t.known.between(a.StartsAt.Add(-followed), a.StartsAt, map[string]int{service: 0})) > 0 {
+			h.Followed++
+		}
+	}
+	return h
+}
+
+// clearedAlone reports whether the firing ended and no change of the service, or of what it calls, began while it lasted.
+func (t *trial) clearedAlone(a triage.Alert, service string) bool {
+	return !a.EndsAt.IsZero() && len(t.known.between(a.StartsAt, a.EndsAt, near(service, t.topology))) == 0
+}
+
+// String is the history in a clause.
+func (h History) String() string {
+	return fmt.Sprintf("fired %s, cleared alone %s, followed a change of the service %s", times(h.Fired), times(h.Alone), times(h.Followed))
+}
+
+func times(n int) string {
+	switch n {
+	case 0:
+		return "never"
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+func (t *trial) noisy() []Noisy {
+	type key struct{ name, service string }
+	lasted := make(map[key][]float64)
+	for _, p := range t.grouped {
+		for _, a := range p.alerts {
+			s, _ := victim(a.Labels, t.dir)
+			if !a.EndsAt.IsZero() {
+				lasted[key{a.Name(), s}] = append(lasted[key{a.Name(), s}], a.EndsAt.Sub(a.StartsAt).Seconds())
+			}
+		}
+	}
+	var out []Noisy
+	for k, ds := range lasted {
+		h := t.historyOf(k.name, k.service)
+		if h.Fired < noisyFrom || float64(h.Alone) < noisyShare*float64(h.Fired) {
+			continue
+		}
+		slices.Sort(ds)
+		out = append(out, Noisy{Alert: k.name, Service: k.service, Fired: h.Fired, Alone: h.Alone, Median: ds[len(ds)/2]})
+	}
+	slices.SortFunc(out, func(a, b Noisy) int {
+		return cmp.Or(cmp.Compare(b.Fired, a.Fired), cmp.Compare(a.Alert, b.Alert), cmp.Compare(a.Service, b.Service))
+	})
+	return out
+}
+
+// span writes a duration the way people say it.
+func span(d time.Duration) string {
+	d = d.Abs()
+	switch {
+	case d < 90*time.Second:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 90*time.Minute:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", d.Hours()), ".0") + " h"
+	}
+	return fmt.Sprintf("%.0f d", d.Hours()/24)
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
