@@ -19,4 +19,5 @@ VOLUME ["/triaged"]
 WORKDIR /triaged
 HEALTHCHECK --interval=30s --timeout=3s CMD ["/bin/triaged", "healthcheck"]
 ENTRYPOINT ["/bin/triaged"]
-CMD ["serve", "--config.file=/etc/triaged/triaged.yml", "--storage.path=/triaged"]
+# Callers from outside the container need a token (auth.tokens) unless the configuration says otherwise.
+CMD ["serve", "--config.file=/etc/triaged/triaged.yml", "--storage.path=/triaged", "--web.listen-address=:9792"]
