@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -43,11 +42,17 @@ func checkConfigCommand(app *kingpin.Application) command {
 
 func backupCommand(app *kingpin.Application) command {
 	clause := app.Command("backup", "Copy the journal of a stopped or running triaged to a file that can be opened in its place.")
-	path := clause.Flag("storage.path", "Directory of the journal.").Default("data").String()
+	var o serveOptions
+	clause.Flag("config.file", "Configuration file that names the journal.").StringVar(&o.configFile)
+	clause.Flag("storage.path", "Directory of the journal, instead of the configured path.").StringVar(&o.storage)
 	to := clause.Arg("file", "Where to write the copy; it must not exist.").Required().String()
 	return command{clause: clause, run: func(ctx context.Context, s streams, _ *promslog.Config) error {
-		if err := journal.BackupFile(ctx, *path+"/triaged.db", *to); err != nil {
-			return errors.Join(err)
+		cfg, err := o.load()
+		if err != nil {
+			return err
+		}
+		if err := journal.BackupFile(ctx, cfg.Journal.Path, *to); err != nil {
+			return err
 		}
 		fmt.Fprintf(s.out, "wrote %s\n", *to)
 		return nil
