@@ -15,6 +15,9 @@ func (w *world) expect() {
 	e := &w.sc.Expect
 	e.Truth = []triage.ChangeID{}
 	e.Action = w.f.accepted()
+	if w.truth != nil && w.truth.FinishedAt.After(w.report) && w.f.Unsafe == "" && !slices.Contains(e.Action, triage.ActionPauseRollout) {
+		e.Action = append(e.Action, triage.ActionPauseRollout) // it still rolls out: stopping it first is as good
+	}
 	e.NoneReason = w.f.NoneReason
 	if w.truth != nil && w.f.NoneReason == "" {
 		e.Truth = append(e.Truth, w.truth.ID)
