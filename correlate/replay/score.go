@@ -97,7 +97,7 @@ func share(hits, n int) interval {
 	p, nn := float64(hits)/float64(n), float64(n)
 	mid := (p + z*z/(2*nn)) / (1 + z*z/nn)
 	half := z / (1 + z*z/nn) * math.Sqrt(p*(1-p)/nn+z*z/(4*nn*nn))
-	return interval{p, hits, n, [2]float64{max(0, mid-half), min(1, mid+half)}}
+	return interval{round9(p), hits, n, [2]float64{round9(max(0, mid-half)), round9(min(1, mid+half))}}
 }
 
 // topK counts cases with truth whose true change is among the first k.
@@ -165,7 +165,7 @@ func falseBlamePool(os []outcome, w []float64) float64 {
 			sum += w[i]
 		}
 	}
-	return sum
+	return round9(sum)
 }
 
 // allows reports whether the label allows a reversal: it names one, or names no action and the truth is not unsafe.
@@ -238,7 +238,7 @@ func logLoss(os []outcome, w []float64) float64 {
 	for i, o := range os {
 		sum -= w[i] * math.Log(max(o.pTruth, floorP))
 	}
-	return sum
+	return round9(sum)
 }
 
 // priorLoss is the log-loss of knowing only the prior: none .3, the rest evenly over the candidates.
@@ -254,7 +254,7 @@ func priorLoss(os []outcome, w []float64) float64 {
 		}
 		sum -= w[i] * math.Log(p)
 	}
-	return sum
+	return round9(sum)
 }
 
 // brier is the multi-class score over all changes and none; several true changes are one class.
@@ -274,7 +274,7 @@ func brier(os []outcome, w []float64) float64 {
 		}
 		sum += w[i] * b
 	}
-	return sum
+	return round9(sum)
 }
 
 // bin is one row of the reliability table.
@@ -324,8 +324,8 @@ func reliability(os []outcome, w []float64) ([]bin, float64) {
 	for i := range out {
 		if out[i].weight > 0 {
 			ece += math.Abs(out[i].Predicted - out[i].Observed)
-			out[i].Predicted /= out[i].weight
-			out[i].Observed /= out[i].weight
+			out[i].Predicted = round9(out[i].Predicted / out[i].weight)
+			out[i].Observed = round9(out[i].Observed / out[i].weight)
 		}
 	}
 	return slices.DeleteFunc(out, func(b bin) bool { return b.N == 0 }), ratio(ece, total)
@@ -346,7 +346,7 @@ func spiegelhalter(os []outcome, w []float64) float64 {
 	if den <= 0 {
 		return 0
 	}
-	return num / math.Sqrt(den)
+	return round9(num / math.Sqrt(den))
 }
 
 // auroc is how often a case without a cause has a higher p(none) than one with; ties count half. ok needs both kinds.
@@ -373,12 +373,15 @@ func auroc(os []outcome) (float64, bool) {
 			}
 		}
 	}
-	return sum / float64(len(with)*len(without)), true
+	return round9(sum / float64(len(with)*len(without))), true
 }
 
 func ratio(a, b float64) float64 {
 	if b == 0 {
 		return 0
 	}
-	return a / b
+	return round9(a / b)
 }
+
+// round9 takes off the last digits of a score, which differ between platforms.
+func round9(x float64) float64 { return math.Round(x*1e9) / 1e9 }

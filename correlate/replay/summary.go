@@ -208,5 +208,5 @@ func resample(d []int, seed uint64) (mean float64, ci [2]float64, p float64) {
 	for _, x := range d {
 		total += x
 	}
-	return float64(total) / float64(len(d)), [2]float64{means[resamples*25/1000], means[resamples*975/1000]}, float64(le) / resamples
+	return round9(float64(total) / float64(len(d))), [2]float64{round9(means[resamples*25/1000]), round9(means[resamples*975/1000])}, float64(le) / resamples
 }
