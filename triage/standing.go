@@ -1,0 +1,65 @@
+package triage
+
+// Word is what a Report says in its headline, on cards and on pages alike.
+type Word string
+
+// The words. Each names a state of knowledge; whether to act is the Recommendation's to say.
+const (
+	WordLikely   Word = "LIKELY"
+	WordSeparate Word = "CANNOT SEPARATE"
+	WordNone     Word = "NO CHANGE I SAW FITS"
+)
+
+// Where the words begin.
+const (
+	LikelyFrom   = 0.5  // a leader below this is never likely
+	CloseBy      = 0.25 // suspects this near the leader cannot be told from it
+	PossibleFrom = 0.2  // below this a further hypothesis is called unlikely
+)
+
+// Standing is the headline of a Report: its word, and the suspects it names, in order, at most three.
+type Standing struct {
+	Word  Word
+	Named []Suspect
+}
+
+// Standing finds the headline. A suspect with nothing but its timing and nature against it is named only where the
+// Recommendation acts on it or warns of it.
+func (r Report) Standing() Standing {
+	lead := r.Leader()
+	if lead == nil {
+		return Standing{Word: WordNone}
+	}
+	rec := r.Recommendation
+	switch {
+	case rec.Verdict == VerdictAct && rec.Target != nil && lead.ID() == string(rec.Target.ChangeID):
+		return Standing{WordLikely, r.Suspects[:1]}
+	case r.None.Probability >= lead.Probability && rec.Verdict != VerdictHarmful:
+		return Standing{Word: WordNone}
+	case lead.Probability >= LikelyFrom && (!lead.OnlyTiming() || rec.Verdict == VerdictHarmful):
+		return Standing{WordLikely, r.Suspects[:1]}
+	}
+	s := Standing{Word: WordSeparate}
+	for _, o := range r.Suspects {
+		if len(s.Named) < 3 && o.Probability >= PossibleFrom && lead.Probability-o.Probability <= CloseBy && !o.OnlyTiming() {
+			s.Named = append(s.Named, o)
+		}
+	}
+	return s
+}
+
+// neutralFactors say when, what and how often, but not that a change touched what fails. A factor not listed counts as evidence.
+var neutralFactors = map[string]bool{
+	"timing": true, "kind": true, "busy": true, "scope": true, "exposure": true, "size": true, "risk": true, "words": true,
+	"history": true, "reverted": true,
+}
+
+// OnlyTiming reports whether nothing but its time and nature speaks for s.
+func (s Suspect) OnlyTiming() bool {
+	for _, e := range s.For {
+		if e.Direct || (e.Contribution > 0 && !neutralFactors[e.Factor]) {
+			return false
+		}
+	}
+	return true
+}

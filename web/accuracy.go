@@ -1,0 +1,233 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"html/template"
+	"math"
+	"net/http"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+const (
+	enoughLabels = 30   // below this a share says little, and the page says so first
+	maxLabelled  = 1000 // incidents looked through, newest first
+)
+
+// label is one incident whose first report can be held against what people said.
+type label struct {
+	leader      string // first hypothesis: a change id, or "" for none
+	probability float64
+	right       bool
+	truthNone   bool            // people say that it was no change
+	advised     triage.ChangeID // a reversal was advised of this change
+	adviceRight bool
+	named       bool // the report named it with at least one half
+}
+
+// accuracyView is what the labels say of us.
+type accuracyView struct {
+	Labels, Incidents int
+	Enough            bool
+	Missing           int
+	Rows              []shareRow
+	Reliability       []binRow
+	ReliabilityChart  template.HTML
+}
+
+// shareRow is one share with its uncertainty.
+type shareRow struct {
+	Name, Meaning  string
+	Hits, Of       int
+	Share, Low, Hi float64
+	Bar            template.HTML
+	Bad            bool // small is good
+}
+
+type binRow struct {
+	From, To, Said, Seen float64
+	N                    int
+}
+
+// getAccuracy holds the first report of each labelled incident against the latest thing people said about it: the first
+// report is what on-call acted on.
+func (w *Web) getAccuracy(r *http.Request) (page, error) {
+	labels, seen, err := w.labels(r.Context())
+	if err != nil {
+		return page{}, err
+	}
+	v := accuracyView{Labels: len(labels), Incidents: seen, Enough: len(labels) >= enoughLabels, Missing: max(0, enoughLabels-len(labels))}
+	v.Rows = shares(labels)
+	v.Reliability = reliability(labels)
+	v.ReliabilityChart = reliabilityChart(v.Reliability)
+	return page{template: "accuracy.html", frame: frame{Title: "Accuracy", Section: "accuracy", Data: v}}, nil
+}
+
+func (w *Web) labels(ctx context.Context) (out []label, seen int, err error) {
+	incidents, _, err := all(ctx, maxLabelled, func(ctx context.Context, after string) ([]triage.Incident, string, error) {
+		return w.opts.Store.Incidents(ctx, triage.IncidentQuery{Limit: 500, After: after})
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("list incidents: %w", err)
+	}
+	for _, inc := range incidents {
+		if inc.Reports == 0 {
+			continue
+		}
+		seen++
+		said, err := w.opts.Store.Feedback(ctx, inc.ID)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read feedback of %s: %w", inc.ID, err)
+		}
+		if len(said) == 0 {
+			continue
+		}
+		rep, err := w.opts.Store.Report(ctx, inc.ID, 1)
+		if w.opts.NotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("read the first report of %s: %w", inc.ID, err)
+		}
+		if l, ok := judge(rep, said); ok {
+			out = append(out, l)
+		}
+	}
+	return out, seen, nil
+}
+
+// judge holds a report against what was said. The latest confirmation wins. A rejection alone says that the rejected change
+// was wrong, and nothing of what was right: it counts only where the rejected change led.
+func judge(r triage.Report, said []triage.Feedback) (label, bool) {
+	l := label{probability: r.None.Probability}
+	if s := r.Leader(); s != nil && s.Probability > r.None.Probability {
+		l.leader, l.probability, l.named = s.ID(), s.Probability, s.Change != nil && s.Probability >= 0.5
+		if s.Change == nil {
+			l.leader = "" // a trigger that is no change stands with none
+		}
+	}
+	if t := r.Recommendation.Target; t != nil && r.Recommendation.Action.Reversal() {
+		l.advised = t.ChangeID
+	}
+	var truth *triage.Feedback
+	rejected := make(map[triage.ChangeID]bool)
+	for i, f := range said {
+		switch f.Verdict {
+		case triage.FeedbackConfirm, triage.FeedbackNone:
+			if truth == nil || !f.At.Before(truth.At) {
+				truth = &said[i]
+			}
+		case triage.FeedbackReject:
+			rejected[f.ChangeID] = true
+		}
+	}
+	switch {
+	case truth != nil:
+		l.right = l.leader == string(truth.ChangeID)
+		l.truthNone = truth.Verdict == triage.FeedbackNone
+		l.adviceRight = l.advised != "" && l.advised == truth.ChangeID
+		return l, true
+	case l.leader != "" && rejected[triage.ChangeID(l.leader)]:
+		return l, true
+	}
+	return l, false
+}
+
+func shares(labels []label) []shareRow {
+	rows := []shareRow{
+		{Name: "First suspect right", Meaning: "the first hypothesis of the first report was what people confirmed"},
+		{Name: "Named and right", Meaning: "of the reports that gave a change one half or more"},
+		{Name: "Advice right", Meaning: "of the reversals advised, those of the change that was confirmed"},
+		{Name: "False blame", Meaning: "a change was given one half or more and was wrong, of all incidents", Bad: true},
+		{Name: "Wrong reversal", Meaning: "of the reversals advised, those of a change that was not it", Bad: true},
+	}
+	count := func(i int, hit bool) {
+		rows[i].Of++
+		if hit {
+			rows[i].Hits++
+		}
+	}
+	for _, l := range labels {
+		count(0, l.right)
+		if l.named {
+			count(1, l.right)
+		}
+		count(3, l.named && !l.right)
+		if l.advised != "" {
+			count(2, l.adviceRight)
+			count(4, !l.adviceRight)
+		}
+	}
+	for i := range rows {
+		r := &rows[i]
+		if r.Of == 0 {
+			continue
+		}
+		r.Share = float64(r.Hits) / float64(r.Of)
+		r.Low, r.Hi = wilson(r.Hits, r.Of)
+		s := &scene{W: 240, H: 16}
+		x := func(p float64) float64 { return 4 + 232*p }
+		s.line("rule", point{x(0), 8}, point{x(1), 8})
+		s.box("interval", x(r.Low), 4, x(r.Hi), 12, 2)
+		s.add(shape{kind: shapeDot, class: "share", pts: []point{{x(r.Share), 8}}, r: 4})
+		r.Bar = s.svg("share-bar", fmt.Sprintf("%s, between %s and %s", percent(r.Share), percent(r.Low), percent(r.Hi)))
+	}
+	return rows
+}
+
+// wilson is the 95 % interval of a share of k in n: honest for small n, never outside [0, 1].
+// 9 of 10 is 0.60 to 0.98.
+func wilson(k, n int) (low, high float64) {
+	const z = 1.96
+	p, m := float64(k)/float64(n), float64(n)
+	mid := (p + z*z/(2*m)) / (1 + z*z/m)
+	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
+	return max(0, mid-half), min(1, mid+half)
+}
+
+// reliability holds what was said against what came true, in five equal ranges of what was said.
+func reliability(labels []label) []binRow {
+	const bins = 5
+	out := make([]binRow, bins)
+	for i := range out {
+		out[i].From, out[i].To = float64(i)/bins, float64(i+1)/bins
+	}
+	for _, l := range labels {
+		b := &out[min(int(l.probability*bins), bins-1)]
+		b.N++
+		b.Said += l.probability
+		if l.right {
+			b.Seen++
+		}
+	}
+	for i := range out {
+		if out[i].N > 0 {
+			out[i].Said /= float64(out[i].N)
+			out[i].Seen /= float64(out[i].N)
+		}
+	}
+	return out
+}
+
+// reliabilityChart puts a dot for each range: on the diagonal, what is said comes true as often as it is said.
+func reliabilityChart(bins []binRow) template.HTML {
+	const side = 220.0
+	s := &scene{W: side + 56, H: side + 44}
+	x := func(p float64) float64 { return 44 + side*p }
+	y := func(p float64) float64 { return 8 + side*(1-p) }
+	for _, p := range []float64{0, .25, .5, .75, 1} {
+		s.line("rule", point{x(0), y(p)}, point{x(1), y(p)})
+		s.line("rule", point{x(p), y(0)}, point{x(p), y(1)})
+		s.label("tick", fmt.Sprintf("%.0f %%", 100*p), x(0)-6, y(p)+4, "end")
+		s.label("tick", fmt.Sprintf("%.0f", 100*p), x(p), y(0)+16, "middle")
+	}
+	s.line("diagonal", point{x(0), y(0)}, point{x(1), y(1)})
+	s.label("tick", "said, %", x(.5), y(0)+32, "middle")
+	for _, b := range bins {
+		if b.N > 0 {
+			s.add(shape{kind: shapeDot, class: "share", pts: []point{{x(b.Said), y(b.Seen)}}, r: 3 + math.Sqrt(float64(b.N)), title: fmt.Sprintf("said %.0f %%, came true %.0f %%, %d labels", 100*b.Said, 100*b.Seen, b.N)})
+		}
+	}
+	return s.svg("reliability", "Reliability: what was said against what came true; the table has the numbers")
+}

@@ -1,0 +1,195 @@
+package web
+
+import (
+	"cmp"
+	"html/template"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// cardView is the one card beside the axis: what we think and what to do.
+type cardView struct {
+	Word, Tone  string // Tone colours it: likely, separate, none, harm
+	Note        string // under the word, where it needs one
+	Named       []suspectView
+	Action      string
+	Place       string // where to act
+	TargetURL   string
+	Steps       []stepView
+	Reversal    bool
+	AlsoUndoes  []triage.Undone
+	Check       string
+	Owner       string
+	Reason      string
+	Avoid       []avoidRow
+	None        string // probability that it is nothing we saw
+	Done        bool   // the undo was seen
+	RecommendIt triage.Recommendation
+}
+
+// stepView is one thing to do; a command is set apart so that it can be copied whole.
+type stepView struct {
+	Text    string
+	Command bool
+}
+
+type avoidRow struct {
+	Action, Target, Reason string
+}
+
+// suspectView is one suspect with all that is said of it.
+type suspectView struct {
+	Rank        int
+	Kind, Name  string // of the change, or of the anomaly's signal
+	Move        string
+	Title       string
+	Where       string
+	Gap         string
+	At          triage.Suspect
+	ID, URL     string
+	Probability string
+	Value       float64
+	For         []triage.Evidence
+	Against     []triage.Evidence
+	Waterfall   []waterRow
+	LogOdds     string
+	IsChange    bool
+	Service     string
+	Actor       string
+}
+
+// commandWord recognises a step that is typed into a shell.
+var commandWord = regexp.MustCompile(`^(sudo )?(kubectl|helm|argocd|flux|gh|git|terraform|tofu|ansible\S*|systemctl|curl|aws|gcloud|az|vault|consul|docker|podman|nomad|ldcli|psql|redis-cli|triaged|make) \S`)
+
+func newCard(inc triage.Incident, r triage.Report) cardView {
+	rec, st := r.Recommendation, r.Standing()
+	c := cardView{
+		Word: string(st.Word), Tone: map[triage.Word]string{triage.WordLikely: "likely", triage.WordSeparate: "separate", triage.WordNone: "none"}[st.Word],
+		Action: action(rec, r), Check: rec.Check, Owner: rec.Owner, Reason: rec.Reason, Reversal: rec.Action.Reversal(),
+		AlsoUndoes: rec.AlsoUndoes, None: percent(r.None.Probability), RecommendIt: rec,
+		Done: inc.State == triage.IncidentMitigating || inc.State == triage.IncidentRecovered || inc.State == triage.IncidentClosed,
+	}
+	switch rec.Verdict {
+	case triage.VerdictHarmful:
+		c.Tone, c.Note = "harm", "Undoing it would do harm"
+	case triage.VerdictWillNotHelp:
+		c.Note = "A rollback will not help"
+	case triage.VerdictCannotTell, triage.VerdictAct:
+	}
+	views, _ := suspectViews(r)
+	for _, s := range st.Named {
+		c.Named = append(c.Named, views[s.Rank-1])
+	}
+	if st.Word == triage.WordLikely && len(c.Named) > 0 && !c.Named[0].IsChange {
+		c.Note = "Not a change: a rollback will not help"
+	}
+	if t := rec.Target; t != nil {
+		c.Place, c.TargetURL = place(t.Scope), safeURL(t.URL)
+	}
+	for _, s := range rec.Steps {
+		c.Steps = append(c.Steps, stepView{Text: clean(s, 2*maxSentence), Command: commandWord.MatchString(s)})
+	}
+	for _, a := range rec.Avoid {
+		row := avoidRow{Action: unscore(a.Action), Reason: a.Reason}
+		if i := slices.IndexFunc(r.Suspects, func(s triage.Suspect) bool { return s.Change != nil && s.Change.ID == a.Target }); i >= 0 {
+			row.Target = describeSuspect(r.Suspects[i])
+		} else {
+			row.Target = clean(string(a.Target), maxName)
+		}
+		c.Avoid = append(c.Avoid, row)
+	}
+	return c
+}
+
+// suspectViews words every suspect, and the hypothesis that it is none of them.
+func suspectViews(r triage.Report) ([]suspectView, suspectView) {
+	out := make([]suspectView, 0, len(r.Suspects))
+	for _, s := range r.Suspects {
+		v := suspectView{
+			Rank: s.Rank, At: s, ID: s.ID(), Probability: percent(s.Probability), Value: s.Probability, Gap: gapTo(s, r),
+			Waterfall: waterfall(slices.Concat(s.For, s.Against)), LogOdds: nats(s.LogOdds), Where: place(suspectScope(s)),
+			For:     slices.DeleteFunc(slices.Clone(s.For), func(e triage.Evidence) bool { return e.Sentence == "" }),
+			Against: slices.DeleteFunc(slices.Clone(s.Against), func(e triage.Evidence) bool { return e.Sentence == "" }),
+			Service: suspectScope(s).Service,
+		}
+		switch {
+		case s.Change != nil:
+			c := *s.Change
+			v.IsChange, v.Kind, v.Name, v.Move, v.URL, v.Actor = true, string(c.Kind), nameOf(c), moved(c), safeURL(c.URL), clean(c.Actor, maxName)
+			v.Title = clean(c.Title, 140)
+			if v.Name == "" || v.Move == "" && v.Title != "" {
+				v.Name, v.Title = cmp.Or(v.Title, string(c.ID)), ""
+			}
+			if strings.EqualFold(v.Title, strings.TrimSpace(v.Kind+" "+v.Name+" "+v.Move)) {
+				v.Title = ""
+			}
+		case s.Anomaly != nil:
+			u := unitOf(s.Anomaly.Series, s.Anomaly.Signal, max(s.Anomaly.From, s.Anomaly.To))
+			v.Kind, v.Name = string(s.Anomaly.Signal), clean(s.Anomaly.Service, maxName)
+			v.Move = quantity(s.Anomaly.From, u) + " → " + quantity(s.Anomaly.To, u)
+		}
+		out = append(out, v)
+	}
+	return out, suspectView{
+		Name: "None of the changes I saw", Probability: percent(r.None.Probability), Value: r.None.Probability,
+		Waterfall: waterfall(r.None.Evidence), LogOdds: nats(r.None.LogOdds), For: r.None.Evidence,
+	}
+}
+
+// Pick is where a suspect's time begins, for templates.
+func (v suspectView) Began() any { return beganAt(v.At) }
+
+// waterRow is one contribution, with its bar.
+type waterRow struct {
+	Factor, Sentence, Value string
+	Direct, Veto            bool
+	Bar                     template.HTML
+}
+
+const (
+	waterWide = 220
+	waterHigh = 14
+)
+
+// waterfall lays contributions end to end: each bar begins where the one before ended, so the last ends at the sum.
+func waterfall(es []triage.Evidence) []waterRow {
+	lo, hi, sum := triage.MilliNats(0), triage.MilliNats(0), triage.MilliNats(0)
+	for _, e := range es {
+		sum += e.Contribution
+		lo, hi = min(lo, sum), max(hi, sum)
+	}
+	x := func(m triage.MilliNats) float64 { return 2 + (waterWide-4)*float64(m-lo)/float64(max(hi-lo, 1)) }
+	var out []waterRow
+	sum = 0
+	for _, e := range es {
+		s := &scene{W: waterWide, H: waterHigh}
+		s.line("water-zero", point{x(0), 0}, point{x(0), waterHigh})
+		a, b, class := x(sum), x(sum+e.Contribution), "water-for"
+		if b < a {
+			a, b, class = b, a, "water-against"
+		}
+		s.box(class, a, 2, max(b, a+1), waterHigh-2, 1)
+		sum += e.Contribution
+		out = append(out, waterRow{
+			Factor: e.Factor, Sentence: e.Sentence, Value: nats(e.Contribution), Direct: e.Direct, Veto: e.Veto,
+			Bar: s.svg("water", e.Factor+" "+nats(e.Contribution)),
+		})
+	}
+	return out
+}
+
+// nats says log-odds with their sign and one decimal.
+func nats(m triage.MilliNats) string {
+	s := strconv.FormatFloat(float64(m)/1000, 'f', 1, 64)
+	switch {
+	case s == "0.0" || s == "-0.0":
+		return "0"
+	case m > 0:
+		return "+" + s
+	}
+	return "−" + strings.TrimPrefix(s, "-")
+}

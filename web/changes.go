@@ -1,0 +1,274 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+const (
+	maxChanges  = 10000 // read for one page
+	changesRows = 200   // shown in the table at once
+	defaultSpan = 3 * time.Hour
+	densitySpan = 24 * time.Hour
+)
+
+// changesView is the page of what changed.
+type changesView struct {
+	From, To     time.Time
+	Spans        []option
+	Earlier      string
+	Later        string
+	Environment  string
+	Service      string
+	Kind         string
+	Text         string
+	Environments []string
+	Services     []string
+	Kinds        []option
+	Total        int
+	More         bool // there were more than maxChanges
+	Rows         []changeRow
+	PageNumber   int
+	Next         string
+	Previous     string
+	Wide, Narrow template.HTML
+	Density      template.HTML
+	Added        string
+	Form         changeForm
+	Problems     []string
+	Whole        string // address without filters
+}
+
+type changeRow struct {
+	triage.Change
+	Began      time.Time
+	Name, Move string
+	Text       string
+	Took       string
+	Where      string
+	Link       string
+	Out        string // URL at the source
+	Uncertain  bool
+	Open       bool
+	Ref        time.Time
+}
+
+func newChangeRow(c triage.Change, ref time.Time) changeRow {
+	row := changeRow{
+		Change: c, Began: c.OccurredAt(), Name: nameOf(c), Move: moved(c), Text: clean(c.Title, 160), Where: place(c.Scope), Link: changeLink(c.ID),
+		Out: safeURL(c.URL), Uncertain: c.StartedAt.IsZero() || c.TimeUncertaintyS > 0, Open: c.Status == triage.StatusStarted && c.FinishedAt.IsZero(), Ref: ref,
+	}
+	if !c.StartedAt.IsZero() && c.FinishedAt.After(c.StartedAt) {
+		row.Took = span(c.FinishedAt.Sub(c.StartedAt))
+	}
+	return row
+}
+
+func changeLink(id triage.ChangeID) string { return "/changes/" + url.PathEscape(string(id)) }
+
+// changesQuery reads the filters of the page. A time that cannot be read is the visitor's to mend.
+func (w *Web) changesQuery(r *http.Request) (q triage.ChangeQuery, err error) {
+	p, now := r.URL.Query(), w.now().UTC()
+	q.To, q.From = now, now.Add(-defaultSpan)
+	if s := p.Get("to"); s != "" {
+		if q.To, err = triage.ParseTime(s); err != nil {
+			return q, fmt.Errorf("to: %w", err)
+		}
+		q.From = q.To.Add(-defaultSpan)
+	}
+	if s := p.Get("span"); s != "" {
+		d, err := time.ParseDuration(s)
+		if err != nil || d <= 0 || d > 90*24*time.Hour {
+			return q, &triage.FieldError{Field: "span", Value: s, Remedy: "use a duration like 30m or 24h, at most 2160h"}
+		}
+		q.From = q.To.Add(-d)
+	}
+	if s := p.Get("from"); s != "" {
+		if q.From, err = triage.ParseTime(s); err != nil {
+			return q, fmt.Errorf("from: %w", err)
+		}
+	}
+	if !q.From.Before(q.To) {
+		return q, &triage.FieldError{Field: "from", Value: p.Get("from"), Remedy: "must be before to"}
+	}
+	if s := p.Get("kind"); s != "" {
+		if q.Kind, err = triage.ParseKind(s); err != nil {
+			return q, err
+		}
+	}
+	if s := p.Get("service"); s != "" {
+		name := clean(s, triage.MaxText)
+		if w.opts.Directory != nil {
+			name, _ = w.opts.Directory().Resolve(name)
+		}
+		q.Services = []string{name}
+	}
+	q.Environment, q.Text = clean(p.Get("environment"), triage.MaxText), clean(p.Get("q"), triage.MaxText)
+	return q, nil
+}
+
+func (w *Web) getChanges(r *http.Request) (page, error) {
+	v, err := w.changesView(r)
+	if err != nil {
+		return page{}, err
+	}
+	v.Added = clean(r.URL.Query().Get("added"), triage.MaxText)
+	return page{template: "changes.html", frame: frame{Title: "What changed", Section: "changes", Live: "changes", Data: v}}, nil
+}
+
+func (w *Web) changesView(r *http.Request) (*changesView, error) {
+	q, err := w.changesQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	v := &changesView{From: q.From, To: q.To, Environment: q.Environment, Kind: string(q.Kind), Text: q.Text, Whole: "/changes"}
+	if len(q.Services) > 0 {
+		v.Service = q.Services[0]
+	}
+	found, more, err := w.findAll(r.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	v.Total, v.More = len(found), more
+	slices.Reverse(found) // newest first
+	v.PageNumber = max(1, intOf(r.URL.Query().Get("page")))
+	first := min((v.PageNumber-1)*changesRows, len(found))
+	for _, c := range found[first:min(first+changesRows, len(found))] {
+		v.Rows = append(v.Rows, newChangeRow(c, q.To))
+	}
+	if first+changesRows < len(found) {
+		v.Next = v.link(q.From, q.To, "page", strconv.Itoa(v.PageNumber+1))
+	}
+	if v.PageNumber > 1 {
+		v.Previous = v.link(q.From, q.To, "page", strconv.Itoa(v.PageNumber-1))
+	}
+	label := fmt.Sprintf("Timeline of %s; the table below lists them", plural(len(found), "change", "changes"))
+	v.Wide, v.Narrow = timeline(found, q.From, q.To, wideWidth).svg("axis wide", label), timeline(found, q.From, q.To, narrowWidth).svg("axis narrow", label)
+	if v.Density, err = w.density(r.Context(), v, q); err != nil {
+		return nil, err
+	}
+	w.options(v)
+	return v, nil
+}
+
+// findAll reads every change of a query, at most maxChanges.
+func (w *Web) findAll(ctx context.Context, q triage.ChangeQuery) ([]triage.Change, bool, error) {
+	found, more, err := all(ctx, maxChanges, func(ctx context.Context, after string) ([]triage.Change, string, error) {
+		q.Limit, q.After = 1000, after
+		return w.opts.Store.FindChanges(ctx, q)
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("find changes: %w", err)
+	}
+	return found, more, nil
+}
+
+// options fills in what the filters offer.
+func (w *Web) options(v *changesView) {
+	width := v.To.Sub(v.From)
+	for _, s := range []struct {
+		label string
+		d     time.Duration
+	}{{"30 min", 30 * time.Minute}, {"3 h", 3 * time.Hour}, {"24 h", 24 * time.Hour}, {"7 d", 7 * 24 * time.Hour}} {
+		o := option{Label: s.label, On: width.Round(time.Minute) == s.d, URL: v.link(time.Time{}, time.Time{}, "span", s.d.String())}
+		v.Spans = append(v.Spans, o)
+	}
+	v.Earlier = v.link(v.From.Add(-width/2), v.To.Add(-width/2))
+	if now := w.now().UTC(); v.To.Add(time.Minute).Before(now) {
+		v.Later = v.link(v.From.Add(width/2), minTime(v.To.Add(width/2), now))
+	}
+	for _, k := range triage.Kinds() {
+		v.Kinds = append(v.Kinds, option{Value: string(k), Label: string(k), On: string(k) == v.Kind})
+	}
+	if w.opts.Directory != nil {
+		for _, s := range w.opts.Directory().Services() {
+			v.Services = append(v.Services, s.Name)
+		}
+	}
+	v.Environments = []string{"production", "staging", "development"}
+	if v.Environment != "" && !slices.Contains(v.Environments, v.Environment) {
+		v.Environments = append(v.Environments, v.Environment)
+	}
+}
+
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// link is the page's address with its filters, over another stretch of time.
+func (v *changesView) link(from, to time.Time, more ...string) string {
+	pairs := []string{"q", v.Text, "service", v.Service, "kind", v.Kind, "environment", v.Environment}
+	if !from.IsZero() {
+		pairs = append(pairs, "from", from.UTC().Format(time.RFC3339), "to", to.UTC().Format(time.RFC3339))
+	}
+	return address("/changes", append(pairs, more...)...)
+}
+
+func intOf(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// changeView is the page of one change.
+type changeView struct {
+	changeRow
+	Alias   string // the id that was asked for, where it is not the change's own
+	Around  string // what else changed then
+	Labels  []pair
+	Undoes  []pair
+	Reverts []pair
+}
+
+type pair struct{ Key, Value, URL string }
+
+func (w *Web) getChange(r *http.Request) (page, error) {
+	asked := triage.ChangeID(r.PathValue("id"))
+	id, err := w.opts.Store.ResolveChange(r.Context(), asked)
+	if err != nil {
+		return page{}, fmt.Errorf("resolve change: %w", err)
+	}
+	found, err := w.opts.Store.Changes(r.Context(), []triage.ChangeID{id})
+	if err != nil {
+		return page{}, fmt.Errorf("read change: %w", err)
+	}
+	if len(found) == 0 {
+		return page{}, fail(http.StatusNotFound, "The body of this change is no longer kept.", nil)
+	}
+	c := found[0]
+	v := changeView{changeRow: newChangeRow(c, w.now())}
+	if id != asked {
+		v.Alias = clean(string(asked), triage.MaxText)
+	}
+	at := c.OccurredAt()
+	v.Around = address("/changes", "from", at.Add(-30*time.Minute).UTC().Format(time.RFC3339), "to", at.Add(30*time.Minute).UTC().Format(time.RFC3339))
+	keys := make([]string, 0, len(c.Labels))
+	for k := range c.Labels {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		v.Labels = append(v.Labels, pair{Key: k, Value: c.Labels[k]})
+	}
+	for _, o := range c.Undoes {
+		v.Undoes = append(v.Undoes, pair{Value: string(o), URL: changeLink(o)})
+	}
+	for _, o := range c.RevertedBy {
+		v.Reverts = append(v.Reverts, pair{Value: string(o), URL: changeLink(o)})
+	}
+	return page{template: "change.html", frame: frame{Title: cmp.Or(describe(c), "Change"), Section: "changes", Data: v}}, nil
+}

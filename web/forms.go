@@ -1,0 +1,168 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// handSource is the source of changes that somebody wrote down on the page.
+const handSource = "by-hand"
+
+// changeForm is what was written into the form, so that a mistake does not cost the rest.
+type changeForm struct {
+	Kind, Service, Environment, Title, Version, StartedAt, URL string
+}
+
+// postChange adds a change by hand. It goes the way of every event: folded, journalled, weighed.
+func (w *Web) postChange(r *http.Request) (page, error) {
+	if err := r.ParseForm(); err != nil {
+		return page{}, fail(http.StatusBadRequest, "The form could not be read.", err)
+	}
+	field := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
+	form := changeForm{field("kind"), field("service"), field("environment"), field("title"), field("version"), field("started_at"), field("url")}
+	c, problems := form.change(w.now().UTC())
+	if len(problems) == 0 {
+		if w.opts.Directory != nil {
+			d := w.opts.Directory()
+			c.Service, _ = d.Resolve(c.Service)
+			c.Environment = d.Environment(c.Environment)
+		}
+		c.ID = c.DeriveID()
+		if err := w.opts.Collector.Emit(r.Context(), []triage.Event{{Change: &c}}); err != nil {
+			if field := (*triage.FieldError)(nil); !errors.As(err, &field) {
+				return page{}, fail(http.StatusServiceUnavailable, "The change is not stored; send it again.", err)
+			}
+			problems = append(problems, err.Error())
+		}
+	}
+	if len(problems) == 0 {
+		return page{redirect: address("/changes", "added", string(c.ID))}, nil
+	}
+	v, err := w.changesView(r)
+	if err != nil {
+		return page{}, err
+	}
+	v.Form, v.Problems = form, problems
+	return page{template: "changes.html", frame: frame{Title: "What changed", Section: "changes", Data: v}}, nil
+}
+
+// change reads the form; problems are sentences for whoever filled it in.
+func (f changeForm) change(now time.Time) (triage.Change, []string) {
+	c := triage.Change{Source: handSource, Title: f.Title, Version: f.Version, URL: f.URL, StartedAt: now, ObservedAt: now, Status: triage.StatusSucceeded}
+	c.Service, c.Environment = f.Service, f.Environment
+	var problems []string
+	var err error
+	if c.Kind, err = triage.ParseKind(f.Kind); err != nil {
+		problems = append(problems, err.Error())
+	}
+	if f.Title == "" {
+		problems = append(problems, "What happened? One line is enough.")
+	}
+	if f.StartedAt != "" {
+		s := f.StartedAt
+		if _, err := time.Parse("2006-01-02T15:04", s); err == nil { // as a datetime-local field sends it; the label says UTC
+			s += ":00Z"
+		}
+		if c.StartedAt, err = triage.ParseTime(s); err != nil {
+			problems = append(problems, "When: "+err.Error())
+		} else if c.StartedAt.After(now.Add(5 * time.Minute)) {
+			problems = append(problems, "When: it lies in the future; the clock here says "+now.Format("15:04")+" UTC")
+		}
+	}
+	if f.URL != "" && safeURL(f.URL) == "" {
+		problems = append(problems, "Link: use an address that begins with https://")
+	}
+	for name, s := range map[string]string{"service": f.Service, "environment": f.Environment, "title": f.Title, "version": f.Version} {
+		if len(s) > triage.MaxText {
+			problems = append(problems, fmt.Sprintf("%s: is too long; at most %d bytes are taken", name, triage.MaxText))
+		}
+	}
+	return c, problems
+}
+
+// postFeedback takes what somebody says about an incident, from the buttons on its page.
+func (w *Web) postFeedback(r *http.Request) (page, error) {
+	if err := r.ParseForm(); err != nil {
+		return page{}, fail(http.StatusBadRequest, "The form could not be read.", err)
+	}
+	inc, err := w.opts.Store.Incident(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return page{}, fmt.Errorf("read incident: %w", err)
+	}
+	f := triage.Feedback{
+		IncidentID: inc.ID, Verdict: r.PostForm.Get("verdict"), ChangeID: triage.ChangeID(r.PostForm.Get("change_id")),
+		Comment: strings.TrimSpace(r.PostForm.Get("comment")), At: w.now().UTC(),
+	}
+	switch {
+	case len(f.Comment) > triage.MaxText:
+		return page{}, fail(http.StatusUnprocessableEntity, fmt.Sprintf("The comment is %d bytes; at most %d are taken.", len(f.Comment), triage.MaxText), nil)
+	case f.Verdict == triage.FeedbackNone:
+		f.ChangeID = ""
+	case f.Verdict != triage.FeedbackConfirm && f.Verdict != triage.FeedbackReject, f.ChangeID == "":
+		return page{}, fail(http.StatusUnprocessableEntity, "Say whether it was this change, was not, or was no change.", nil)
+	default:
+		if f.ChangeID, err = w.opts.Store.ResolveChange(r.Context(), f.ChangeID); err != nil {
+			return page{}, fmt.Errorf("resolve change: %w", err)
+		}
+	}
+	if err := w.opts.Store.SaveFeedback(r.Context(), f); err != nil {
+		return page{}, fail(http.StatusServiceUnavailable, "The feedback is not stored; send it again.", err)
+	}
+	return page{redirect: "/incidents/" + url.PathEscape(inc.ID) + "?thanks=1#feedback"}, nil
+}
+
+// postResend puts a delivery back into the outbox.
+func (w *Web) postResend(r *http.Request) (page, error) {
+	if err := w.opts.Resender.Resend(r.Context(), r.PathValue("id")); err != nil {
+		if field := (*triage.FieldError)(nil); errors.As(err, &field) {
+			return page{}, fail(http.StatusConflict, "It cannot be sent again: "+field.Error(), err)
+		}
+		return page{}, fmt.Errorf("resend delivery: %w", err)
+	}
+	return page{redirect: "/deliveries?resent=1"}, nil
+}
+
+// linkView asks for, or confirms, what a link in a message stands for.
+type linkView struct {
+	Text, Incident string
+	Done           bool
+}
+
+// getFeedbackLink shows what a link from a message would say. Only the button on it acts: chats fetch links by themselves.
+func (w *Web) getFeedbackLink(r *http.Request) (page, error) { return w.feedbackLink(r, false) }
+
+func (w *Web) postFeedbackLink(r *http.Request) (page, error) { return w.feedbackLink(r, true) }
+
+func (w *Web) feedbackLink(r *http.Request, act bool) (page, error) {
+	if w.opts.FeedbackLinks == nil {
+		return page{}, fail(http.StatusNotFound, "Links from messages are not in use here.", nil)
+	}
+	token := r.PathValue("token")
+	f, err := w.opts.FeedbackLinks.Resolve(r.Context(), token)
+	if err != nil {
+		return page{}, fmt.Errorf("resolve feedback link: %w", err)
+	}
+	if act {
+		if err := w.opts.FeedbackLinks.Use(r.Context(), token); err != nil {
+			return page{}, fmt.Errorf("use feedback link: %w", err)
+		}
+	}
+	names := make(map[triage.ChangeID]string)
+	if f.ChangeID != "" {
+		found, err := w.opts.Store.Changes(r.Context(), []triage.ChangeID{f.ChangeID})
+		if err != nil {
+			return page{}, fmt.Errorf("read change: %w", err)
+		}
+		for _, c := range found {
+			names[c.ID] = describe(c)
+		}
+	}
+	v := linkView{Text: feedbackText(f, names), Incident: f.IncidentID, Done: act}
+	return page{template: "feedback.html", frame: frame{Title: "Feedback", Section: "incidents", Data: v}}, nil
+}

@@ -1,0 +1,70 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// Store is what the pages read of the journal, and the one thing they write to it: feedback. Lists page by cursor.
+// Errors for which Options.NotFound is true become 404, a *triage.FieldError becomes 400, anything else 500.
+type Store interface {
+	ResolveChange(ctx context.Context, id triage.ChangeID) (triage.ChangeID, error)
+	Changes(ctx context.Context, ids []triage.ChangeID) ([]triage.Change, error)
+	FindChanges(ctx context.Context, q triage.ChangeQuery) (changes []triage.Change, next string, err error)
+
+	Incident(ctx context.Context, id string) (triage.Incident, error)
+	Incidents(ctx context.Context, q triage.IncidentQuery) (incidents []triage.Incident, next string, err error)
+	Report(ctx context.Context, incidentID string, n int) (triage.Report, error)
+	Reports(ctx context.Context, incidentID string) ([]triage.Report, error)
+	ReportInput(ctx context.Context, incidentID string, n int) (triage.Case, error)
+
+	SaveFeedback(ctx context.Context, f triage.Feedback) error
+	Feedback(ctx context.Context, incidentID string) ([]triage.Feedback, error)
+	Outcomes(ctx context.Context) ([]triage.Outcome, error)
+
+	Deliveries(ctx context.Context, q triage.DeliveryQuery) (deliveries []triage.Delivery, next string, err error)
+	Quarantined(ctx context.Context, source, after string, limit int) (records []triage.Quarantined, next string, err error)
+}
+
+// Collector takes a change written by hand in, and says how the sources are doing. Emit follows triage.Emit.
+type Collector interface {
+	Emit(ctx context.Context, events []triage.Event) error
+	Sources() []triage.SourceStatus
+	Coverage(from, to time.Time) []triage.Coverage
+}
+
+// Resender puts a Delivery back into the outbox. A *triage.FieldError means that its state does not allow it.
+type Resender interface {
+	Resend(ctx context.Context, deliveryID string) error
+}
+
+// TopologySource knows who calls whom.
+type TopologySource interface {
+	Topology() triage.Topology
+}
+
+// FeedbackLinks knows the tokens behind [It was this] and [Not it] in messages. Resolve says what a token stands for and
+// changes nothing; Use records it, once: using it again is no error and changes nothing. A token that is unknown or too
+// old is an error for which Options.NotFound is true.
+type FeedbackLinks interface {
+	Resolve(ctx context.Context, token string) (triage.Feedback, error)
+	Use(ctx context.Context, token string) error
+}
+
+// Scope is what a visitor must be allowed for a route. The words are those of the API's auth section.
+type Scope string
+
+// The scopes the pages ask for.
+const (
+	ScopeOpen         Scope = ""              // anybody: assets, and links that carry their own token
+	ScopeRead         Scope = "read"          // look
+	ScopeWriteChanges Scope = "write:changes" // add a change by hand
+	ScopeFeedback     Scope = "feedback"      // say whether a suspect was right
+	ScopeAdmin        Scope = "admin"         // configuration, quarantine, resend
+)
+
+// Protect wraps a handler so that only visitors with the scope reach it.
+type Protect func(scope Scope, next http.Handler) http.Handler
