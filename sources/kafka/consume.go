@@ -59,7 +59,7 @@ func (s *Source) deliver(ctx context.Context, emit triage.Emit, reader committer
 			return err
 		}
 	}
-	s.state.accepted(len(events), quarantined, newest)
+	s.state.accepted(len(msgs), len(events), quarantined, newest, s.now())
 	last := make(map[partition]kafka.Message)
 	for _, m := range msgs {
 		last[partition{m.Topic, m.Partition}] = m

@@ -47,10 +47,16 @@ func (s *status) connected(now time.Time) bool {
 	return news
 }
 
-// accepted notes that the store took a batch again.
-func (s *status) accepted(events, quarantined int, newest time.Time) {
+// accepted notes that the store took what was in a batch of records. The lag shrinks at once and not only when it is next
+// measured, or a source that has just caught up would be called late in the very report it fed.
+func (s *status) accepted(records, events, quarantined int, newest, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.lag > 0 {
+		if s.lag = max(0, s.lag-int64(records)); s.lag == 0 {
+			s.caughtUp = now
+		}
+	}
 	if s.state == triage.SourceLate {
 		s.state, s.detail = triage.SourceOK, ""
 	}
