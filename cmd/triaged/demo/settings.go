@@ -43,7 +43,7 @@ func writeConfig(path string, s settings) error {
 		},
 		"incidents": map[string]any{"settle": "1s"},
 		"route":     map[string]any{"receiver": "oncall", "mode": "live"},
-		"receivers": []any{map[string]any{"name": "oncall", "log_configs": []any{map[string]any{}}}},
+		"receivers": []any{map[string]any{"name": "oncall", "log_configs": []any{map[string]any{"card": false}}}},
 	})
 	if err != nil {
 		return fmt.Errorf("write the demo's configuration: %w", err)
