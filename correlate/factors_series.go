@@ -268,11 +268,14 @@ func (p *prepared) show(bad float64) string {
 	return quantity(p, p.unbad(bad))
 }
 
-// measure names what a series measures, for a sentence.
+// measure names what a series measures, for a sentence: its metric, or its signal where the metric is an expression.
 func measure(p *prepared) string {
 	name := p.src.Metric
-	if i := strings.LastIndexByte(name, ' '); i >= 0 && len(name) > 60 {
-		name = name[:60]
+	if name != "" && len(name) <= 80 && !strings.ContainsAny(name, "({[/*") {
+		return name
 	}
-	return name
+	if p.signal != "" && p.signal != triage.SignalCustom {
+		return string(p.signal)
+	}
+	return "the alert's expression"
 }

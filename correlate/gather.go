@@ -136,7 +136,7 @@ func (g *gathering) series(ctx context.Context, fired time.Time) {
 		})
 		if split := g.splittable(); len(split) > 0 {
 			byVersion := q
-			byVersion.Services, byVersion.SplitBy = split, []string{"version"}
+			byVersion.Services, byVersion.SplitBy = split, g.splitLabels()
 			ask("split", func() answer {
 				s, err := src.Signals(ctx, byVersion)
 				return answer{series: s, err: err}
@@ -164,7 +164,7 @@ func (g *gathering) series(ctx context.Context, fired time.Time) {
 		break
 	}
 	for _, s := range split {
-		if s.Labels["version"] != "" {
+		if splitLabel(s.Labels) != "" {
 			in.Series = append(in.Series, s)
 		}
 	}
@@ -176,11 +176,24 @@ func (g *gathering) series(ctx context.Context, fired time.Time) {
 	}
 }
 
-// splittable are the services with a candidate that carries a version, whose old and new can be told apart.
+// splitLabels are the labels by which new and old can be told apart: the version, and the region where a change has one.
+func (g *gathering) splitLabels() []string {
+	if slices.ContainsFunc(g.in.Changes, regional) {
+		return []string{"version", "region"}
+	}
+	return []string{"version"}
+}
+
+// regional reports whether a change went to one region first or only.
+func regional(ch triage.Change) bool {
+	return ch.Region != "" || slices.ContainsFunc(ch.Steps, func(s triage.Step) bool { return s.Region != "" })
+}
+
+// splittable are the services with a candidate whose old and new can be told apart: by version, or by region.
 func (g *gathering) splittable() []string {
 	var out []string
 	for _, ch := range g.in.Changes {
-		if ch.Version != "" && ch.Service != "" && slow(ch.Kind) && !slices.Contains(out, ch.Service) && len(out) < g.c.Config.MaxServices {
+		if (ch.Version != "" && slow(ch.Kind) || regional(ch)) && ch.Service != "" && !slices.Contains(out, ch.Service) && len(out) < g.c.Config.MaxServices {
 			out = append(out, ch.Service)
 		}
 	}

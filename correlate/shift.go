@@ -162,3 +162,25 @@ func studentT(z, df float64) float64 {
 	u := 1 + float64(z*z)/df
 	return 0.3675 * exp(float64(-(df+1)/2*ln(u)))
 }
+
+// logAt is the log likelihood ratio of a shift at time t, cached by sample.
+func (p *prepared) logAt(t ms, w *Weights) float64 {
+	return p.logSplit(p.firstAfter(t), w)
+}
+
+func (p *prepared) logSplit(k int, w *Weights) float64 {
+	if k >= len(p.bad) {
+		return 0
+	}
+	if p.cache == nil {
+		p.cache = make([]float64, len(p.bad))
+		for i := range p.cache {
+			p.cache[i] = math.NaN()
+		}
+	}
+	if v := p.cache[k]; v == v {
+		return v
+	}
+	p.cache[k] = p.shiftAt(k, w).log
+	return p.cache[k]
+}

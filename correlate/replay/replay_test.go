@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/triaged-dev/triaged/correlate"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -379,25 +378,4 @@ func TestRecordedCases(t *testing.T) {
 	atLeast("room below |z| 2", 0, 2-math.Abs(s.Twins.Spiegelhalter))
 	atLeast("room below the prior's log-loss", 0, s.Twins.PriorLogLoss-s.Twins.LogLoss)
 	atLeast("gain over the best baseline, lower bound", 0.01, s.Against.CI[0])
-}
-
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"schema":1,"topology":[["a","b"]],"alerts":[{"starts_at":"2026-03-01T00:05:00Z","labels":{"service":"a"},"for_s":60}],` +
-		`"series":[{"metric":"m","signal":"errors","labels":{"service":"a"},"step_s":60,"start":"2026-03-01T00:00:00Z","values":[0,null,0,1,1]}],` +
-		`"changes":[{"id":"c","kind":"flag","service":"b","started_at":"2026-03-01T00:02:00Z","time_uncertainty_s":9}]}`))
-	f.Add([]byte(`{"schema":1,"alerts":[{"starts_at":"2026-03-01T00:00:00Z"}],"series":[{"step_s":1e300,"values":[1]}],"changes":[{"id":"a","kind":"deploy","steps":[{}]}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := decode(bytes.NewReader(data))
-		if err != nil {
-			return
-		}
-		o := rank(s, nil, correlate.DefaultConfig(), 0)
-		sum := o.report.None.Probability
-		for _, sp := range o.report.Suspects {
-			sum += sp.Probability
-		}
-		if math.Abs(sum-1) > 1e-6 {
-			t.Fatalf("probabilities sum to %g", sum)
-		}
-	})
 }
