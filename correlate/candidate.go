@@ -80,7 +80,7 @@ func (m *ranking) locate(c *candidate) {
 		c.place, c.hops = placeCallee, m.down[name]
 	case m.up[name] > 0:
 		c.place, c.hops = placeCaller, m.up[name]
-	case m.scope.Service == "" || !m.in.Topology.Has(m.scope.Service):
+	case m.noGraph():
 		c.place = placeNoGraph
 	default:
 		c.place = placeOffGraph

@@ -39,7 +39,7 @@ func TestFactors(t *testing.T) {
 		{"topology of a callee", "topology", "cfg-1", nil, -500, -1, "checkout depends on db, 2 calls away"},
 		{"topology of a caller", "topology", "dep-1", func(in *Input) { in.Changes[1].Service = "web" }, -3000, -2000, "web calls checkout"},
 		{"topology without a path", "topology", "dep-2", nil, -6000, -3500, "no known path from checkout to search"},
-		{"topology unknown", "topology", "dep-2", func(in *Input) { in.Topology = triage.Topology{} }, -2000, -1000, "no topology says"},
+		{"topology unknown", "topology", "dep-2", func(in *Input) { in.Topology = triage.Topology{} }, -2000, -500, "no topology says"},
 		{"topology of a global change", "topology", "dep-2", func(in *Input) { in.Changes[2].Scope = triage.Scope{Global: true} }, -600, -200, "reaches every service"},
 		{"topology of a change without a service", "topology", "dep-2", func(in *Input) { in.Changes[2].Scope = triage.Scope{Environment: "production"} }, -1200, -700, "names no service"},
 		{"scope that matches", "scope", "flag-1", func(in *Input) {

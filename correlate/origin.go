@@ -108,6 +108,9 @@ func (w *Weights) explained(ratio, q float64) float64 {
 // all who call a broken service should suffer.
 func (m *ranking) cascade(origin string) (log float64, shifted, seen int) {
 	hops := m.in.Topology.Upstream(origin, max(m.cfg.MaxHops, 1))
+	if m.noGraph() && origin != m.scope.Service {
+		hops[m.scope.Service] = 2 // nobody says who depends on whom: the symptom may on anything, as far away as usual
+	}
 	for _, name := range m.names {
 		d, ok := hops[name]
 		if !ok || d == 0 {
@@ -182,7 +185,7 @@ type originShare struct {
 func (m *ranking) origins() []originShare {
 	var out []originShare
 	for _, name := range m.names {
-		if _, ok := m.down[name]; !ok && name != m.scope.Service {
+		if _, ok := m.down[name]; !ok && name != m.scope.Service && !m.noGraph() {
 			continue
 		}
 		r := m.ratioAtOnset(name)
@@ -210,6 +213,9 @@ type cascadeResult struct {
 	log           float64
 	shifted, seen int
 }
+
+// noGraph reports whether the topology does not know the symptom's service at all.
+func (m *ranking) noGraph() bool { return !m.in.Topology.Has(m.scope.Service) }
 
 // external reports whether a service is a vendor's, as far as the directory says.
 func (m *ranking) external(name string) bool {
