@@ -105,6 +105,7 @@ type changeReader struct {
 	kube     []string // labels that tell Kubernetes objects of one name apart: namespace, and cluster where there are several
 	scope    triage.Scope
 	sets     []replicaSet // found by replicaSets; syncs and generations are matched with them
+	back     []replicaSet // found by scaledUpAgain, created being when they were; generations are matched with them
 }
 
 func (s *Source) newChangeReader(ctx context.Context, c *client, found *inUse, from, to time.Time) (*changeReader, error) {

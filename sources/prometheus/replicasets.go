@@ -94,6 +94,9 @@ func (r *changeReader) scaledUpAgain(ctx context.Context) ([]triage.Change, erro
 		if newer == nil {
 			continue // nothing else ran: scaled up from zero, not back
 		}
+		again := all[i]
+		again.created = p.at
+		r.back = append(r.back, again)
 		c := r.rollout(triage.KindRollback, fmt.Sprintf("%s@%d", native("replicaset", p.labels, all[i].name), p.at.Unix()), all[i], newer)
 		betweenLooks(&c, p.at)
 		c.Undoes = []triage.ChangeID{triage.ChangeID(r.s.cfg.Name + ":" + native("replicaset", newer.labels, newer.name))}

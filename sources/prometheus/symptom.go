@@ -260,10 +260,7 @@ func fillRatio(e parser.Expr) parser.Expr {
 // series turns the answer into symptom series, at most maxSymptomSeries in order of their labels.
 func (q *symptomQuery) series(m model.Matrix, g grid, l leg, signal triage.Signal) []triage.Series {
 	better := map[string]triage.Better{badHigher: triage.BetterLower, badLower: triage.BetterHigher}[l.bad]
-	metric := "expression"
-	if sel := selectors(l.expr); len(sel) > 0 && sel[0].Name != "" {
-		metric = sel[0].Name
-	}
+	metric := symptomName(l.expr)
 	var out []triage.Series
 	for _, st := range sortedMatrix(m) {
 		v, ok := g.values(st)

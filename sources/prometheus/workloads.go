@@ -92,10 +92,10 @@ func (r *changeReader) scaled(k workloadKind, p point, scalers map[string]string
 	return c
 }
 
-// rolledOut reports whether a new ReplicaSet explains the new generation.
+// rolledOut reports whether a new ReplicaSet, or an old one that came back, explains the new generation.
 func (r *changeReader) rolledOut(k workloadKind, p point) bool {
 	name := string(p.labels[model.LabelName(k.label)])
-	return k.kind == "Deployment" && slices.ContainsFunc(r.sets, func(s replicaSet) bool {
+	return k.kind == "Deployment" && slices.ContainsFunc(slices.Concat(r.sets, r.back), func(s replicaSet) bool {
 		return s.owner == name && native("", s.labels, "") == native("", p.labels, "") && s.created.Sub(p.at).Abs() <= 3*changeStep
 	})
 }
