@@ -2,6 +2,7 @@ package try
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -53,7 +54,14 @@ func (t *trial) fired(ctx context.Context) error {
 	if err != nil {
 		t.missed("part of what fired", err)
 	}
-	t.firings = slices.DeleteFunc(firings, func(a triage.Alert) bool { return t.ignore.Any(a.Labels) })
+	t.firings = slices.DeleteFunc(firings, func(a triage.Alert) bool {
+		// What fired already when the time begins has no beginning here.
+		return t.ignore.Any(a.Labels) || a.StartsAt.Sub(t.from) <= 2*time.Minute
+	})
+	// Of alerts that fired in the same moment the ranking takes the first by key as the symptom; so must the page.
+	slices.SortStableFunc(t.firings, func(a, b triage.Alert) int {
+		return cmp.Or(a.StartsAt.Compare(b.StartsAt), cmp.Compare(a.Key(), b.Key()))
+	})
 	paging := t.paging(ctx)
 	if len(paging) == 0 && len(t.firings) > 0 && len(t.o.Pages) == 0 {
 		t.notes = append(t.notes, fmt.Sprintf("nothing of severity page or critical fired, so all %d firings are taken as pages; --pages says which are", len(t.firings)))

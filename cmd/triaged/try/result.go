@@ -160,9 +160,22 @@ func (t *trial) clearedAlone(a triage.Alert, service string) bool {
 	return !a.EndsAt.IsZero() && len(t.known.between(a.StartsAt, a.EndsAt, near(service, t.topology))) == 0
 }
 
-// String is the history in a clause.
+func (h History) noisy() bool {
+	return h.Fired >= noisyFrom && float64(h.Alone) >= noisyShare*float64(h.Fired)
+}
+
+// String is the history in a clause: "fired 3 times, 2 of them cleared alone, 1 came after a change of the service".
 func (h History) String() string {
-	return fmt.Sprintf("fired %s, cleared alone %s, followed a change of the service %s", times(h.Fired), times(h.Alone), times(h.Followed))
+	if h.Fired == 1 {
+		switch {
+		case h.Alone == 1 && h.Followed == 0:
+			return "fired this once and cleared alone"
+		case h.Followed == 1:
+			return "fired this once, after a change of the service"
+		}
+		return "fired this once"
+	}
+	return fmt.Sprintf("fired %s: %d cleared alone, %d came after a change of the service", times(h.Fired), h.Alone, h.Followed)
 }
 
 func times(n int) string {
@@ -191,7 +204,7 @@ func (t *trial) noisy() []Noisy {
 	var out []Noisy
 	for k, ds := range lasted {
 		h := t.historyOf(k.name, k.service)
-		if h.Fired < noisyFrom || float64(h.Alone) < noisyShare*float64(h.Fired) {
+		if !h.noisy() {
 			continue
 		}
 		slices.Sort(ds)

@@ -36,14 +36,14 @@ func writeText(w io.Writer, r Result, verbose bool) {
 	fmt.Fprintf(w, "Times are UTC. It knew only what was known %s after the page; what happened afterwards is marked with →.\n\n", span(afterPage))
 	for _, p := range r.Pages {
 		if verbose {
-			fmt.Fprintf(w, "%s\n%s→ %s\n  %s over %s\n\n", p.title(), p.Card, p.After, p.History, plural(r.Summary.Days, "day", "days"))
+			fmt.Fprintf(w, "%s\n%s→ %s. In %s it %s.\n\n", p.title(), p.Card, p.After, plural(r.Summary.Days, "day", "days"), p.History)
 			continue
 		}
 		fmt.Fprintf(w, "%s %s\n   %s\n", mark(p.Word), p.title(), p.Said)
 		if p.Advice != "" {
 			fmt.Fprintf(w, "   %s\n", p.Advice)
 		}
-		fmt.Fprintf(w, "   → %s. %s %s over %s\n", p.After, p.Alert, p.History, plural(r.Summary.Days, "day", "days"))
+		fmt.Fprintf(w, "   → %s. In %s it %s.\n", p.After, plural(r.Summary.Days, "day", "days"), p.History)
 	}
 	if len(r.Pages) == 0 {
 		fmt.Fprintln(w, "No page was answered.")

@@ -63,10 +63,16 @@ func (t *trial) unseen() (out []string, next string) {
 	return out, next
 }
 
-// suggestFlags looks at the pages without a named change: those that began at once, with nothing seen near, look like a flag or
-// a provider.
+// suggestFlags looks at the pages without a named change, besides those that traffic explains and those that are noise: those
+// that began at once, with nothing seen near, look like a flag or a provider.
 func (t *trial) suggestFlags(open []Page) string {
 	sudden, empty := 0, 0
+	open = slices.DeleteFunc(slices.Clone(open), func(p Page) bool {
+		return p.Report.Recommendation.Verdict == triage.VerdictWillNotHelp || p.History.noisy()
+	})
+	if len(open) == 0 {
+		return "none is missing for these pages; flags and CI would make the answers more exact"
+	}
 	for _, p := range open {
 		if p.Report.Onset.Shape == triage.ShapeStep {
 			sudden++
@@ -75,7 +81,7 @@ func (t *trial) suggestFlags(open []Page) string {
 			empty++
 		}
 	}
-	text := fmt.Sprintf("changes pushed by your flag tool or CI (one line of curl, POST /api/v1/changes): %s no change that fits",
+	text := fmt.Sprintf("changes pushed by your flag tool or CI (one line of curl, POST /api/v1/changes): %s neither a change that fits nor a surge of traffic",
 		plural(len(open), "page has", "pages have"))
 	if sudden > 0 {
 		text += fmt.Sprintf("; %d of them began at once, as a flag or a provider's trouble does", sudden)
