@@ -14,6 +14,7 @@ import (
 	"github.com/triaged-dev/triaged/collector"
 	"github.com/triaged-dev/triaged/correlate"
 	"github.com/triaged-dev/triaged/journal"
+	"github.com/triaged-dev/triaged/playbooks"
 	"github.com/triaged-dev/triaged/sources/github"
 	"github.com/triaged-dev/triaged/sources/kafka"
 	"github.com/triaged-dev/triaged/sources/prometheus"
@@ -33,6 +34,7 @@ type Config struct {
 	Sources   Sources                   `yaml:"sources"`
 	Incidents alerting.Config           `yaml:"incidents"`
 	Correlate correlate.Config          `yaml:"correlate"`
+	Playbooks playbooks.Config          `yaml:"playbooks"`
 	Route     alerting.RouteConfig      `yaml:"route"`
 	Receivers []Receiver                `yaml:"receivers"`
 
@@ -67,6 +69,7 @@ func Default() Config {
 		Signals:   prometheus.DefaultSignalsConfig(),
 		Incidents: alerting.DefaultConfig(),
 		Correlate: correlate.DefaultConfig(),
+		Playbooks: playbooks.DefaultConfig(),
 		Route:     alerting.DefaultRouteConfig(),
 	}
 }
