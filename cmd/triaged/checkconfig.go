@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/promslog"
 
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/journal"
+	"github.com/triaged-dev/triaged/playbooks"
 )
 
 func checkConfigCommand(app *kingpin.Application) command {
@@ -27,11 +29,18 @@ func checkConfigCommand(app *kingpin.Application) command {
 				fmt.Fprintf(s.err, "%v\n", err)
 				continue
 			}
+			book, err := playbooks.New(cfg.Playbooks)
+			if err != nil {
+				return err // Load has validated it
+			}
 			for _, w := range cfg.Warnings {
 				fmt.Fprintf(s.err, "%s: warning: %s\n", name, w)
 			}
 			fmt.Fprintf(s.out, "%s: ok: %d services, %d sources, %d receivers\n", name, len(cfg.Services),
 				len(cfg.Sources.Kafka)+len(cfg.Sources.GitHub)+len(cfg.Sources.Prometheus), len(cfg.Receivers))
+			for _, sample := range book.Samples(cfg.Directory().Map()) {
+				fmt.Fprintf(s.out, "  %s:\n    %s\n", sample.Rule, strings.Join(sample.Steps, "\n    "))
+			}
 		}
 		if bad > 0 {
 			return exitError(1)

@@ -15,6 +15,7 @@ import (
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/correlate"
 	"github.com/triaged-dev/triaged/journal"
+	"github.com/triaged-dev/triaged/playbooks"
 	"github.com/triaged-dev/triaged/sources/cloudevents"
 	"github.com/triaged-dev/triaged/sources/github"
 	"github.com/triaged-dev/triaged/sources/kafka"
@@ -38,6 +39,7 @@ type generation struct {
 	metrics    *prometheus.Set
 	edges      triage.Topology
 	correlator *correlate.Correlator
+	book       *playbooks.Book
 	receivers  alerting.Receivers
 }
 
@@ -87,6 +89,9 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	if g.correlator, err = correlate.New(opts); err != nil {
 		errs = append(errs, err)
 	}
+	if g.book, err = playbooks.New(cfg.Playbooks); err != nil {
+		errs = append(errs, err)
+	}
 	if g.receivers, err = receivers(cfg.Receivers, p.log.With("component", "notify")); err != nil {
 		errs = append(errs, err)
 	}
@@ -114,9 +119,15 @@ func (p *parts) Topology() triage.Topology {
 	return triage.MergeTopologies(g.edges, g.metrics.Topology())
 }
 
-// Triage asks the current correlator.
+// Triage asks the current correlator and adds how to do what it advises. The case of the answer stays what the ranking saw, so
+// it replays to the same report up to the steps of the playbook.
 func (p *parts) Triage(ctx context.Context, r triage.Request) (triage.Answer, error) {
-	return p.current.Load().correlator.Triage(ctx, r)
+	g := p.current.Load()
+	answer, err := g.correlator.Triage(ctx, r)
+	if err == nil {
+		answer.Report = g.book.Apply(answer.Report, g.directory.Map())
+	}
+	return answer, err
 }
 
 // Symptom reads an alert's own series from the servers there are now.
