@@ -15,7 +15,10 @@ import (
 	"github.com/triaged-dev/triaged/correlate"
 	"github.com/triaged-dev/triaged/journal"
 	"github.com/triaged-dev/triaged/playbooks"
+	"github.com/triaged-dev/triaged/sources/alertmanager"
+	"github.com/triaged-dev/triaged/sources/catalog"
 	"github.com/triaged-dev/triaged/sources/github"
+	"github.com/triaged-dev/triaged/sources/hooks"
 	"github.com/triaged-dev/triaged/sources/kafka"
 	"github.com/triaged-dev/triaged/sources/prometheus"
 	"github.com/triaged-dev/triaged/triage"
@@ -30,16 +33,22 @@ type Config struct {
 	Topology  Topology                  `yaml:"topology"`
 	Services  map[string]triage.Service `yaml:"services"`
 	TeamFiles []string                  `yaml:"team_files"`
+	Catalog   []string                  `yaml:"catalog"` // Backstage files; patterns
 	Signals   prometheus.SignalsConfig  `yaml:"signals"`
 	Sources   Sources                   `yaml:"sources"`
+	Hooks     []hooks.Config            `yaml:"hooks"`
+	Mappings  []string                  `yaml:"mappings"` // the user's own mapping files; patterns
 	Incidents alerting.Config           `yaml:"incidents"`
 	Correlate correlate.Config          `yaml:"correlate"`
 	Playbooks playbooks.Config          `yaml:"playbooks"`
 	Route     alerting.RouteConfig      `yaml:"route"`
 	Receivers []Receiver                `yaml:"receivers"`
 
-	// Warnings are what was left out: team files that could not be read. They are logged and shown, and nothing else fails.
+	// Warnings are what was left out: team and catalogue files that could not be read. They are logged and shown, and nothing
+	// else fails.
 	Warnings []string `yaml:"-"`
+
+	catalog catalog.Catalog // what the files under Catalog say
 }
 
 // Global is the section global.
@@ -55,9 +64,10 @@ type Topology struct {
 
 // Sources is the section sources.
 type Sources struct {
-	Kafka      []kafka.Config      `yaml:"kafka,omitempty"`
-	GitHub     []github.Config     `yaml:"github,omitempty"`
-	Prometheus []prometheus.Config `yaml:"prometheus,omitempty"`
+	Kafka        []kafka.Config        `yaml:"kafka,omitempty"`
+	GitHub       []github.Config       `yaml:"github,omitempty"`
+	Prometheus   []prometheus.Config   `yaml:"prometheus,omitempty"`
+	Alertmanager []alertmanager.Config `yaml:"alertmanager,omitempty"`
 }
 
 // Default is the configuration of an empty file.
@@ -81,9 +91,21 @@ func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*plain)(c))
 }
 
-// Directory resolves the names of services and environments.
+// Directory resolves the names of services and environments: those of this file, filled up from the catalogue.
 func (c *Config) Directory() *triage.Directory {
-	return triage.NewDirectory(c.Services, c.Global.Environments)
+	return triage.NewDirectory(c.catalog.Merge(c.Services), c.Global.Environments)
+}
+
+// Edges are the calls that are written down: here and in the catalogue, whose names the Directory knows.
+func (c *Config) Edges() []triage.Edge {
+	out := c.Topology.Edges()
+	dir := c.Directory()
+	for _, e := range c.catalog.Edges() {
+		e.From, _ = dir.Resolve(e.From)
+		e.To, _ = dir.Resolve(e.To)
+		out = append(out, e)
+	}
+	return out
 }
 
 // Edges are the configured calls.
@@ -126,6 +148,12 @@ func (c *Config) validate() []error {
 	}
 	for i, s := range c.Sources.Prometheus {
 		name(fmt.Sprintf("sources.prometheus[%d].name", i), s.Name)
+	}
+	for i, s := range c.Sources.Alertmanager {
+		name(fmt.Sprintf("sources.alertmanager[%d].name", i), s.Name)
+	}
+	for i, h := range c.Hooks {
+		name(fmt.Sprintf("hooks[%d].name", i), h.Name)
 	}
 	receivers := make(map[string]bool)
 	for i, r := range c.Receivers {

@@ -82,11 +82,13 @@ func TestProblemsNamePathValueAndRemedy(t *testing.T) {
 			"sources: {prometheus: [{name: a, url: http://p:9090}, {name: a, url: http://q:9090}]}",
 			`sources.prometheus[1].name: "a": is the name of sources.prometheus[0] already`,
 		},
-		"unknown receiver":    {"route: {receiver: nobody}", `route.receiver: "nobody": is not defined under receivers`},
-		"receiver goes where": {"receivers: [{name: x}]", `receivers[0]: "x": posts nowhere`},
-		"alias of two":        {"services: {a: {aliases: [x]}, b: {aliases: [x]}}", `services.b.aliases[0]: "x": is an alias of a already`},
-		"alias is a name":     {"services: {a: {aliases: [b]}, b: {}}", `services.a.aliases[0]: "b": is the name of another service`},
-		"weight":              {"correlate: {weights: {no.such: 1}}", "no.such"},
+		"unknown receiver":       {"route: {receiver: nobody}", `route.receiver: "nobody": is not defined under receivers`},
+		"receiver goes where":    {"receivers: [{name: x}]", `receivers[0]: "x": posts nowhere`},
+		"alias of two":           {"services: {a: {aliases: [x]}, b: {aliases: [x]}}", `services.b.aliases[0]: "x": is an alias of a already`},
+		"alias is a name":        {"services: {a: {aliases: [b]}, b: {}}", `services.a.aliases[0]: "b": is the name of another service`},
+		"hook without secret":    {"hooks: [{name: a, type: argocd}]", "without one anybody could report changes"},
+		"hook named as a source": {"hooks: [{name: a, type: argocd, secret: x}]\nsources: {prometheus: [{name: a, url: http://p:9090}]}", `hooks[0].name: "a": is the name of sources.prometheus[0] already`},
+		"weight":                 {"correlate: {weights: {no.such: 1}}", "no.such"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := load(t, tc.text)
@@ -126,9 +128,58 @@ func TestBadTeamFileIsLeftOut(t *testing.T) {
 	}
 }
 
+// The catalogue fills in what the file leaves open; the file wins, and names that are its aliases become its services.
+func TestCatalog(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"triaged.yml": "catalog: ['cat/*.yaml', missing.yaml]\nservices: {checkout: {owner: team-checkout, aliases: [shop-front]}}\ntopology: {calls: {checkout: [cart]}}\n",
+		"cat/a.yaml": `
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata: {name: checkout, labels: {tier: "1"}, annotations: {backstage.io/kubernetes-id: checkout-web}}
+spec: {owner: payments, dependsOn: [component:pricing]}
+---
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata: {name: shop-front}
+spec: {dependsOn: [component:search]}
+`,
+		"cat/b.yaml": "kind: [",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Load(filepath.Join(dir, "triaged.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, rule := c.Directory().Resolve("checkout-web"); name != "checkout" || rule != "alias" {
+		t.Errorf("checkout-web: got %s by %s", name, rule)
+	}
+	if s, _ := c.Directory().Service("checkout"); s.Owner != "team-checkout" || s.Tier != 1 {
+		t.Errorf("checkout: %+v", s)
+	}
+	var edges []string
+	for _, e := range c.Edges() {
+		edges = append(edges, e.From+" → "+e.To+" ("+e.Origin+")")
+	}
+	if got, want := strings.Join(edges, ", "), "checkout → cart (config), checkout → pricing (catalog), checkout → search (catalog)"; got != want {
+		t.Errorf("edges: want %s, got %s", want, got)
+	}
+	if len(c.Warnings) != 2 || !strings.Contains(c.Warnings[0], "missing.yaml") || !strings.Contains(c.Warnings[1], "b.yaml") {
+		t.Errorf("want warnings for missing.yaml and b.yaml, got %q", c.Warnings)
+	}
+}
+
 func TestSecretsAreHidden(t *testing.T) {
 	c, err := load(t, `
 auth: {tokens: [{name: a, token: hunter2-hunter2-hunter2, scopes: [read]}]}
+hooks: [{name: h, type: launchdarkly, secret: hunter2}, {name: p, type: pagerduty, routing_keys: [{key: hunter2}]}]
 receivers: [{name: r, webhook_configs: [{url: "https://hooks.example.com/hunter2", secret: hunter2}]}]
 `)
 	if err != nil {

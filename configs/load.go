@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/triaged-dev/triaged/sources/catalog"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -30,6 +31,7 @@ func Load(path string) (*Config, error) {
 	}
 	c.setDirectory(filepath.Dir(path))
 	c.includeTeams()
+	c.includeCatalog()
 	if err := errors.Join(c.validate()...); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -84,19 +86,57 @@ type team struct {
 // includeTeams reads the team files. One that cannot be read, or that names a service somebody else has, is left out whole
 // and becomes a warning: a team's mistake must not stop everybody's triage.
 func (c *Config) includeTeams() {
-	for _, pattern := range c.TeamFiles {
-		paths, err := filepath.Glob(pattern)
-		if err != nil {
-			c.Warnings = append(c.Warnings, fmt.Sprintf("team_files: %q: is not a pattern: %v", pattern, err))
-			continue
-		}
-		slices.Sort(paths)
-		for _, path := range paths {
-			if err := c.includeTeam(path); err != nil {
-				c.Warnings = append(c.Warnings, fmt.Sprintf("team file left out: %s: %v", path, err))
-			}
+	for _, path := range c.glob("team_files", c.TeamFiles) {
+		if err := c.includeTeam(path); err != nil {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("team file left out: %s: %v", path, err))
 		}
 	}
+}
+
+// includeCatalog reads the catalogue. A file of it that cannot be read is left out with a warning.
+func (c *Config) includeCatalog() {
+	found, problems := catalog.Load(c.glob("catalog", c.Catalog))
+	for _, err := range problems {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("catalogue file left out: %v", err))
+	}
+	for _, note := range found.Notes() {
+		c.Warnings = append(c.Warnings, "catalog: "+note)
+	}
+	c.catalog = found
+}
+
+// MappingFiles are the files that the patterns under mappings name.
+func (c *Config) MappingFiles() ([]string, error) {
+	var out []string
+	for _, pattern := range c.Mappings {
+		paths, err := filepath.Glob(pattern)
+		if err == nil && len(paths) == 0 {
+			err = errors.New("names no file")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("mappings: %q: %w", pattern, err)
+		}
+		slices.Sort(paths)
+		out = append(out, paths...)
+	}
+	return out, nil
+}
+
+// glob lists the files of patterns, those of each in order; a pattern that is none or names nothing becomes a warning.
+func (c *Config) glob(field string, patterns []string) []string {
+	var out []string
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(pattern)
+		switch {
+		case err != nil:
+			c.Warnings = append(c.Warnings, fmt.Sprintf("%s: %q: is not a pattern: %v", field, pattern, err))
+		case len(paths) == 0:
+			c.Warnings = append(c.Warnings, fmt.Sprintf("%s: %q: names no file", field, pattern))
+		}
+		slices.Sort(paths)
+		out = append(out, paths...)
+	}
+	return out
 }
 
 func (c *Config) includeTeam(path string) error {
@@ -140,10 +180,18 @@ func (c *Config) includeTeam(path string) error {
 func (c *Config) setDirectory(dir string) {
 	c.Auth.SetDirectory(dir)
 	c.Journal.SetDirectory(dir)
-	for i, p := range c.TeamFiles {
-		if !filepath.IsAbs(p) {
-			c.TeamFiles[i] = filepath.Join(dir, p)
+	for _, patterns := range [][]string{c.TeamFiles, c.Catalog, c.Mappings} {
+		for i, p := range patterns {
+			if !filepath.IsAbs(p) {
+				patterns[i] = filepath.Join(dir, p)
+			}
 		}
+	}
+	for i := range c.Hooks {
+		c.Hooks[i].SetDirectory(dir)
+	}
+	for i := range c.Sources.Alertmanager {
+		c.Sources.Alertmanager[i].SetDirectory(dir)
 	}
 	for i := range c.Sources.Kafka {
 		c.Sources.Kafka[i].SetDirectory(dir)
