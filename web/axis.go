@@ -19,7 +19,7 @@ const (
 	maxSuspects  = 3                // suspects with a colour and a panel of their own
 	mentionFrom  = 0.03             // probability below which a suspect is only counted, unless it leads
 	assumedSpan  = 10 * time.Minute // a rollout of which only the end is known is drawn as having begun within this
-	minAxisWidth = 10 * time.Minute
+	minAxisWidth = 8 * time.Minute
 )
 
 // axis is everything the incident's picture shows, on one time axis, before it is laid out.
@@ -101,7 +101,7 @@ func newAxis(in axisInput) axis {
 	if a.To.Sub(a.From) < axisBefore+minAxisWidth {
 		a.To = a.From.Add(axisBefore + minAxisWidth)
 	}
-	a.To = a.To.Add(a.To.Sub(a.From) / 30)
+	a.To = a.To.Add(a.To.Sub(a.From) / 12) // room for the labels of what happened last
 
 	if p, ok := symptomPanel(r, in.Case); ok {
 		a.Panels = append(a.Panels, p)

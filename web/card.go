@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -26,8 +27,9 @@ type cardView struct {
 	Owner       string
 	Reason      string
 	Avoid       []avoidRow
-	None        string // probability that it is nothing we saw
-	Done        bool   // the undo was seen
+	None        string    // probability that it is nothing we saw
+	Done        bool      // the undo was seen
+	Loop        []loopRow // what came of it: the undo, the recovery
 	RecommendIt triage.Recommendation
 }
 
@@ -39,6 +41,7 @@ type stepView struct {
 
 type avoidRow struct {
 	Action, Target, Reason string
+	ID                     string // of the change
 }
 
 // suspectView is one suspect with all that is said of it.
@@ -65,6 +68,9 @@ type suspectView struct {
 // commandWord recognises a step that is typed into a shell.
 var commandWord = regexp.MustCompile(`^(sudo )?(kubectl|helm|argocd|flux|gh|git|terraform|tofu|ansible\S*|systemctl|curl|aws|gcloud|az|vault|consul|docker|podman|nomad|ldcli|psql|redis-cli|triaged|make) \S`)
 
+// saysAgain recognises a first step that is the action in words, which stands above it already.
+var saysAgain = regexp.MustCompile(`^(set|roll|revert) \S+ back to |^revert `)
+
 func newCard(inc triage.Incident, r triage.Report) cardView {
 	rec, st := r.Recommendation, r.Standing()
 	c := cardView{
@@ -90,11 +96,14 @@ func newCard(inc triage.Incident, r triage.Report) cardView {
 	if t := rec.Target; t != nil {
 		c.Place, c.TargetURL = place(t.Scope), safeURL(t.URL)
 	}
-	for _, s := range rec.Steps {
+	for i, s := range rec.Steps {
+		if i == 0 && rec.Action.Reversal() && saysAgain.MatchString(s) {
+			continue
+		}
 		c.Steps = append(c.Steps, stepView{Text: clean(s, 2*maxSentence), Command: commandWord.MatchString(s)})
 	}
 	for _, a := range rec.Avoid {
-		row := avoidRow{Action: unscore(a.Action), Reason: a.Reason}
+		row := avoidRow{Action: unscore(a.Action), Reason: a.Reason, ID: string(a.Target)}
 		if i := slices.IndexFunc(r.Suspects, func(s triage.Suspect) bool { return s.Change != nil && s.Change.ID == a.Target }); i >= 0 {
 			row.Target = describeSuspect(r.Suspects[i])
 		} else {
@@ -103,6 +112,43 @@ func newCard(inc triage.Incident, r triage.Report) cardView {
 		c.Avoid = append(c.Avoid, row)
 	}
 	return c
+}
+
+// loopRow is one thing that was seen after the advice.
+type loopRow struct {
+	Text string
+	At   time.Time
+	Good bool
+}
+
+// after closes the loop: whether an undo was seen, and what came of it. An undo is not what a reversal would take along, and
+// nothing to advise against.
+func (c *cardView) after(marks []mark, inc triage.Incident) {
+	undos := make(map[string]bool)
+	var first time.Time
+	for _, m := range marks {
+		if m.Role != roleUndo {
+			continue
+		}
+		undos[string(m.Change.ID)] = true
+		c.Loop = append(c.Loop, loopRow{Text: "Undo seen: " + describe(m.Change), At: m.From})
+		if first.IsZero() || m.From.Before(first) {
+			first = m.From
+		}
+	}
+	slices.SortFunc(c.Loop, func(a, b loopRow) int { return a.At.Compare(b.At) })
+	c.AlsoUndoes = slices.DeleteFunc(slices.Clone(c.AlsoUndoes), func(u triage.Undone) bool { return undos[string(u.ChangeID)] })
+	c.Avoid = slices.DeleteFunc(c.Avoid, func(a avoidRow) bool { return undos[a.ID] })
+	switch {
+	case !inc.RecoveredAt.IsZero():
+		text := "Recovered"
+		if !first.IsZero() && inc.RecoveredAt.After(first) {
+			text += " " + span(inc.RecoveredAt.Sub(first)) + " after the undo"
+		}
+		c.Loop = append(c.Loop, loopRow{Text: text, At: inc.RecoveredAt, Good: true})
+	case len(c.Loop) > 0:
+		c.Loop = append(c.Loop, loopRow{Text: "The same signal is being watched"})
+	}
 }
 
 // suspectViews words every suspect, and the hypothesis that it is none of them.

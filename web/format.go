@@ -116,13 +116,16 @@ func scaled(v, base float64, units ...string) string {
 	return digits(v) + " " + units[i]
 }
 
-// digits keeps three significant digits and no trailing zeros.
+// digits keeps one decimal above 1 and two significant digits below, without trailing zeros: 145, 14.5, 1.5, 0.2, 0.058.
 func digits(v float64) string {
 	if v == 0 {
 		return "0"
 	}
-	d := 2 - int(math.Floor(math.Log10(math.Abs(v))))
-	s := strconv.FormatFloat(v, 'f', min(max(d, 0), 6), 64)
+	d := 0
+	if size := math.Abs(v); size < 100 {
+		d = max(1, 1-int(math.Floor(math.Log10(size))))
+	}
+	s := strconv.FormatFloat(v, 'f', min(d, 6), 64)
 	if strings.Contains(s, ".") {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
 	}

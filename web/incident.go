@@ -29,6 +29,7 @@ type incidentView struct {
 	All      []suspectView
 	None     suspectView
 	Blind    []triage.Coverage
+	Deaf     bool        // something could not be heard or weighed
 	Running  []changeRow // being changed right now
 	Advice   []adviceRow
 	Graph    template.HTML
@@ -126,14 +127,9 @@ func pick(reports []triage.Report, asked string) (int, error) {
 // report only: an old one is shown as it was then.
 func (w *Web) fillReport(ctx context.Context, v *incidentView, reports []triage.Report, shown int) error {
 	r := v.Report
-	input, err := w.opts.Store.ReportInput(ctx, v.Incident.ID, r.Number)
-	switch {
-	case err == nil:
-		v.HasCase = true
-	case w.opts.NotFound(err): // inputs are kept for less long than reports
-		input = triage.Case{Alerts: v.Incident.Alerts}
-	default:
-		return fmt.Errorf("read the input of report %d: %w", r.Number, err)
+	input, err := w.input(ctx, v, reports[:shown+1])
+	if err != nil {
+		return err
 	}
 	in := axisInput{Report: r, Case: input}
 	if v.Latest {
@@ -150,10 +146,12 @@ func (w *Web) fillReport(ctx context.Context, v *incidentView, reports []triage.
 	v.Wide, v.Narrow = a.draw(wideWidth).svg("axis wide", label), a.draw(narrowWidth).svg("axis narrow", label)
 	v.Events = events(a, r)
 	v.Card = newCard(v.Incident, r)
+	v.Card.after(a.Marks, v.Incident)
 	v.All, v.None = suspectViews(r)
 	v.Suspects = v.All[:min(len(v.All), len(named(r)))]
 	v.Misfits = max(len(r.Suspects), r.Candidates) - len(v.Suspects)
 	v.Blind = r.Coverage
+	v.Deaf = len(r.Coverage) == 0 || r.Deadline || slices.ContainsFunc(r.Coverage, func(c triage.Coverage) bool { return c.State != triage.SourceOK })
 	v.Graph = pathGraph(r)
 	v.Splits = splits(r, input, a.From, a.To)
 	v.Running = w.running(in.More, r, v.Incident)
@@ -164,6 +162,32 @@ func (w *Web) fillReport(ctx context.Context, v *incidentView, reports []triage.
 	}
 	slices.Reverse(v.Advice)
 	return nil
+}
+
+// input is what the last of the reports saw. A report that only notes a recovery asked nobody: its series are those of the
+// report before it. Inputs are kept for less long than reports; without one there are no series.
+func (w *Web) input(ctx context.Context, v *incidentView, reports []triage.Report) (triage.Case, error) {
+	var own triage.Case
+	for i, r := range slices.Backward(reports) {
+		c, err := w.opts.Store.ReportInput(ctx, v.Incident.ID, r.Number)
+		switch {
+		case w.opts.NotFound(err):
+			c = triage.Case{Alerts: v.Incident.Alerts}
+		case err != nil:
+			return own, fmt.Errorf("read the input of report %d: %w", r.Number, err)
+		}
+		if i == len(reports)-1 {
+			own, v.HasCase = c, err == nil
+		}
+		if len(c.Series) > 0 || c.Symptom != nil && len(c.Symptom.Series) > 0 {
+			own.Series, own.Symptom = c.Series, c.Symptom
+			return own, nil
+		}
+		if len(reports)-i > 3 {
+			break
+		}
+	}
+	return own, nil
 }
 
 // Reach of the changes that are shown around an incident: as far as causes are sought.

@@ -16,7 +16,7 @@ const (
 	flagRow     = 15
 	symptomHigh = 132
 	ownHigh     = 58
-	panelGap    = 22 // above each panel, for its title
+	panelGap    = 28 // above each panel, for its title
 	laneRow     = 22
 	axisFoot    = 22
 )
@@ -50,8 +50,12 @@ func (a axis) draw(width float64) *scene {
 	}
 	y = a.drawLanes(body, y+12, narrow)
 	a.drawBackground(s, plotTop, y, narrow)
+	rowOf := a.flagRows(s)
+	for i, f := range a.Flags { // behind everything that is written
+		s.line("flag-"+f.Class, point{s.x(f.At), top + float64(rowOf[i])*flagRow + 2}, point{s.x(f.At), y})
+	}
 	s.add(body.shapes...)
-	a.drawFlags(s, top, plotTop, y)
+	a.drawFlags(s, top)
 	s.H = y + axisFoot
 	return s
 }
@@ -120,11 +124,11 @@ func (a axis) flagRows(s *scene) []int {
 	return out
 }
 
-func (a axis) drawFlags(s *scene, top, plotTop, bottom float64) {
+// drawFlags writes what the flags are.
+func (a axis) drawFlags(s *scene, top float64) {
 	rows := a.flagRows(s)
 	for i, f := range a.Flags {
 		x, y := s.x(f.At), top+float64(rows[i])*flagRow+11
-		s.line("flag-"+f.Class, point{x, y - 9}, point{x, bottom})
 		tx, anchor, w := x+4, "", textWidth(f.Label)+58
 		if x+w > s.X1 {
 			tx, anchor = x-4, "end"
@@ -161,7 +165,7 @@ func (p panel) draw(s *scene, y, h float64, narrow bool) {
 		}
 	}
 	s.label("panel-title", p.Title, tx, y-7, "")
-	tx += 7.2*float64(len([]rune(p.Title))) + 8
+	tx += 1.14*textWidth(p.Title) + 12
 	for _, l := range p.Lines {
 		if l.Label == "" || tx+textWidth(l.Label) > s.X1 {
 			continue
@@ -170,7 +174,7 @@ func (p panel) draw(s *scene, y, h float64, narrow bool) {
 		tx += textWidth(l.Label) + 10
 	}
 	if !narrow && p.Metric != p.Title && tx+textWidth(p.Metric)+20 < s.X1 {
-		s.label("metric", p.Metric, s.X1, y-7, "end")
+		s.label("metric", p.Metric, tx, y-7, "")
 	}
 	if p.Threshold != nil && *p.Threshold >= lo && *p.Threshold <= hi {
 		ty := at(*p.Threshold)

@@ -74,7 +74,7 @@ func (s *scene) x(t time.Time) float64 {
 func (s *scene) svg(class, label string) template.HTML {
 	var b strings.Builder
 	b.Grow(64 * len(s.shapes))
-	b.WriteString(`<svg class="` + html.EscapeString(class) + `" role="img" aria-label="` + html.EscapeString(label) + `" viewBox="0 0 ` + num(s.W) + " " + num(s.H) + `"`)
+	b.WriteString(`<svg class="` + html.EscapeString(class) + `" role="img" aria-label="` + html.EscapeString(label) + `" viewBox="0 0 ` + num(s.W) + " " + num(s.H) + `" width="` + num(s.W) + `" height="` + num(s.H) + `"`)
 	if !s.T0.IsZero() {
 		b.WriteString(` data-x0="` + num(s.X0) + `" data-x1="` + num(s.X1) + `" data-t0="` + strconv.FormatInt(s.T0.Unix(), 10) + `" data-t1="` + strconv.FormatInt(s.T1.Unix(), 10) + `"`)
 	}
