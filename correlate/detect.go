@@ -18,6 +18,7 @@ type Detector struct {
 	alarm   int       // samples in a row that scored half or more
 	since   int       // index, over all samples, at which the alarm began
 	open    *Shift
+	quiet   int // index, over all samples, after the last one of a shift
 }
 
 // Shift is a lasting departure of a series from its range.
@@ -34,6 +35,7 @@ type Shift struct {
 const (
 	detectKeep  = 2000 // samples kept: 16 KB per detector, a day and more at one a minute
 	detectBase  = 120  // of these the range is taken from, before the samples in question
+	detectNear  = 30   // and from these, for a level that moves
 	detectLast  = 5    // samples in question at most
 	detectOdds  = 30   // a shift begins about once in this many samples that look like one
 	detectAlarm = 2    // samples in a row before a shift is called one
@@ -63,6 +65,7 @@ func (d *Detector) Add(v float64) (score float64, found *Shift) {
 		return 0, nil
 	}
 	p.twoWay = true
+	p.floor /= 4 // nobody is woken up by this: smaller shifts may be seen
 	z := d.departure(p)
 	l := d.w.noiseLog(math.Abs(z))
 	score = exp(l) / (exp(l) + detectOdds)
@@ -86,28 +89,10 @@ func (d *Detector) departure(p *prepared) float64 {
 				base = at
 			}
 		}
-		lo := max(0, base-detectBase)
-		var buf [detectBase]float64
-		med, mad, nb := medianMAD(p.bad[lo:base], buf[:0])
-		if nb < 3 {
-			continue
+		z, spread := d.against(p, cut, last, base, detectBase)
+		if near, tight := d.against(p, cut, last, base, detectNear); tight > 0 && 2*spread > 3*tight && d.calm(n, base) {
+			z = near // the level moves, and the long range is blurred by it
 		}
-		spread := max(mad, p.floor)
-		if nb < 8 {
-			spread *= 2
-		}
-		x, _, nx := medianMAD(p.bad[cut:], make([]float64, 0, detectLast))
-		if nx == 0 {
-			continue
-		}
-		effect := x - med
-		if effect > 0 && nb >= 10 {
-			spread = max(spread, upperTail(p.bad[lo:base], med, buf[:0]))
-		} else if nb >= 10 {
-			spread = max(spread, lowerTail(p.bad[lo:base], med, buf[:0]))
-		}
-		effect -= d.yesterday(p, cut, last, effect)
-		z := float64(p.dir*effect) / spread * math.Sqrt(1+float64(0.5*float64(nx-1)))
 		if math.Abs(z) > math.Abs(best) {
 			best = z
 		}
@@ -115,8 +100,43 @@ func (d *Detector) departure(p *prepared) float64 {
 	return best
 }
 
+// calm reports whether the near range before base holds no sample of a shift: coming back from one is not another.
+func (d *Detector) calm(n, base int) bool {
+	return d.dropped+len(d.values)-n+base-detectNear >= d.quiet
+}
+
+// against is the effect of the samples from cut on against the range of so many samples before base, and the spread of that
+// range. The near range follows a level that moves through the day; the long one knows what the near one has forgotten,
+// so that a return to normal is not called a shift.
+func (d *Detector) against(p *prepared, cut, last, base, length int) (z, spread float64) {
+	lo := max(0, base-length)
+	var buf [detectBase]float64
+	med, mad, nb := medianMAD(p.bad[lo:base], buf[:0])
+	if nb < 3 {
+		return 0, 0
+	}
+	spread = max(mad, p.floor)
+	if nb < 8 {
+		spread *= 2
+	}
+	x, _, nx := medianMAD(p.bad[cut:], make([]float64, 0, detectLast))
+	if nx == 0 {
+		return 0, 0
+	}
+	effect := x - med
+	switch {
+	case nb < 10:
+	case effect > 0:
+		spread = max(spread, upperTail(p.bad[lo:base], med, buf[:0]))
+	default:
+		spread = max(spread, lowerTail(p.bad[lo:base], med, buf[:0]))
+	}
+	effect -= d.yesterday(p, cut, last, length, effect)
+	return float64(p.dir*effect) / spread * math.Sqrt(1+float64(0.5*float64(nx-1))), spread
+}
+
 // yesterday is the part of an effect that the same hour of the day before showed too, in the same direction.
-func (d *Detector) yesterday(p *prepared, cut, last int, effect float64) float64 {
+func (d *Detector) yesterday(p *prepared, cut, last, length int, effect float64) float64 {
 	if p.step <= 0 {
 		return 0
 	}
@@ -126,7 +146,7 @@ func (d *Detector) yesterday(p *prepared, cut, last int, effect float64) float64
 		return 0
 	}
 	var buf [detectBase]float64
-	base, _, nb := medianMAD(p.bad[max(0, at-detectBase):at], buf[:0])
+	base, _, nb := medianMAD(p.bad[max(0, at-length):at], buf[:0])
 	if nb < 3 {
 		return 0
 	}
@@ -161,7 +181,7 @@ func (d *Detector) call(p *prepared, score, z float64) *Shift {
 	}
 	out := *d.open
 	out.EndedAt = d.timeOf(p, len(p.bad)-1)
-	d.open = nil
+	d.open, d.quiet = nil, index
 	return &out
 }
 
