@@ -38,7 +38,8 @@ func (g *gathering) gather(ctx context.Context) error {
 		fired = a.StartsAt
 	}
 	from := fired.Add(-in.lookback() - onsetSlack)
-	q := triage.ChangeQuery{From: from, To: in.At, Services: g.reach, Environment: in.Scope.Environment}
+	// Not by environment: a change that names none, or another one, is weighed by its scope and not hidden.
+	q := triage.ChangeQuery{From: from, To: in.At, Services: g.reach}
 	changes, err := g.c.Window.Find(ctx, q)
 	if err != nil {
 		return fmt.Errorf("find changes in the window: %w", err)
@@ -261,7 +262,7 @@ func (g *gathering) longer(ctx context.Context, r triage.Report) (Input, bool) {
 	}
 	in := *g.in
 	in.Lookback, in.Widened = span, true
-	q := triage.ChangeQuery{From: r.Onset.Earliest.Add(-span), To: in.At, Services: g.reach, Environment: in.Scope.Environment, Limit: storePage}
+	q := triage.ChangeQuery{From: r.Onset.Earliest.Add(-span), To: in.At, Services: g.reach, Limit: storePage}
 	var found []triage.Change
 	for range storePages {
 		page, next, err := g.c.Store.FindChanges(ctx, q)

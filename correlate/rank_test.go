@@ -282,27 +282,3 @@ func TestEmptyInputsAreAnswered(t *testing.T) {
 		})
 	}
 }
-
-func BenchmarkRank(b *testing.B) {
-	for _, n := range []int{10, 100, 1000} {
-		b.Run(fmt.Sprintf("candidates=%d", n), func(b *testing.B) {
-			in := flagScene()
-			in.Series, in.Symptom, in.Changes = nil, nil, nil
-			for i := range n {
-				c := change(fmt.Sprintf("c-%d", i), triage.Kinds()[i%9], []string{"checkout", "pricing", "db", "search", "web"}[i%5], fmt.Sprintf("%ds", 245+(i*1700)/n))
-				in.Changes = append(in.Changes, c)
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				Rank(in)
-			}
-		})
-	}
-	b.Run("series=14,step=15s", func(b *testing.B) {
-		in := flagScene()
-		b.ReportAllocs()
-		for b.Loop() {
-			Rank(in)
-		}
-	})
-}
