@@ -23,7 +23,8 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// DedupKeys works out under which keys the pager knows these alerts. It may ask another system; it honours ctx.
+// DedupKeys works out under which keys the pager knows these alerts. It may ask another system; it honours ctx; its errors hold
+// no address and no secret.
 type DedupKeys interface {
 	DedupKeys(context.Context, []triage.Alert) ([]string, error)
 }
@@ -43,6 +44,27 @@ func (GroupKeys) DedupKeys(_ context.Context, alerts []triage.Alert) ([]string, 
 		}
 	}
 	return out, nil
+}
+
+// Keys asks several DedupKeys and unites what they say, in order. Keys come back beside an error: what one does not know another may.
+type Keys []DedupKeys
+
+// DedupKeys implements the interface of that name.
+func (k Keys) DedupKeys(ctx context.Context, alerts []triage.Alert) ([]string, error) {
+	var out []string
+	var problems []error
+	for _, one := range k {
+		keys, err := one.DedupKeys(ctx, alerts)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		for _, key := range keys {
+			if !slices.Contains(out, key) {
+				out = append(out, key)
+			}
+		}
+	}
+	return out, errors.Join(problems...)
 }
 
 // DedupKey is what Alertmanager makes of a group key for PagerDuty.
@@ -150,12 +172,17 @@ func (n *Notifier) incidents(ctx context.Context, api *account, nt alerting.Noti
 	if len(ids) > 0 {
 		return ids, "", nil
 	}
+	// Not knowing all keys is no failure to deliver: what is known is tried, and in the end the fallback says why.
 	keys, err := n.keys.DedupKeys(ctx, nt.Incident.Alerts)
+	why = "no open incident has the alert group's key"
 	if err != nil {
-		return nil, "", err
+		why = "the pager's keys could not all be worked out: " + err.Error()
 	}
 	if len(keys) == 0 {
-		return nil, "the alerts came without a group key", nil
+		if err == nil {
+			why = "no pager is known to get these alerts"
+		}
+		return nil, why, nil
 	}
 	for _, key := range keys[:min(len(keys), maxKeys)] {
 		found, err := api.ListIncidentsWithContext(ctx, pd.ListIncidentsOptions{IncidentKey: key, Statuses: []string{"triggered", "acknowledged"}, Limit: 5})
@@ -168,7 +195,7 @@ func (n *Notifier) incidents(ctx context.Context, api *account, nt alerting.Noti
 			}
 		}
 	}
-	return ids, "no open incident has the alert group's key", nil
+	return ids, why, nil
 }
 
 // note writes on every incident found, skipping those an earlier attempt reached.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -22,7 +23,7 @@ func checkConfigCommand(app *kingpin.Application) command {
 		for _, name := range *files {
 			cfg, err := configs.Load(name)
 			if err == nil {
-				_, err = receivers(cfg.Receivers, slog.New(slog.DiscardHandler))
+				err = checkParts(cfg)
 			}
 			if err != nil {
 				bad++
@@ -47,6 +48,23 @@ func checkConfigCommand(app *kingpin.Application) command {
 		}
 		return nil
 	}}
+}
+
+// checkParts builds what can be built of a configuration without opening anything: notifiers, mappings.
+func checkParts(cfg *configs.Config) error {
+	_, errReceivers := receivers(cfg.Receivers, cfg.Sources.Alertmanager, slog.New(slog.DiscardHandler))
+	m, err := newMappings(cfg)
+	if err != nil {
+		return errors.Join(errReceivers, err)
+	}
+	_, err = m.decoders(cfg.Sources.Kafka)
+	errs := []error{errReceivers, err}
+	for _, h := range cfg.Hooks {
+		if _, err := m.sender(h); err != nil {
+			errs = append(errs, fmt.Errorf("hook %s: %w", h.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func backupCommand(app *kingpin.Application) command {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/triaged-dev/triaged/playbooks"
 	"github.com/triaged-dev/triaged/sources/cloudevents"
 	"github.com/triaged-dev/triaged/sources/github"
+	"github.com/triaged-dev/triaged/sources/hooks"
 	"github.com/triaged-dev/triaged/sources/kafka"
 	"github.com/triaged-dev/triaged/sources/prometheus"
 	"github.com/triaged-dev/triaged/triage"
@@ -41,11 +43,12 @@ type generation struct {
 	correlator *correlate.Correlator
 	book       *playbooks.Book
 	receivers  alerting.Receivers
+	hooks      *hooks.Set
 }
 
 // build does the fallible work for a configuration and changes nothing.
 func (p *parts) build(cfg *configs.Config) (*generation, error) {
-	g := &generation{directory: cfg.Directory(), edges: triage.NewTopology(cfg.Topology.Edges())}
+	g := &generation{directory: cfg.Directory(), edges: triage.NewTopology(cfg.Edges())}
 	var servers []*prometheus.Source
 	var errs []error
 	add := func(s collector.Source, kind, name string, err error) {
@@ -64,18 +67,40 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 			servers = append(servers, s)
 		}
 	}
+	mapped, err := newMappings(cfg)
+	if err != nil {
+		return nil, err
+	}
+	decoders, err := mapped.decoders(cfg.Sources.Kafka)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range cfg.Sources.Kafka {
 		s, err := kafka.New(kafka.Options{
-			Config: c, Decoders: kafkaDecoders(), Retention: time.Duration(cfg.Window.Retention),
+			Config: c, Decoders: decoders, Retention: time.Duration(cfg.Window.Retention),
 			Quarantine: p.quarantine, Logger: p.log.With("source", c.Name), Registerer: p.reg,
 		})
 		add(s, "kafka", c.Name, err)
 	}
+	mounted := make(map[string]http.Handler)
 	for _, c := range cfg.Sources.GitHub {
 		s, err := github.New(github.Options{
 			Config: c, State: p.store, Quarantine: p.collector.Quarantine, Logger: p.log.With("source", c.Name), Registerer: p.reg,
 		})
+		if err == nil && c.Webhook != nil {
+			mounted[c.Name], err = s.WebhookHandler(p.collector.Emit)
+		}
 		add(s, "github", c.Name, err)
+	}
+	g.hooks, err = hooks.New(hooks.Options{
+		Hooks: cfg.Hooks, Senders: mapped.sender, Mounted: mounted, Emit: p.collector.Emit, Quarantine: p.collector.Quarantine,
+		Logger: p.log.With("component", "hooks"), Registerer: p.reg,
+	})
+	if err != nil {
+		return nil, errors.Join(append(errs, err)...)
+	}
+	for _, name := range g.hooks.Names() {
+		g.sources = append(g.sources, g.hooks.Source(name))
 	}
 	g.metrics = prometheus.NewSet(servers)
 	opts := correlate.Options{
@@ -85,14 +110,13 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	if len(servers) > 0 { // without a server there is nothing to ask: an empty set would look like a blind one
 		opts.Metrics = g.metrics
 	}
-	var err error
 	if g.correlator, err = correlate.New(opts); err != nil {
 		errs = append(errs, err)
 	}
 	if g.book, err = playbooks.New(cfg.Playbooks); err != nil {
 		errs = append(errs, err)
 	}
-	if g.receivers, err = receivers(cfg.Receivers, p.log.With("component", "notify")); err != nil {
+	if g.receivers, err = receivers(cfg.Receivers, cfg.Sources.Alertmanager, p.log.With("component", "notify")); err != nil {
 		errs = append(errs, err)
 	}
 	return g, errors.Join(errs...)
@@ -112,6 +136,11 @@ func (p *parts) quarantine(ctx context.Context, q triage.Quarantined) error {
 }
 
 func (p *parts) directory() *triage.Directory { return p.current.Load().directory }
+
+// ServeHTTP serves the hooks of the configuration in force.
+func (p *parts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.current.Load().hooks.ServeHTTP(w, r)
+}
 
 // Topology unites the configured calls with those seen in metrics.
 func (p *parts) Topology() triage.Topology {

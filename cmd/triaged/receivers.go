@@ -12,12 +12,17 @@ import (
 	"github.com/triaged-dev/triaged/alerting/slack"
 	"github.com/triaged-dev/triaged/alerting/webhook"
 	"github.com/triaged-dev/triaged/configs"
+	"github.com/triaged-dev/triaged/sources/alertmanager"
 )
 
 // receivers builds every configured destination. All kinds of notifier are on this screen; nothing is contacted.
-func receivers(cfg []configs.Receiver, logger *slog.Logger) (alerting.Receivers, error) {
+func receivers(cfg []configs.Receiver, alertmanagers []alertmanager.Config, logger *slog.Logger) (alerting.Receivers, error) {
 	out := make(alerting.Receivers, len(cfg))
 	var errs []error
+	keys, err := pagerKeys(alertmanagers, logger)
+	if err != nil {
+		errs = append(errs, err)
+	}
 	for _, r := range cfg {
 		add := func(kind string, i int, n alerting.Notifier, err error) {
 			name := kind
@@ -47,9 +52,22 @@ func receivers(cfg []configs.Receiver, logger *slog.Logger) (alerting.Receivers,
 			add("slack", i, n, err)
 		}
 		for i, c := range r.PagerDuty {
-			n, err := pagerduty.New(pagerduty.Options{Config: c})
+			n, err := pagerduty.New(pagerduty.Options{Config: c, Keys: keys})
 			add("pagerduty", i, n, err)
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+// pagerKeys says how PagerDuty's incidents are found: by the routes of the Alertmanagers, where some are configured, and by the
+// group keys that came with the alerts, for a webhook in the receiver that pages.
+func pagerKeys(cfg []alertmanager.Config, logger *slog.Logger) (pagerduty.DedupKeys, error) {
+	if len(cfg) == 0 {
+		return pagerduty.GroupKeys{}, nil
+	}
+	pagers, err := alertmanager.New(alertmanager.Options{Configs: cfg, Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	return pagerduty.Keys{pagers, pagerduty.GroupKeys{}}, nil
 }

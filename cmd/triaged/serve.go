@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
-	"github.com/prometheus/client_golang/prometheus"
+	prom "github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/common/promslog"
@@ -29,6 +29,7 @@ import (
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/journal"
 	"github.com/triaged-dev/triaged/sources/cloudevents"
+	"github.com/triaged-dev/triaged/sources/prometheus"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -65,7 +66,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	}
 	log.Info("starting triaged", "version", version.Info(), "config_file", o.configFile)
 
-	reg := prometheus.NewRegistry()
+	reg := prom.NewRegistry()
 	reg.MustRegister(versioncollector.NewCollector("triaged"), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	// Opened first and closed last: everything below may still write while it drains.
@@ -101,7 +102,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Metrics: parts, Labels: store, Links: links(cfg.Global.ExternalURL), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Metrics: parts, Labels: store, Victim: victim, Links: links(cfg.Global.ExternalURL), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	}
 	reload.api = handler
 	server := &http.Server{
-		Handler: handler.Handler(), ReadHeaderTimeout: api.ReadHeaderTimeout, IdleTimeout: api.IdleTimeout, MaxHeaderBytes: api.MaxHeaderBytes,
+		Handler: doors(handler.Handler(), parts), ReadHeaderTimeout: api.ReadHeaderTimeout, IdleTimeout: api.IdleTimeout, MaxHeaderBytes: api.MaxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 
@@ -181,6 +182,20 @@ func (o serveOptions) load() (*configs.Config, error) {
 		cfg.Global.ExternalURL = o.externalURL
 	}
 	return cfg, nil
+}
+
+// doors puts the hooks, which authenticate by themselves, beside the API.
+func doors(api, hooks http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/hooks/", hooks)
+	mux.Handle("/v2/change/enqueue", hooks)
+	mux.Handle("/", api)
+	return mux
+}
+
+// victim is the service an alert is about: never the exporter that measured it.
+func victim(labels map[string]string) (service, from string) {
+	return prometheus.Victim(labels, prometheus.DefaultVictimRules())
 }
 
 // pump feeds what the collector stored to the open incidents: late changes, undos, changes in the blast radius.
