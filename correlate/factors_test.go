@@ -264,3 +264,23 @@ func TestWithoutAFactor(t *testing.T) {
 		t.Errorf("unknown factor: %v", err)
 	}
 }
+
+// One error an hour is no shift where the failing service has a hundred a second.
+func TestErrorCountsAreMeasuredAgainstTheWorst(t *testing.T) {
+	count := func(service string, effect float64) triage.Series {
+		s := series(service, triage.SignalErrors, 0, 0, effect, before("4m50s"))
+		s.Metric = "errors_per_second"
+		return s
+	}
+	in := flagScene()
+	in.Symptom = nil
+	in.Changes = append(slices.Clone(in.Changes), change("blip", triage.KindConfig, "db", "5m20s"))
+	in.Series = []triage.Series{count("checkout", 80), count("pricing", 100), count("db", 0.001)}
+	r := Rank(in)
+	if n, sentence := evidenceFor(find(r, "blip"), "own"); n > 0 {
+		t.Errorf("want nothing for the blip, got %+d %q", n, sentence)
+	}
+	if l := r.Leader(); l.ID() != "flag-1" {
+		t.Errorf("want the flag first\n%s", dump(r))
+	}
+}

@@ -152,6 +152,7 @@ func (m *ranking) loadSeries() {
 			}
 		}
 	}
+	scaleErrors(all)
 	slices.SortStableFunc(all, comparePrepared)
 	slices.SortStableFunc(m.symptom, comparePrepared)
 	for _, p := range all {
@@ -177,6 +178,33 @@ func (m *ranking) loadSeries() {
 	m.loadAnomalies()
 	slices.Sort(m.names)
 }
+
+// scaleErrors measures counts of errors against the most that any service shows of the same metric: a service that never
+// failed and now fails once in an hour has not shifted much where another fails a hundred times a second.
+func scaleErrors(all []*prepared) {
+	most := make(map[string]float64)
+	for _, p := range all {
+		if p.signal == triage.SignalErrors && !p.ratio {
+			for _, v := range p.raw {
+				if v == v {
+					most[p.src.Metric] = max(most[p.src.Metric], v)
+				}
+			}
+		}
+	}
+	for _, p := range all {
+		if o := float64(errorScale * most[p.src.Metric]); p.signal == triage.SignalErrors && !p.ratio && o > p.offset {
+			p.offset = o
+			for i, v := range p.raw {
+				p.bad[i] = p.badness(v)
+			}
+			p.reference()
+		}
+	}
+}
+
+// errorScale is the share of a metric's largest value below which differences do not count.
+const errorScale = 0.02
 
 // anomalyAt is an anomaly in the model's time.
 type anomalyAt struct {

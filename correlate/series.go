@@ -169,6 +169,12 @@ func (p *prepared) transform() {
 	for i, v := range p.raw {
 		p.bad[i] = p.badness(v)
 	}
+	p.reference()
+}
+
+// reference transforms the quantiles of quiet days, where there are enough.
+func (p *prepared) reference() {
+	ref := p.src.Reference
 	if ref == nil || ref.N < 8 {
 		return
 	}
