@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/api"
+	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
 
@@ -237,3 +239,58 @@ func (am Alertmanager) Pagers() []Receiver {
 
 // Webhooks are all webhooks, by receiver in the order of the file.
 func (am Alertmanager) Webhooks() map[string][]Webhook { return maps.Clone(am.webhooks) }
+
+// FindAlertmanagers are the base URLs of the Alertmanagers that the Prometheus sends to. No error holds credentials.
+func FindAlertmanagers(ctx context.Context, prometheus string, hc config.HTTPClientConfig) ([]string, error) {
+	client, err := config.NewClientFromConfig(hc, "prometheus")
+	if err != nil {
+		return nil, fmt.Errorf("set up the connection: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	c, err := api.NewClient(api.Config{Address: prometheus, Client: client})
+	if err != nil {
+		return nil, fmt.Errorf("prometheus URL: %w", bare(err))
+	}
+	found, err := v1.NewAPI(c).AlertManagers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the Alertmanagers: %w", bare(err))
+	}
+	var out []string
+	for _, a := range found.Active {
+		base, _, _ := strings.Cut(a.URL, "/api/")
+		if !slices.Contains(out, base) {
+			out = append(out, base)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Telling is whether and how an Alertmanager posts to triaged.
+type Telling struct {
+	Found     bool
+	Hidden    bool     // it hides the addresses of webhooks
+	Resolved  bool     // every webhook found tells of resolved alerts, too
+	Receivers []string // with such a webhook, sorted
+}
+
+// Tells looks for webhooks whose address ends as triaged's does.
+func (am Alertmanager) Tells() Telling {
+	out := Telling{Resolved: true}
+	for _, name := range slices.Sorted(maps.Keys(am.webhooks)) {
+		for _, w := range am.webhooks[name] {
+			if w.URL == "<secret>" {
+				out.Hidden = true
+			}
+			u, err := url.Parse(w.URL)
+			if err != nil || !strings.HasSuffix(u.Path, "/api/v1/alerts") {
+				continue
+			}
+			out.Found = true
+			out.Resolved = out.Resolved && w.SendResolved
+			out.Receivers = append(out.Receivers, name)
+		}
+	}
+	return out
+}
