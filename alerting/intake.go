@@ -94,8 +94,9 @@ func (a *Alerting) place(al triage.Alert, topology triage.Topology, now time.Tim
 	if al.Status == triage.AlertResolved {
 		return nil, outcomeUnseen, ""
 	}
-	service, from := a.opts.Victim(al.Labels)
-	service, rule := a.directory.Resolve(bounded(service))
+	named, from := a.opts.Victim(al.Labels)
+	service, rule := a.directory.Resolve(bounded(named))
+	from = joined(from, named, service, rule)
 	scope := scopeOf(al.Labels, service, a.directory)
 
 	e = a.find(al, scope, topology, now)

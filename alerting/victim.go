@@ -54,6 +54,17 @@ func VictimFromLabels(ls map[string]string) (service, from string) {
 	return "", ""
 }
 
+// joined adds to where a name was read the rule that made a service of it, unless it is the service's own name.
+func joined(from, named, service string, rule triage.NameRule) string {
+	switch rule {
+	case triage.NameAlias:
+		return from + ": " + named + " is an alias of " + service
+	case triage.NameNormalised:
+		return from + ": " + named + " without its affixes is " + service
+	}
+	return from
+}
+
 // scopeOf reads where an alert happened from its labels.
 func scopeOf(ls map[string]string, service string, d *triage.Directory) triage.Scope {
 	first := func(names []string) string {
