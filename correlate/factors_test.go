@@ -284,3 +284,33 @@ func TestErrorCountsAreMeasuredAgainstTheWorst(t *testing.T) {
 		t.Errorf("want the flag first\n%s", dump(r))
 	}
 }
+
+// When everything shifts at once, what reaches everything is likelier than a change to one of many services.
+func TestAGlobalPushIsKnownByItsBreadth(t *testing.T) {
+	in := flagScene()
+	in.Symptom, in.Series = nil, nil
+	for _, s := range []string{"checkout", "pricing", "db", "search", "web", "mail", "stock", "login"} {
+		in.Series = append(in.Series, series(s, triage.SignalErrors, 0.002, 0.001, 0.2, before("4m50s")))
+	}
+	push := change("push", triage.KindConfig, "", "5m40s")
+	push.Scope = triage.Scope{Global: true}
+	in.Changes = []triage.Change{push, change("dep", triage.KindDeploy, "checkout", "5m30s"), change("cfg", triage.KindConfig, "search", "5m25s")}
+	r := Rank(in)
+	if l := r.Leader(); l.ID() != "push" || l.Probability < 0.5 {
+		t.Errorf("want the global push first\n%s", dump(r))
+	}
+}
+
+// A rollout is judged by its stages: clean early ones do not clear it.
+func TestTheStageThatBrokeItCounts(t *testing.T) {
+	in := flagScene()
+	staged := change("staged", triage.KindDeploy, "pricing", "28m")
+	staged.FinishedAt = time.Time{}
+	staged.Status = triage.StatusStarted
+	staged.Steps = []triage.Step{{At: before("28m"), Percent: 10}, {At: before("16m"), Percent: 50}, {At: before("5m10s"), Percent: 100}}
+	in.Changes = append([]triage.Change{staged}, in.Changes[1:]...)
+	r := Rank(in)
+	if l := r.Leader(); l.ID() != "staged" || l.Probability < 0.6 {
+		t.Errorf("want the staged rollout first\n%s", dump(r))
+	}
+}

@@ -61,6 +61,9 @@ func (m *ranking) noneOrigin(n *none) {
 	}
 	// A cause that shows nowhere else still shows at the symptom.
 	diffuse := float64(m.w.NoneDiffuse * exp(max(0, m.w.explained(m.ratioAtOnset(m.scope.Service), m.w.OriginShows))))
+	if wide, _, seen := m.breadth(); seen > 0 {
+		diffuse += float64(m.w.NoneDiffuse * m.w.OriginGlobalNone * exp(wide))
+	}
 	total := diffuse + float64((1-m.w.NoneDiffuse)*sum)
 	for i := range shares {
 		shares[i].share = float64((1-m.w.NoneDiffuse)*shares[i].share) / total
@@ -77,7 +80,10 @@ func (m *ranking) noneOrigin(n *none) {
 	n.sources = shares
 	top := shares[0]
 	text := "no service shifted on its own account"
-	if top.log > 1 {
+	if wide, shifted, seen := m.breadth(); wide > 3 && shifted*2 > seen {
+		text = fmt.Sprintf("%d of %d services shifted at once, as with a network or vendor under all of them", shifted, seen)
+	}
+	if top.log > 1 && top.share > 0.3 {
 		text = fmt.Sprintf("the trouble may have begun at %s by itself", top.name)
 		if m.external(top.name) {
 			text = fmt.Sprintf("the trouble points at %s, which is not ours", top.name)

@@ -75,6 +75,7 @@ type Weights struct {
 	OriginCascadeMax float64 `w:"origin.cascade_max"`
 	OriginCascadeMin float64 `w:"origin.cascade_min"`
 	OriginGlobalMax  float64 `w:"origin.global_max"`
+	OriginGlobalNone float64 `w:"origin.global_none"`
 	OwnVeto          float64 `w:"own.veto"`
 
 	SplitMax   float64 `w:"split.max"`
