@@ -16,7 +16,7 @@ import (
 
 const (
 	maxChanges  = 10000 // read for one page
-	changesRows = 200   // shown in the table at once
+	changesRows = 100   // shown in the table at once
 	defaultSpan = 3 * time.Hour
 	densitySpan = 24 * time.Hour
 )
@@ -80,7 +80,7 @@ func (w *Web) changesQuery(r *http.Request) (q triage.ChangeQuery, err error) {
 	p, now := r.URL.Query(), w.now().UTC()
 	q.To, q.From = now, now.Add(-defaultSpan)
 	if s := p.Get("to"); s != "" {
-		if q.To, err = triage.ParseTime(s); err != nil {
+		if q.To, err = parseField(s); err != nil {
 			return q, fmt.Errorf("to: %w", err)
 		}
 		q.From = q.To.Add(-defaultSpan)
@@ -93,7 +93,7 @@ func (w *Web) changesQuery(r *http.Request) (q triage.ChangeQuery, err error) {
 		q.From = q.To.Add(-d)
 	}
 	if s := p.Get("from"); s != "" {
-		if q.From, err = triage.ParseTime(s); err != nil {
+		if q.From, err = parseField(s); err != nil {
 			return q, fmt.Errorf("from: %w", err)
 		}
 	}
@@ -114,6 +114,16 @@ func (w *Web) changesQuery(r *http.Request) (q triage.ChangeQuery, err error) {
 	}
 	q.Environment, q.Text = clean(p.Get("environment"), triage.MaxText), clean(p.Get("q"), triage.MaxText)
 	return q, nil
+}
+
+// parseField reads a time as links write it, or as people do beside a label that says UTC.
+func parseField(s string) (time.Time, error) {
+	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02T15:04:05"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return triage.ParseTime(s)
 }
 
 func (w *Web) getChanges(r *http.Request) (page, error) {
@@ -152,7 +162,7 @@ func (w *Web) changesView(r *http.Request) (*changesView, error) {
 		v.Previous = v.link(q.From, q.To, "page", strconv.Itoa(v.PageNumber-1))
 	}
 	label := fmt.Sprintf("Timeline of %s; the table below lists them", plural(len(found), "change", "changes"))
-	v.Wide, v.Narrow = timeline(found, q.From, q.To, wideWidth).svg("axis wide", label), timeline(found, q.From, q.To, narrowWidth).svg("axis narrow", label)
+	v.Wide, v.Narrow = timeline(found, q.From, q.To, fullWidth).svg("axis wide", label), timeline(found, q.From, q.To, narrowWidth).svg("axis narrow", label)
 	if v.Density, err = w.density(r.Context(), v, q); err != nil {
 		return nil, err
 	}

@@ -71,17 +71,19 @@ func drawCounts(s *scene, found []triage.Change, y float64) float64 {
 		}
 		s.line("rule", point{s.X0, y + high}, point{s.X1, y + high})
 		s.label("lane", string(k), s.X0-8, y+high-6, "end")
-		total := 0
+		outline := []point{{s.X0, y + high}}
 		for bin := range int((s.X1-s.X0)/timelineBin) + 1 {
-			n := counts[k][bin]
-			if n == 0 {
-				continue
+			h, n := 0.0, counts[k][bin]
+			if n > 0 {
+				h = max(2, float64(n)/float64(most)*(high-4))
 			}
-			total += n
 			x := s.X0 + float64(bin)*timelineBin
-			h := max(2, float64(n)/float64(most)*(high-4))
-			s.add(shape{kind: shapeBox, class: "bar-other", pts: []point{{x, y + high - h}, {x + timelineBin - 1, y + high}}, title: plural(n, "change", "changes")})
+			if last := outline[len(outline)-1]; last.y != y+high-h { // one corner down or up; stretches of equal height are one
+				outline = append(outline, point{x, last.y}, point{x, y + high - h})
+			}
 		}
+		outline = append(outline, point{s.X1, outline[len(outline)-1].y}, point{s.X1, y + high})
+		s.add(shape{kind: shapeArea, class: "bar-other", pts: outline})
 		y += high + 6
 	}
 	return y
@@ -109,7 +111,7 @@ func (w *Web) density(ctx context.Context, v *changesView, q triage.ChangeQuery)
 			most = max(most, counts[i])
 		}
 	}
-	s := &scene{W: wideWidth, H: densityHigh + axisFoot, X0: 12, X1: wideWidth - 12, T0: from, T1: to}
+	s := &scene{W: fullWidth, H: densityHigh + axisFoot, X0: 12, X1: fullWidth - 12, T0: from, T1: to}
 	x0, x1 := max(s.X0, s.x(v.From)), min(s.X1, s.x(v.To))
 	if x1 > x0 {
 		s.box("density-now", x0, 0, x1, densityHigh, 0)

@@ -155,6 +155,7 @@ func plural(n int, one, many string) string {
 var layouts = map[string]string{
 	"s":    "15:04:05",
 	"m":    "15:04",
+	"d":    "2 Jan",
 	"ds":   "2 Jan 15:04:05",
 	"full": "2006-01-02 15:04:05",
 }

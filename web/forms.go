@@ -65,11 +65,7 @@ func (f changeForm) change(now time.Time) (triage.Change, []string) {
 		problems = append(problems, "What happened? One line is enough.")
 	}
 	if f.StartedAt != "" {
-		s := f.StartedAt
-		if _, err := time.Parse("2006-01-02T15:04", s); err == nil { // as a datetime-local field sends it; the label says UTC
-			s += ":00Z"
-		}
-		if c.StartedAt, err = triage.ParseTime(s); err != nil {
+		if c.StartedAt, err = parseField(f.StartedAt); err != nil {
 			problems = append(problems, "When: "+err.Error())
 		} else if c.StartedAt.After(now.Add(5 * time.Minute)) {
 			problems = append(problems, "When: it lies in the future; the clock here says "+now.Format("15:04")+" UTC")

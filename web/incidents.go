@@ -25,11 +25,12 @@ type incidentsView struct {
 
 type incidentRow struct {
 	triage.Incident
-	Said   string
-	Tone   string
-	Action string
-	Began  time.Time
-	Lasted string
+	Said    string
+	Tone    string
+	Symptom string
+	Action  string
+	Began   time.Time
+	Lasted  string
 }
 
 // option is one entry of a filter.
@@ -59,7 +60,12 @@ func (w *Web) getIncidents(r *http.Request) (page, error) {
 			switch {
 			case err == nil:
 				row.Said, row.Action = said(rep), action(rep.Recommendation, rep)
-				row.Tone = newCard(inc, rep).Tone
+				if row.Tone = newCard(inc, rep).Tone; slices.Contains(states["past"], inc.State) {
+					row.Tone = "none"
+				}
+				if h := newHead(inc, rep); h.Before != "" {
+					row.Symptom = h.Service + " " + h.Signal + " " + h.Before + " → " + h.Now
+				}
 				row.Began = firstTime(rep.Onset.Best, inc.OpenedAt)
 			case !w.opts.NotFound(err):
 				return page{}, fmt.Errorf("read report %d of incident %s: %w", inc.Reports, inc.ID, err)

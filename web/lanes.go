@@ -9,9 +9,8 @@ import (
 )
 
 const (
-	barHigh      = 8
-	maxLaneRows  = 6   // rows of one kind; what does not fit loses its label, never its mark
-	minLabelRoom = 120 // a label that would need more than the picture has left is written to the left
+	barHigh     = 8
+	maxLaneRows = 7 // rows of one kind with labels; what does not fit goes into one more row, without its label
 )
 
 // placed is a mark with its pixels.
@@ -37,7 +36,7 @@ func (a axis) drawLanes(s *scene, y float64, narrow bool) float64 {
 		if len(ms) == 0 {
 			continue
 		}
-		lane := place1(s, ms)
+		lane := pack(s, ms)
 		rows := 1
 		for _, p := range lane {
 			rows = max(rows, p.row+1)
@@ -56,10 +55,11 @@ func (a axis) drawLanes(s *scene, y float64, narrow bool) float64 {
 	return y
 }
 
-// place1 packs the marks of one kind into rows so that neither bars nor labels touch. Suspects are placed first.
-func place1(s *scene, ms []mark) []placed {
+// pack packs the marks of one kind into rows so that neither bars nor labels touch. Suspects are placed first.
+func pack(s *scene, ms []mark) []placed {
 	type taken struct{ from, to float64 }
 	rows := make([][]taken, maxLaneRows)
+	overflow := maxLaneRows
 	free := func(row int, from, to float64) bool {
 		return !slices.ContainsFunc(rows[row], func(t taken) bool { return from < t.to+8 && t.from-8 < to })
 	}
@@ -92,17 +92,10 @@ func place1(s *scene, ms []mark) []placed {
 			}
 		}
 		if p.row < 0 {
-			p.labeled = m.Rank > 0 && p.labeled
-			for r := range rows {
-				if free(r, left, right) {
-					p.row = r
-					break
-				}
-			}
-			p.row = max(p.row, 0)
-			from, to = left, right
+			p.row, p.labeled = overflow, false
+		} else {
+			rows[p.row] = append(rows[p.row], taken{from, to})
 		}
-		rows[p.row] = append(rows[p.row], taken{from, to})
 		out = append(out, p)
 	}
 	// The least important is drawn first, so that suspects lie on top.

@@ -11,7 +11,8 @@ import (
 
 // Measures of the picture, in CSS pixels.
 const (
-	wideWidth   = 920
+	wideWidth   = 920  // beside the card
+	fullWidth   = 1290 // across the page
 	narrowWidth = 420
 	flagRow     = 15
 	symptomHigh = 132
@@ -84,7 +85,7 @@ func (a axis) drawBackground(s *scene, top, bottom float64, narrow bool) {
 	for _, t := range timeTicks(a.From, a.To, n) {
 		x := s.x(t)
 		s.line("grid", point{x, top}, point{x, bottom})
-		s.clockLabel("tick", t, "m", x, bottom+15, "middle")
+		s.clockLabel("tick", t, tickLayout(a.From, a.To), x, bottom+15, "middle")
 	}
 	if !a.Onset.Best.IsZero() {
 		x0, x1 := s.x(a.Onset.Earliest), s.x(a.Onset.Latest)

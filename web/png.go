@@ -17,7 +17,6 @@ import (
 	"golang.org/x/image/font/gofont/goregular"
 	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/math/fixed"
-	"golang.org/x/image/vector"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -32,6 +31,7 @@ type style struct {
 	dash         []float64 // CSS pixels on, off; nil: solid
 	bold         bool
 	size         float64 // of text, CSS pixels; 0: 11
+	halo         bool    // text is set off from the lines behind it
 }
 
 // rgb reads 0xRRGGBB.
@@ -74,7 +74,7 @@ func pngStyles() map[string]style {
 	for name, c := range map[string]uint32{"1": 0xc92a2a, "2": 0xa85b00, "3": 0x6741d9, "other": 0x8a97a6, "during": 0x8a97a6, "undo": 0x1d7a3e} {
 		m["bar-"+name] = style{fill: rgb(c, 1)}
 		m["whisker-"+name] = style{stroke: rgb(c, 1), width: 1.2}
-		m["mark-text-"+name] = style{fill: rgb(c, 1), bold: true}
+		m["mark-text-"+name] = style{fill: rgb(c, 1), bold: true, halo: true}
 		m["badge-"+name] = style{fill: rgb(c, 1)}
 		m["hair-"+name] = style{stroke: rgb(c, .8), width: 1, dash: []float64{2, 3}}
 		m["signal-"+name] = style{stroke: rgb(c, 1), width: 1.6}
@@ -82,7 +82,7 @@ func pngStyles() map[string]style {
 		m["signal-"+name+"-text"] = style{fill: rgb(c, 1)}
 	}
 	m["bar-during"] = style{fill: rgb(0xd3dae2, 1), stroke: rgb(0x8a97a6, 1), width: 1}
-	m["mark-text-other"], m["mark-text-during"] = style{fill: rgb(muted, 1)}, style{fill: rgb(muted, 1)}
+	m["mark-text-other"], m["mark-text-during"] = style{fill: rgb(muted, 1), halo: true}, style{fill: rgb(muted, 1), halo: true}
 	return m
 }
 
@@ -188,115 +188,14 @@ func (p *painter) text(img *image.RGBA, faces map[faceKey]font.Face, st style, s
 	case "end":
 		x -= w
 	}
+	if sh.kind == shapeText && st.halo { // lines behind it must not be read as part of it
+		w, h := float64(d.MeasureString(sh.text))/64/pngScale, key.size
+		at := point{x / pngScale, sh.pts[0].y}
+		fillPath(img, []point{{at.x - 1, at.y - h*.8}, {at.x + w + 1, at.y - h*.8}, {at.x + w + 1, at.y + h*.25}, {at.x - 1, at.y + h*.25}}, rgb(0xffffff, .8))
+	}
 	d.Dot = fixed.Point26_6{X: fixed.Int26_6(x * 64), Y: fixed.Int26_6(sh.pts[0].y * pngScale * 64)}
 	d.DrawString(sh.text)
 	return nil
-}
-
-// fillPath fills a polygon given in CSS pixels.
-func fillPath(img *image.RGBA, pts []point, c color.NRGBA) {
-	if c.A == 0 || len(pts) < 3 {
-		return
-	}
-	raster(img, c, [][]point{pts})
-}
-
-// strokePath draws a line as one quadrilateral per segment, with round joints.
-func strokePath(img *image.RGBA, pts []point, st style) {
-	if st.width == 0 || len(pts) < 2 {
-		return
-	}
-	var quads [][]point
-	for _, run := range dashes(pts, st.dash) {
-		for i := 1; i < len(run); i++ {
-			a, b := run[i-1], run[i]
-			dx, dy := b.x-a.x, b.y-a.y
-			l := math.Hypot(dx, dy)
-			if l == 0 {
-				continue
-			}
-			nx, ny := -dy/l*st.width/2, dx/l*st.width/2
-			quads = append(quads, []point{{a.x + nx, a.y + ny}, {b.x + nx, b.y + ny}, {b.x - nx, b.y - ny}, {a.x - nx, a.y - ny}})
-			if i > 1 && st.width > 1.3 {
-				quads = append(quads, circle(a, st.width/2))
-			}
-		}
-	}
-	raster(img, st.stroke, quads)
-}
-
-// dashes cuts a path into the pieces that are drawn.
-func dashes(pts []point, pattern []float64) [][]point {
-	if len(pattern) == 0 {
-		return [][]point{pts}
-	}
-	var out [][]point
-	for i := 1; i < len(pts); i++ {
-		a, b := pts[i-1], pts[i]
-		l := math.Hypot(b.x-a.x, b.y-a.y)
-		for at := 0.0; at < l; at += pattern[0] + pattern[1] {
-			end := min(at+pattern[0], l)
-			out = append(out, []point{{a.x + (b.x-a.x)*at/l, a.y + (b.y-a.y)*at/l}, {a.x + (b.x-a.x)*end/l, a.y + (b.y-a.y)*end/l}})
-		}
-	}
-	return out
-}
-
-func circle(c point, r float64) []point {
-	const n = 20
-	out := make([]point, n)
-	for i := range out {
-		sin, cos := math.Sincos(2 * math.Pi * float64(i) / n)
-		out[i] = point{c.x + r*cos, c.y + r*sin}
-	}
-	return out
-}
-
-// raster fills polygons, all turned the same way so that overlaps stay filled, within their own bounding box only.
-func raster(img *image.RGBA, c color.NRGBA, polys [][]point) {
-	lo, hi := point{math.Inf(1), math.Inf(1)}, point{math.Inf(-1), math.Inf(-1)}
-	for _, p := range polys {
-		for _, q := range p {
-			lo, hi = point{min(lo.x, q.x), min(lo.y, q.y)}, point{max(hi.x, q.x), max(hi.y, q.y)}
-		}
-	}
-	box := image.Rect(int(math.Floor(lo.x*pngScale)), int(math.Floor(lo.y*pngScale)), int(math.Ceil(hi.x*pngScale))+1, int(math.Ceil(hi.y*pngScale))+1).Intersect(img.Bounds())
-	if box.Empty() {
-		return
-	}
-	z := vector.NewRasterizer(box.Dx(), box.Dy())
-	for _, p := range polys {
-		if area(p) < 0 {
-			p = reversed(p)
-		}
-		for i, q := range p {
-			x, y := float32(q.x*pngScale-float64(box.Min.X)), float32(q.y*pngScale-float64(box.Min.Y))
-			if i == 0 {
-				z.MoveTo(x, y)
-			} else {
-				z.LineTo(x, y)
-			}
-		}
-		z.ClosePath()
-	}
-	z.Draw(img, box, image.NewUniform(c), image.Point{})
-}
-
-func area(p []point) float64 {
-	sum := 0.0
-	for i, q := range p {
-		n := p[(i+1)%len(p)]
-		sum += q.x*n.y - n.x*q.y
-	}
-	return sum
-}
-
-func reversed(p []point) []point {
-	out := make([]point, len(p))
-	for i, q := range p {
-		out[len(p)-1-i] = q
-	}
-	return out
 }
 
 // pictureHead are the lines that let a picture stand alone: the symptom, and what was said of it.

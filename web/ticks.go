@@ -11,6 +11,14 @@ var tickSteps = []time.Duration{
 	time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 48 * time.Hour, 7 * 24 * time.Hour,
 }
 
+// tickLayout is the time of day, or the day where the axis is long.
+func tickLayout(from, to time.Time) string {
+	if to.Sub(from) > 48*time.Hour {
+		return "d"
+	}
+	return "m"
+}
+
 // timeTicks are round times in [from, to], at most n of them.
 func timeTicks(from, to time.Time, n int) []time.Time {
 	step := tickSteps[len(tickSteps)-1]

@@ -19,6 +19,7 @@
     const hm = pad(h) + ":" + pad(mi), hms = hm + ":" + pad(s);
     switch (layout) {
       case "m": return hm;
+      case "d": return day + " " + months[mo];
       case "ds": return day + " " + months[mo] + " " + hms;
       case "full": return y + "-" + pad(mo + 1) + "-" + pad(day) + " " + hms;
       default: return hms;
@@ -185,7 +186,7 @@
       if (!into.hidden) { into.hidden = true; into.replaceChildren(); one(".hint", tools).hidden = true; button.textContent = "Zoom into the signals"; return; }
       const d = await axisData(figure);
       if (!d) { button.textContent = "The signals could not be loaded"; return; }
-      if (!window.uPlot) await Promise.all([asset("script", { src: button.dataset.script }), asset("link", { rel: "stylesheet", href: button.dataset.style })]);
+      if (!window.uPlot) await Promise.all([asset("script", { src: button.dataset.script }), asset("link", { rel: "stylesheet", href: button.dataset.sheet })]);
       into.hidden = false;
       one(".hint", tools).hidden = false;
       button.textContent = "Close";
