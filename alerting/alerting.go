@@ -24,8 +24,6 @@ type Options struct {
 	Topology  TopologySource // nil: no calls are known
 	Metrics   Metrics        // nil: what an undo did is not measured
 	Labels    Labels         // nil: verified undos are not kept as labels
-	// Restores gives the time within which 90 % of the team's own undos of this kind took effect, and how many there were. Nil: none are known.
-	Restores func(triage.Kind) (p90 time.Duration, n int)
 
 	// Victim finds the service an alert is about and says which label told it, as in "label app=checkout-svc".
 	// Nil: VictimFromLabels. The name is resolved by Directory afterwards. It is called under a lock: it must not block.
@@ -52,6 +50,7 @@ type Alerting struct {
 	metrics *metrics
 
 	queue *queue
+	undos restores // of watchUndos alone
 	out   *dispatcher
 	subs  subscribers
 

@@ -186,7 +186,13 @@ func (a *Alerting) watchUndos(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for _, d := range a.undosDue(a.now()) {
+		due := a.undosDue(a.now())
+		if len(due) > 0 {
+			if err := a.undos.refresh(ctx, a.store, a.now()); err != nil && ctx.Err() == nil {
+				a.log.Warn("how long undos took before cannot be read; the configured limit holds", "err", err)
+			}
+		}
+		for _, d := range due {
 			if ctx.Err() != nil {
 				return
 			}
@@ -282,12 +288,10 @@ func (a *Alerting) measure(ctx context.Context, e *entry, u *undoing) VerifyInpu
 	}
 	in.Others = append(in.Others, e.moving...)
 	a.mu.Unlock()
-	if a.opts.Restores != nil {
-		if p90, n := a.opts.Restores(u.undid.Kind); n > 0 {
-			in.Restores = n
-			in.Limits.GiveUp = durationOf(p90)
-			in.Limits.MoveOn = max(in.Limits.MoveOn, 2*in.Limits.GiveUp)
-		}
+	if p90, n := a.undos.p90(u.undid.Kind); n > 0 {
+		in.Restores = n
+		in.Limits.GiveUp = durationOf(p90)
+		in.Limits.MoveOn = max(in.Limits.MoveOn, 2*in.Limits.GiveUp)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.cfg.Deadline))
 	defer cancel()

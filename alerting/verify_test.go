@@ -397,3 +397,27 @@ func TestProposeSeverity(t *testing.T) {
 		})
 	}
 }
+
+// From ten of their own on, the team's times decide how long to wait.
+func TestRestores(t *testing.T) {
+	store := newFakeStore()
+	for i := range 12 {
+		r := flagReport(.9)
+		r.IncidentID, r.Number = string(rune('a'+i)), 1
+		r.Checked = []triage.Checked{{Undid: "ld#1", Outcome: triage.CheckVerified, At: t0, Turned: t0.Add(time.Duration(i+1) * time.Minute)}}
+		inc := triage.Incident{ID: r.IncidentID, State: triage.IncidentClosed, Reports: 1, OpenedAt: t0}
+		if err := store.SaveReport(t.Context(), inc, triage.Answer{Report: r}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var r restores
+	if err := r.refresh(t.Context(), store, t0); err != nil {
+		t.Fatal(err)
+	}
+	if p90, n := r.p90(triage.KindFlag); p90 != 11*time.Minute || n != 12 {
+		t.Errorf("want 11 min of 12, got %s of %d", p90, n)
+	}
+	if _, n := r.p90(triage.KindDeploy); n != 0 {
+		t.Errorf("want none for deploys, got %d", n)
+	}
+}

@@ -39,16 +39,17 @@ type Options struct {
 	Triager   Triager
 	NotFound  func(error) bool // tells the store's "no such thing" from a failure
 
-	Topology    TopologySource                                             // optional
-	Directory   func() *triage.Directory                                   // optional
-	CloudEvents CloudEvents                                                // optional: CloudEvents are answered with 415
-	Events      func(buffer int) (events <-chan triage.Event, stop func()) // optional: what /api/v1/events streams
-	Updates     func(buffer int) (updates <-chan Update, stop func())      // optional: the same, for incidents
-	Healthy     func(context.Context) error                                // optional: takes the locks of the daemon; may block when it is stuck
-	Ready       []Check                                                    // optional: conditions of /-/ready, in the order they are shown
-	Reload      func(context.Context) error                                // optional: an error names what is wrong with the configuration
-	ConfigYAML  func() string                                              // optional: the running configuration, secrets hidden
-	Gatherer    prometheus.Gatherer                                        // optional: /metrics
+	Topology      TopologySource                                             // optional
+	Directory     func() *triage.Directory                                   // optional
+	FeedbackLinks LinkTokens                                                 // optional: /feedback/{token} says that there are none
+	CloudEvents   CloudEvents                                                // optional: CloudEvents are answered with 415
+	Events        func(buffer int) (events <-chan triage.Event, stop func()) // optional: what /api/v1/events streams
+	Updates       func(buffer int) (updates <-chan Update, stop func())      // optional: the same, for incidents
+	Healthy       func(context.Context) error                                // optional: takes the locks of the daemon; may block when it is stuck
+	Ready         []Check                                                    // optional: conditions of /-/ready, in the order they are shown
+	Reload        func(context.Context) error                                // optional: an error names what is wrong with the configuration
+	ConfigYAML    func() string                                              // optional: the running configuration, secrets hidden
+	Gatherer      prometheus.Gatherer                                        // optional: /metrics
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

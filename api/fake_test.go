@@ -216,6 +216,13 @@ func (f *fake) Feedback(context.Context, string) ([]triage.Feedback, error) {
 	return slices.Clone(f.feedback), f.err
 }
 
+func (f *fake) Outcomes(context.Context) ([]triage.Outcome, error) {
+	defer f.lock()()
+	return []triage.Outcome{
+		{Service: "checkout", Kind: triage.KindFlag, Outcome: "confirmed", N: 2}, {Service: "pricing", Kind: triage.KindDeploy, Outcome: "verified", N: 1},
+	}, f.err
+}
+
 func (f *fake) Deliveries(_ context.Context, q triage.DeliveryQuery) ([]triage.Delivery, string, error) {
 	defer f.lock()()
 	f.deliveryQuery = q

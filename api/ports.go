@@ -54,6 +54,17 @@ type FeedbackStore interface {
 	Feedback(ctx context.Context, incidentID string) ([]triage.Feedback, error)
 }
 
+// OutcomeReader counts how earlier suspicions turned out, by service and kind. The result belongs to the caller.
+type OutcomeReader interface {
+	Outcomes(ctx context.Context) ([]triage.Outcome, error)
+}
+
+// LinkTokens reads the tokens in links of messages, as FeedbackLinks does: Resolve changes nothing, Use records.
+type LinkTokens interface {
+	Resolve(ctx context.Context, token string) (triage.Feedback, error)
+	Use(ctx context.Context, token string) error
+}
+
 // DeliveryReader reads the outbox.
 type DeliveryReader interface {
 	Deliveries(ctx context.Context, q triage.DeliveryQuery) (deliveries []triage.Delivery, next string, err error)
@@ -72,6 +83,7 @@ type Store interface {
 	AnomalyReader
 	IncidentReader
 	FeedbackStore
+	OutcomeReader
 	DeliveryReader
 	QuarantineReader
 }

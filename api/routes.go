@@ -19,12 +19,19 @@ func (a *API) routes() {
 	a.route("GET /api/v1/incidents/{id}/reports/{n}", ScopeRead, laneRead, a.getReport)
 	a.route("GET /api/v1/incidents/{id}/timeline", ScopeRead, laneRead, a.getTimeline)
 	a.route("GET /api/v1/incidents/{id}/case", ScopeRead, laneRead, a.getCase)
+	a.route("GET /api/v1/incidents/{id}/postmortem", ScopeRead, laneRead, a.getPostmortem)
 	a.route("POST /api/v1/incidents/{id}/feedback", ScopeFeedback, laneSmall, a.postFeedback)
+
+	a.route("GET /feedback/{token}", "", laneRead, a.getFeedbackLink) // the token is the permission
+	a.route("POST /feedback/{token}", "", laneSmall, a.postFeedbackLink)
 
 	a.route("POST /api/v1/triage", ScopeRead, laneTriage, a.postTriage)
 
 	a.route("GET /api/v1/topology", ScopeRead, laneRead, a.getTopology)
 	a.route("GET /api/v1/services", ScopeRead, laneRead, a.getServices)
+	a.route("GET /api/v1/services/{name}/outcomes", ScopeRead, laneRead, a.getOutcomes)
+	a.route("GET /api/v1/accuracy", ScopeRead, laneRead, a.getAccuracy)
+	a.route("GET /api/v1/accuracy/cases", ScopeRead, laneRead, a.getLabelledCases)
 	a.route("GET /api/v1/sources", ScopeRead, laneRead, a.getSources)
 	a.route("GET /api/v1/deliveries", ScopeRead, laneRead, a.getDeliveries)
 	a.route("POST /api/v1/deliveries/{id}/resend", ScopeAdmin, laneSmall, a.postResend)

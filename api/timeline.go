@@ -114,11 +114,12 @@ func timeline(inc triage.Incident, reports []triage.Report, deliveries []triage.
 	}
 	for _, f := range feedback {
 		text := map[string]string{
-			triage.FeedbackConfirm: "confirmed: it was this change",
-			triage.FeedbackReject:  "rejected: it was not this change",
-			triage.FeedbackNone:    "said to be no change",
+			triage.FeedbackConfirm:  "confirmed: it was this change",
+			triage.FeedbackReject:   "rejected: it was not this change",
+			triage.FeedbackNone:     "said to be no change",
+			triage.FeedbackVerified: "verified: undoing this change ended it",
 		}[f.Verdict]
-		if f.Comment != "" {
+		if f.Comment != "" && f.Verdict != triage.FeedbackVerified {
 			text += " – " + f.Comment
 		}
 		add(moment{At: f.At, Type: momentFeedback, ChangeID: f.ChangeID, Text: text})

@@ -308,11 +308,15 @@ func TestFeedbackAndOutcomes(t *testing.T) {
 	say("i3", triage.FeedbackConfirm, "flag", 2) // after all
 	say("i4", triage.FeedbackConfirm, "flag", 2)
 	say("i5", triage.FeedbackConfirm, "unknown", 2)
+	say("i4", triage.FeedbackVerified, "flag", 3) // somebody has spoken about i4: the measurement adds nothing
+	say("i6", triage.FeedbackVerified, "flag", 1)
+	say("i6", triage.FeedbackVerified, "flag", 2) // measured again after a restart
 
 	want := []triage.Outcome{
 		{Service: "checkout", Kind: triage.KindDeploy, Outcome: "confirmed", N: 1},
 		{Service: "checkout", Kind: triage.KindDeploy, Outcome: "rejected", N: 1},
 		{Service: "pricing", Kind: triage.KindFlag, Outcome: "confirmed", N: 2},
+		{Service: "pricing", Kind: triage.KindFlag, Outcome: "verified", N: 1},
 	}
 	check := func() {
 		t.Helper()

@@ -149,8 +149,9 @@ func (j *Journal) Feedback(ctx context.Context, incidentID string) ([]triage.Fee
 		`SELECT body FROM feedback WHERE incident_id=? ORDER BY at, verdict, change_id LIMIT ?`, incidentID, maxLimit)
 }
 
-// Outcomes counts, by service and kind, how often people confirmed and rejected a change. The last word on a change in an
-// incident counts; "it was no change" takes back the confirmations before it. Sorted by service, kind, outcome.
+// Outcomes counts, by service and kind, how often people confirmed and rejected a change, and, apart from these, how often
+// undoing one was seen to end an incident about which nobody has said anything. The last word on a change in an incident
+// counts; "it was no change" takes back the confirmations before it. Sorted by service, kind, outcome.
 func (j *Journal) Outcomes(ctx context.Context) ([]triage.Outcome, error) {
 	return readAll(ctx, j, "read outcomes", func(rows rowScanner) (o triage.Outcome, err error) {
 		return o, rows.Scan(&o.Service, &o.Kind, &o.Outcome, &o.N)
@@ -161,8 +162,13 @@ func (j *Journal) Outcomes(ctx context.Context) ([]triage.Outcome, error) {
 	), last AS (
 		SELECT *, row_number() OVER (PARTITION BY incident_id, change_id ORDER BY at DESC, verdict) AS n
 		FROM said WHERE verdict IN ('confirm', 'reject') AND change_id <> ''
+		UNION ALL
+		SELECT *, row_number() OVER (PARTITION BY incident_id, change_id ORDER BY at DESC) AS n
+		FROM said WHERE verdict = 'verified' AND change_id <> ''
+			AND NOT EXISTS (SELECT 1 FROM feedback p WHERE p.incident_id = said.incident_id AND p.verdict <> 'verified')
 	)
-	SELECT coalesce(c.service, l.service) AS s, coalesce(c.kind, l.kind) AS k, CASE l.verdict WHEN 'confirm' THEN 'confirmed' ELSE 'rejected' END AS o, count(*)
+	SELECT coalesce(c.service, l.service) AS s, coalesce(c.kind, l.kind) AS k,
+		CASE l.verdict WHEN 'confirm' THEN 'confirmed' WHEN 'reject' THEN 'rejected' ELSE 'verified' END AS o, count(*)
 	FROM last l LEFT JOIN changes c ON c.id = l.change_id
 	WHERE l.n = 1 AND NOT (l.verdict = 'confirm' AND EXISTS (
 		SELECT 1 FROM said none WHERE none.incident_id = l.incident_id AND none.verdict = 'none' AND none.at > l.at))

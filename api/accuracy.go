@@ -1,0 +1,251 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// maxScored bounds the incidents looked through, newest first.
+const maxScored = 1000
+
+// proportion is a share of n with its 95 % interval (Wilson). Without n there is no share.
+type proportion struct {
+	Hits int      `json:"hits"`
+	N    int      `json:"n"`
+	Rate *float64 `json:"rate,omitempty"`
+	Low  *float64 `json:"low,omitempty"`
+	High *float64 `json:"high,omitempty"`
+}
+
+func (p *proportion) count(hit bool) {
+	p.N++
+	if hit {
+		p.Hits++
+	}
+}
+
+// wilson fills in the share: 9 of 10 is 0.90, between 0.60 and 0.98.
+func (p *proportion) wilson() {
+	if p.N == 0 {
+		return
+	}
+	const z = 1.96
+	n := float64(p.N)
+	q := float64(p.Hits) / n
+	mid, half := (q+z*z/(2*n))/(1+z*z/n), z/(1+z*z/n)*math.Sqrt(q*(1-q)/n+z*z/(4*n*n))
+	round := func(v float64) *float64 { v = math.Round(1e4*min(max(v, 0), 1)) / 1e4; return &v }
+	p.Rate, p.Low, p.High = round(q), round(mid-half), round(mid+half)
+}
+
+// accuracy is how good the first reports were, by the team's own labels. Verified undos are no labels: they count apart.
+type accuracy struct {
+	Incidents       int        `json:"incidents"`                  // with a report, at most the latest 1000
+	Labels          int        `json:"labels"`                     // of those, with a person's word
+	Verified        int        `json:"verified"`                   // of those, where undoing a suspect was seen to end it
+	Named           proportion `json:"named"`                      // first reports that called a change likely, of all
+	Precision       proportion `json:"precision"`                  // of those with a label, right
+	Top1            proportion `json:"top1"`                       // first hypothesis right, of all labels
+	Harm            proportion `json:"harm"`                       // reversals advised of a change that people say it was not, of those advised and labelled
+	MinutesToCause  *float64   `json:"minutes_to_cause,omitempty"` // median, from the first alert to the first report that named what was confirmed
+	MinutesMeasured int        `json:"minutes_measured"`           // incidents behind it
+}
+
+// scored is one incident with its reports and what people said.
+type scored struct {
+	inc     triage.Incident
+	reports []triage.Report
+	said    []triage.Feedback
+}
+
+func (a *API) getAccuracy(r *request) (any, error) {
+	if p := query(r); p.err != nil {
+		return nil, p.err
+	}
+	var out accuracy
+	var minutes []float64
+	err := a.eachScored(r, func(s scored) error {
+		out.add(s, &minutes)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range []*proportion{&out.Named, &out.Precision, &out.Top1, &out.Harm} {
+		p.wilson()
+	}
+	if out.MinutesMeasured = len(minutes); out.MinutesMeasured > 0 {
+		slices.Sort(minutes)
+		n := len(minutes)
+		m := math.Round(100*(minutes[(n-1)/2]+minutes[n/2])/2) / 100
+		out.MinutesToCause = &m
+	}
+	return out, nil
+}
+
+// add counts one incident. The first report is what on-call acted on, so it is what is held against the label.
+func (out *accuracy) add(s scored, minutes *[]float64) {
+	first := s.reports[0]
+	truth, none, rejected := verdict(s.said)
+	standing := first.Standing()
+	named := standing.Word == triage.WordLikely && len(standing.Named) > 0
+	out.Incidents++
+	out.Named.count(named)
+	for _, f := range s.said {
+		if f.Verdict == triage.FeedbackVerified {
+			out.Verified++
+			break
+		}
+	}
+	labelled := truth != "" || none
+	if !labelled && !(named && rejected[triage.ChangeID(standing.Named[0].ID())]) {
+		return
+	}
+	out.Labels++
+	leader := ""
+	if l := first.Leader(); l != nil && l.Change != nil && l.Probability > first.None.Probability {
+		leader = l.ID()
+	}
+	if labelled {
+		out.Top1.count(leader == string(truth))
+	}
+	if named {
+		out.Precision.count(truth != "" && standing.Named[0].ID() == string(truth))
+	}
+	if t := first.Recommendation.Target; t != nil && first.Recommendation.Action.Reversal() {
+		out.Harm.count(t.ChangeID != truth)
+	}
+	if truth != "" {
+		paged := s.inc.OpenedAt
+		for _, al := range s.inc.Alerts {
+			if al.StartsAt.Before(paged) {
+				paged = al.StartsAt
+			}
+		}
+		if at := namedAt(s.reports, truth); !at.IsZero() {
+			*minutes = append(*minutes, at.Sub(paged).Minutes())
+		}
+	}
+}
+
+// verdict is the latest thing people said: the confirmed change, or that it was none; and what they rejected.
+func verdict(said []triage.Feedback) (truth triage.ChangeID, none bool, rejected map[triage.ChangeID]bool) {
+	rejected = make(map[triage.ChangeID]bool)
+	for _, f := range said {
+		switch f.Verdict {
+		case triage.FeedbackConfirm:
+			truth, none = f.ChangeID, false
+			delete(rejected, f.ChangeID)
+		case triage.FeedbackNone:
+			truth, none = "", true
+		case triage.FeedbackReject:
+			rejected[f.ChangeID] = true
+			if truth == f.ChangeID {
+				truth = ""
+			}
+		}
+	}
+	return truth, none, rejected
+}
+
+// eachScored reads the latest incidents that have a report.
+func (a *API) eachScored(r *request, yield func(scored) error) error {
+	q := triage.IncidentQuery{Limit: 200}
+	for seen := 0; seen < maxScored; {
+		incidents, next, err := a.opts.Store.Incidents(r.Context(), q)
+		if err != nil {
+			return fmt.Errorf("list incidents: %w", err)
+		}
+		for _, inc := range incidents {
+			if seen++; seen > maxScored || inc.Reports == 0 {
+				continue
+			}
+			reports, err := a.opts.Store.Reports(r.Context(), inc.ID)
+			if err != nil {
+				return fmt.Errorf("list reports of %s: %w", inc.ID, err)
+			}
+			said, err := a.opts.Store.Feedback(r.Context(), inc.ID)
+			if err != nil {
+				return fmt.Errorf("list feedback of %s: %w", inc.ID, err)
+			}
+			if len(reports) == 0 {
+				continue
+			}
+			if err := yield(scored{inc, reports, said}); err != nil {
+				return err
+			}
+		}
+		if q.After = next; next == "" || len(incidents) == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// maxExport bounds the labelled cases handed out at once; each may be some MiB of series.
+const maxExport = 100
+
+// getLabelledCases exports what the first reports of labelled incidents were made from, with the label as the expected
+// answer, one JSON object a line: the team's own cases for `triaged replay --fit`.
+func (a *API) getLabelledCases(r *request) (any, error) {
+	p := query(r, "limit")
+	limit := min(p.limit(), maxExport)
+	if p.err != nil {
+		return nil, p.err
+	}
+	var out bytes.Buffer
+	n := 0
+	err := a.eachScored(r, func(s scored) error {
+		truth, none, rejected := verdict(s.said)
+		if n >= limit || truth == "" && !none {
+			return nil
+		}
+		c, err := a.opts.Store.ReportInput(r.Context(), s.inc.ID, s.reports[0].Number)
+		if err != nil {
+			return fmt.Errorf("read input of the first report of %s: %w", s.inc.ID, err)
+		}
+		c.ID = s.inc.ID
+		c.History = nil // what was learned from this very label must not help to guess it
+		e := triage.Expect{Truth: []triage.ChangeID{}}
+		if truth != "" {
+			e.Truth = append(e.Truth, truth)
+		} else {
+			e.NoneReason = "people say that no change did it"
+		}
+		for _, id := range slices.Sorted(maps.Keys(rejected)) {
+			e.Unsafe = append(e.Unsafe, triage.Unsafe{ID: id, Reason: "people say that it was not this"})
+		}
+		n++
+		return json.NewEncoder(&out).Encode(struct {
+			triage.Case
+			Expect triage.Expect `json:"expect"`
+		}{tidyCase(c), e})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return reply{raw: append([]byte{}, out.Bytes()...), header: http.Header{"Content-Type": {"application/x-ndjson"}}}, nil
+}
+
+// getOutcomes says how changes of one service turned out before, by kind.
+func (a *API) getOutcomes(r *request) (any, error) {
+	if p := query(r); p.err != nil {
+		return nil, p.err
+	}
+	name, _ := a.directory().Resolve(r.PathValue("name"))
+	if strings.TrimSpace(name) == "" || len(name) > triage.MaxText {
+		return nil, badParameter("name", name, "use the name of a service")
+	}
+	all, err := a.opts.Store.Outcomes(r.Context())
+	if err != nil {
+		return nil, fmt.Errorf("read outcomes: %w", err)
+	}
+	return listing(slices.DeleteFunc(all, func(o triage.Outcome) bool { return o.Service != name }), ""), nil
+}
