@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -100,9 +101,13 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	}
 	parts.use(first)
 
+	feedback, err := api.OpenFeedbackLinks(ctx, store, notFound, nil)
+	if err != nil {
+		return err
+	}
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Metrics: parts, Labels: store, Victim: victim, Links: links(cfg.Global.ExternalURL), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Metrics: parts, Labels: store, Victim: victim, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err
@@ -118,7 +123,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	handler, err := api.New(api.Options{
 		Config: cfg.Auth, ListenAddresses: addresses(listeners),
 		Store: store, Collector: col, Alerts: alertIntake{alerts}, Resender: alerts, Triager: parts,
-		NotFound: func(err error) bool { return errors.Is(err, journal.ErrNotFound) },
+		NotFound: notFound, FeedbackLinks: feedback,
 		Topology: parts, Directory: parts.directory, CloudEvents: cloudevents.DecodeHTTP,
 		Events: col.Subscribe, Updates: incidentFeed(alerts),
 		Healthy: func(ctx context.Context) error { _, err := store.DueDeliveries(ctx, time.Now(), 1); return err },
@@ -244,13 +249,21 @@ func addresses(listeners []net.Listener) []string {
 	return out
 }
 
+// notFound tells the journal's "no such thing", and a dead link, from a failure.
+func notFound(err error) bool { return errors.Is(err, journal.ErrNotFound) || errors.Is(err, api.ErrLink) }
+
 // links are the addresses shown with a report; without an external URL there are none.
-func links(externalURL string) func(triage.Incident, int) alerting.Links {
+func links(externalURL string, feedback *api.FeedbackLinks) func(triage.Incident, int) alerting.Links {
 	if externalURL == "" {
 		return nil
 	}
-	return func(inc triage.Incident, _ int) alerting.Links {
-		return alerting.Links{Page: externalURL + "/incidents/" + inc.ID}
+	externalURL = strings.TrimSuffix(externalURL, "/")
+	return func(inc triage.Incident, n int) alerting.Links {
+		return alerting.Links{
+			Page: externalURL + "/incidents/" + inc.ID,
+			Yes:  externalURL + "/feedback/" + feedback.Token(inc, n, triage.FeedbackConfirm),
+			No:   externalURL + "/feedback/" + feedback.Token(inc, n, triage.FeedbackReject),
+		}
 	}
 }
 
