@@ -25,6 +25,9 @@ type Options struct {
 	Metrics   Metrics        // nil: what an undo did is not measured
 	Labels    Labels         // nil: verified undos are not kept as labels
 
+	// State remembers when the last digest was posted. Nil: there are no digests.
+	State State
+
 	// Victim finds the service an alert is about and says which label told it, as in "label app=checkout-svc".
 	// Nil: VictimFromLabels. The name is resolved by Directory afterwards. It is called under a lock: it must not block.
 	Victim func(labels map[string]string) (service, from string)
@@ -81,7 +84,7 @@ func New(o Options) (*Alerting, error) {
 	if err := o.Config.Validate(); err != nil {
 		return nil, err
 	}
-	if err := checkReceivers(o.Route, o.Receivers); err != nil {
+	if err := errors.Join(checkReceivers(o.Route, o.Receivers), checkDigest(o.Config.Digest, o.Receivers)); err != nil {
 		return nil, err
 	}
 	if o.Logger == nil {
@@ -141,6 +144,7 @@ func (a *Alerting) Run(ctx context.Context) error {
 		wg.Go(func() { a.watchUndos(ctx) })
 	}
 	wg.Go(func() { a.out.run(ctx) })
+	wg.Go(func() { a.digests(ctx) })
 	wg.Wait()
 	return nil
 }
@@ -167,7 +171,7 @@ func (a *Alerting) SetReceivers(r Receivers) { a.out.setReceivers(r) }
 
 // Reconfigure replaces routes and receivers together, or neither if they do not fit each other.
 func (a *Alerting) Reconfigure(route RouteConfig, r Receivers) error {
-	if err := checkReceivers(route, r); err != nil {
+	if err := errors.Join(checkReceivers(route, r), checkDigest(a.cfg.Digest, r)); err != nil {
 		return err
 	}
 	a.out.setReceivers(r)

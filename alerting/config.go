@@ -34,6 +34,7 @@ type Config struct {
 
 	Verify   VerifyConfig   `yaml:"verify"`
 	Delivery DeliveryConfig `yaml:"delivery"`
+	Digest   DigestConfig   `yaml:"digest"`
 }
 
 // VerifyConfig is how the effect of an undo is watched.
@@ -97,6 +98,7 @@ func DefaultConfig() Config {
 
 		Verify:   DefaultVerifyConfig(),
 		Delivery: DefaultDeliveryConfig(),
+		Digest:   DefaultDigestConfig(),
 	}
 }
 
@@ -171,6 +173,12 @@ func (c Config) Validate() error {
 	}
 	if v.MinTraffic < 0 || v.MinTraffic > 1 {
 		add("verify.min_traffic", v.MinTraffic, "must lie between 0 and 1")
+	}
+	if _, err := c.Digest.offset(); err != nil {
+		add("digest.at", c.Digest.At, err.Error())
+	}
+	if c.Digest.Every < model.Duration(time.Hour) {
+		add("digest.every", c.Digest.Every, "must be at least 1h")
 	}
 	d := c.Delivery
 	if d.Timeout <= 0 {

@@ -74,3 +74,17 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 	}
 	return alerting.Receipt{RemoteID: nt.Delivery.ID}, nil
 }
+
+// Digest writes a digest.
+func (n *Notifier) Digest(ctx context.Context, d alerting.Digest) (alerting.Receipt, error) {
+	n.logger.InfoContext(ctx, "digest", "from", d.From, "to", d.To, "posts", d.Posts, "incidents", len(d.Incidents)+d.More)
+	if !n.cfg.Card {
+		return alerting.Receipt{}, nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, err := fmt.Fprintf(n.cards, "\n%s\n", d.Text()); err != nil {
+		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: fmt.Errorf("write digest: %w", err)}
+	}
+	return alerting.Receipt{}, nil
+}

@@ -77,7 +77,7 @@ func (n *Notifier) Rechecks() bool { return n.cfg.bot() }
 // Notify posts one report. RemoteID is "<channel>/<ts>" of the incident's message.
 func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
 	if !n.cfg.bot() {
-		return n.hook(ctx, nt)
+		return n.send(ctx, compose(nt.Card, ""))
 	}
 	token, err := secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
 	if err != nil {
@@ -259,13 +259,12 @@ func (b bot) find(ctx context.Context, nt alerting.Notification, root place) (pl
 	return place{}, nil
 }
 
-// hook posts by incoming webhook.
-func (n *Notifier) hook(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
+// send posts by incoming webhook.
+func (n *Notifier) send(ctx context.Context, m message) (alerting.Receipt, error) {
 	address, err := secret(n.cfg.WebhookURL, n.cfg.WebhookURLFile, "webhook_url_file")
 	if err != nil {
 		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
 	}
-	m := compose(nt.Card, "")
 	no := false
 	body, err := json.Marshal(slackapi.WebhookMessage{Text: m.text, Blocks: &slackapi.Blocks{BlockSet: m.blocks}, UnfurlLinks: &no, UnfurlMedia: &no})
 	if err != nil {

@@ -85,9 +85,28 @@ func (n *Notifier) Rechecks() bool { return true }
 
 // Notify posts one report.
 func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
-	body, err := json.Marshal(Envelope{
+	return n.post(ctx, nt.Delivery.ID, Envelope{
 		Schema: Schema, DeliveryID: nt.Delivery.ID, Incident: nt.Incident, Report: nt.Report, Card: nt.Card.Text(), Links: nt.Card.Links,
 	})
+}
+
+// DigestEnvelope is the body of a digest of what shadow routes kept back.
+type DigestEnvelope struct {
+	Schema     int             `json:"schema"`
+	DeliveryID string          `json:"delivery_id"` // the same on every attempt at this digest
+	Digest     alerting.Digest `json:"digest"`
+	Text       string          `json:"text"` // the digest as plain text
+}
+
+// Digest posts a digest.
+func (n *Notifier) Digest(ctx context.Context, d alerting.Digest) (alerting.Receipt, error) {
+	id := "digest-" + d.From.UTC().Format("20060102T150405Z")
+	return n.post(ctx, id, DigestEnvelope{Schema: Schema, DeliveryID: id, Digest: d, Text: d.Text()})
+}
+
+// post sends one signed body.
+func (n *Notifier) post(ctx context.Context, id string, v any) (alerting.Receipt, error) {
+	body, err := json.Marshal(v)
 	if err != nil {
 		return alerting.Receipt{}, permanent(fmt.Errorf("encode report: %w", err))
 	}
@@ -105,7 +124,7 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "triaged")
-	req.Header.Set(HeaderDelivery, nt.Delivery.ID)
+	req.Header.Set(HeaderDelivery, id)
 	key, err := secret(n.cfg.Secret, n.cfg.SecretFile, "secret_file")
 	if err != nil {
 		return alerting.Receipt{}, unreadable(err)
@@ -121,7 +140,7 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 	if e := alerting.StatusError("post report", resp, n.now()); e != nil {
 		return alerting.Receipt{}, e
 	}
-	return alerting.Receipt{RemoteID: nt.Delivery.ID}, nil
+	return alerting.Receipt{RemoteID: id}, nil
 }
 
 // Sign is the value of X-Triaged-Signature for a body.

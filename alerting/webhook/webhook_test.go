@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
@@ -121,5 +122,34 @@ func TestConfig(t *testing.T) {
 	out, err := yaml.Marshal(Config{URL: config.Secret(notifytest.Secret), Secret: config.Secret(notifytest.Secret)})
 	if err != nil || strings.Contains(string(out), notifytest.Secret) {
 		t.Errorf("want the secrets hidden, got %s (%v)", out, err)
+	}
+}
+
+// A digest is signed like a report and has an id of its own, the same on every attempt.
+func TestDigest(t *testing.T) {
+	var ids []string
+	n := newNotifier(t, notifytest.Transport(func(r *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got DigestEnvelope
+		if err := json.Unmarshal(body, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.DeliveryID != r.Header.Get(HeaderDelivery) || got.Digest.Posts != 3 || !strings.Contains(got.Text, "3 posts") || r.Header.Get(HeaderSignature) == "" {
+			t.Errorf("got %s with %v", body, r.Header)
+		}
+		ids = append(ids, got.DeliveryID)
+		return notifytest.Respond(200, nil, ""), nil
+	}))
+	d := alerting.Digest{From: notifytest.At, To: notifytest.At.Add(time.Hour), Posts: 3}
+	for range 2 {
+		if _, err := n.(alerting.Digester).Digest(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids[0] != ids[1] || ids[0] == "" {
+		t.Errorf("ids: %q", ids)
 	}
 }
