@@ -168,6 +168,9 @@ func (c *Config) validate() []error {
 		}
 		receivers[r.Name] = true
 	}
+	if r := c.Incidents.Digest.Receiver; r != "" && !receivers[r] {
+		add("incidents.digest.receiver", r, "is not defined under receivers")
+	}
 	if err := c.Route.Validate(func(n string) bool { return receivers[n] }); err != nil {
 		problems = append(problems, err)
 	}

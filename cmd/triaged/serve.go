@@ -107,7 +107,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	}
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Metrics: parts, Labels: store, Victim: victim, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Metrics: parts, Labels: store, State: store, Victim: victim, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err
@@ -250,7 +250,9 @@ func addresses(listeners []net.Listener) []string {
 }
 
 // notFound tells the journal's "no such thing", and a dead link, from a failure.
-func notFound(err error) bool { return errors.Is(err, journal.ErrNotFound) || errors.Is(err, api.ErrLink) }
+func notFound(err error) bool {
+	return errors.Is(err, journal.ErrNotFound) || errors.Is(err, api.ErrLink)
+}
 
 // links are the addresses shown with a report; without an external URL there are none.
 func links(externalURL string, feedback *api.FeedbackLinks) func(triage.Incident, int) alerting.Links {
