@@ -51,6 +51,7 @@ func run(ctx context.Context, args []string, io streams) int {
 		serveCommand(app),
 		demoCommand(app),
 		tryCommand(app),
+		initCommand(app),
 		doctorCommand(app),
 		checkConfigCommand(app),
 		replayCommand(app),
