@@ -45,7 +45,7 @@ func reasons(s triage.Suspect, r triage.Report) []string {
 	if pro == "" {
 		pro = "its time only"
 	}
-	con := sentences(s.Against, 1)
+	con := sentences(slices.DeleteFunc(slices.Clone(s.Against), minor), 1)
 	if con == "" {
 		con = "nothing found"
 	}
@@ -53,6 +53,11 @@ func reasons(s triage.Suspect, r triage.Report) []string {
 		con += "; " + plural(n, "other change in the window does not fit", "other changes in the window do not fit")
 	}
 	return []string{"for: " + pro, "against: " + con}
+}
+
+// minor is what weighs less than half a nat and says only where or what a change is: no line for it at night, all of it on the page.
+func minor(e triage.Evidence) bool {
+	return e.Contribution > -500 && (neutralFactors[e.Factor] || e.Factor == "topology")
 }
 
 // misfits counts the changes that were weighed and found too light to mention.
@@ -130,12 +135,15 @@ func (c *Card) none(r triage.Report) {
 		sub = append(sub, "because: "+s)
 	}
 	c.add(string(wordNone), text, sub...)
+	if lead := r.Leader(); lead != nil && lead.Anomaly != nil && lead.Probability >= possibleFrom {
+		c.add("POINTS AT", describeSuspect(*lead)+" "+whenOf(*lead, r), sentences(directFirst(lead.For), 1))
+	}
 }
 
 // advice writes what to do, or the refusal with its reason.
 func (c *Card) advice(in CardInput, v judgement) {
 	rec := withTarget(in.Report)
-	reason := strings.TrimSuffix(clean(rec.Reason, maxSentence), ".")
+	reason := strings.TrimPrefix(strings.TrimSuffix(clean(rec.Reason, maxSentence), "."), "undoing it would do harm: ")
 	switch rec.Verdict {
 	case triage.VerdictHarmful:
 		c.add("A ROLLBACK WOULD DO HARM", reason)

@@ -33,17 +33,23 @@ func judge(r triage.Report) judgement {
 		return judgement{word: wordNone}
 	}
 	acting := r.Recommendation.Verdict == triage.VerdictAct && r.Recommendation.Target != nil
+	// A shift with no change behind it may lead: then no change fits, and the card says where it points.
+	if lead.Change == nil {
+		return judgement{word: wordNone}
+	}
+	// What the advice calls too close to act on must not be called likely above it.
+	undecided := r.Recommendation.Verdict == triage.VerdictCannotTell && len(r.Suspects) > 1 && r.Suspects[1].Probability >= possibleFrom
 	switch {
 	case acting && lead.ID() == string(r.Recommendation.Target.ChangeID):
 		return judgement{wordLikely, r.Suspects[:1]}
 	case r.None.Probability >= lead.Probability && r.Recommendation.Verdict != triage.VerdictHarmful:
 		return judgement{word: wordNone}
-	case lead.Probability >= likelyFrom && (!onlyTiming(*lead) || r.Recommendation.Verdict == triage.VerdictHarmful):
+	case lead.Probability >= likelyFrom && !undecided && (!onlyTiming(*lead) || r.Recommendation.Verdict == triage.VerdictHarmful):
 		return judgement{wordLikely, r.Suspects[:1]}
 	}
 	v := judgement{word: wordSeparate}
 	for _, s := range r.Suspects {
-		if len(v.named) < 3 && s.Probability >= possibleFrom && lead.Probability-s.Probability <= closeBy && !onlyTiming(s) {
+		if len(v.named) < 3 && s.Probability >= possibleFrom && (undecided || lead.Probability-s.Probability <= closeBy) && !onlyTiming(s) {
 			v.named = append(v.named, s)
 		}
 	}

@@ -268,8 +268,11 @@ func (p *prepared) show(bad float64) string {
 	return quantity(p, p.unbad(bad))
 }
 
-// measure names what a series measures, for a sentence: its metric, or its signal where the metric is an expression.
+// measure names what a series measures, for a sentence: its signal as people say it, or the metric where the signal says little.
 func measure(p *prepared) string {
+	if p.signal == triage.SignalErrors || p.signal == triage.SignalLatency || p.signal == triage.SignalTraffic {
+		return string(p.signal)
+	}
 	name := p.src.Metric
 	if name != "" && len(name) <= 80 && !strings.ContainsAny(name, "({[/*") {
 		return name

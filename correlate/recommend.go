@@ -99,7 +99,7 @@ func (m *ranking) harm(c *candidate) string {
 	}
 	for _, o := range m.candidates {
 		if o.ch.Kind == triage.KindMigration && o.ch.Service == ch.Service && o.act.last >= c.act.start-migrationGap && o.ch.Reversible.Value != triage.ReversibleYes {
-			return fmt.Sprintf("migration %s ran with or after it at %s, and the old version may not fit the new schema", label(o.ch), clock(m.abs(o.act.start)))
+			return fmt.Sprintf("%s ran with or after it at %s, and the old version may not fit the new schema", label(o.ch), clock(m.abs(o.act.start)))
 		}
 	}
 	return ""

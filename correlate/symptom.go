@@ -77,8 +77,9 @@ func (p *prepared) trend() string {
 	if n < 3 {
 		return ""
 	}
-	_, mad, _ := medianMAD(p.bad, make([]float64, 0, len(p.bad)))
-	bar := max(mad/2, p.floor)
+	usual, mad, _ := medianMAD(p.bad, make([]float64, 0, len(p.bad)))
+	// A wobble of a sixth of the whole rise is noise of the new level, however quiet the old one was.
+	bar := max(mad/2, p.floor, math.Abs(last[0]-usual)/6)
 	d := float64(p.dir * (last[0] - last[2]))
 	switch {
 	case d > bar:
