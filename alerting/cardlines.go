@@ -125,7 +125,10 @@ func (c *Card) none(r triage.Report) {
 	}
 	text := plural(r.Candidates, "change was", "changes were") + " weighed " + look
 	if r.Candidates == 0 {
-		text = "I saw no change at all " + look
+		text = "I saw no change that could reach it " + look
+		if s := clean(r.Symptom.Service, maxName); s != "" {
+			text = "I saw no change to " + s + " or what it calls " + look
+		}
 	}
 	if r.Deadline && r.Candidates == 0 {
 		text = "nothing was weighed: the time for it ran out"
@@ -306,7 +309,8 @@ func (c *Card) rest(in CardInput, v judgement) {
 	var next []string
 	for _, s := range r.Suspects {
 		named := slices.ContainsFunc(v.named, func(o triage.Suspect) bool { return o.ID() == s.ID() })
-		if named || s.Probability < mentionFrom || len(v.named)+len(next) >= 3 || (v.word == wordNone && len(next) >= 2) {
+		pointed := v.word == wordNone && s.Rank == 1 && s.Anomaly != nil && s.Probability >= possibleFrom
+		if named || pointed || s.Probability < mentionFrom || len(v.named)+len(next) >= 3 || (v.word == wordNone && len(next) >= 2) {
 			continue
 		}
 		t := describeSuspect(s) + " " + clockDay(suspectAt(s), r.CreatedAt) + ", " + odds(s.Probability, in.Percentages)
