@@ -16,18 +16,27 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
+// program is the real program as a process of its own, not yet started; it dies with the test.
+func program(args ...string) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), "TRIAGED_RUN_MAIN=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd, nil
+}
+
 // startProcess runs the real program as a process of its own and waits until it answers.
 func startProcess(t *testing.T, address string, args ...string) *exec.Cmd {
 	t.Helper()
-	self, err := os.Executable()
+	cmd, err := program(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := &lockedBuffer{}
-	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), "TRIAGED_RUN_MAIN=1")
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
