@@ -160,8 +160,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		widened: prometheus.NewCounter(prometheus.CounterOpts{Name: "triaged_triage_widened_total",
 			Help: "Triages that searched the longer store because nothing near fitted."}),
 	}
-	if reg != nil {
-		reg.MustRegister(m.triaged, m.seconds, m.failures, m.widened)
-	}
+	m.triaged, m.seconds = register(reg, m.triaged), register(reg, m.seconds)
+	m.failures, m.widened = register(reg, m.failures), register(reg, m.widened)
 	return m
+}
+
+// register adds c, or returns what is there already under its name: a Correlator made again after a reload counts on.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	if reg == nil {
+		return c
+	}
+	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](reg.Register(c)); ok {
+		if existing, ok := are.ExistingCollector.(C); ok {
+			return existing
+		}
+	}
+	return c
 }
