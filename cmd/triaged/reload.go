@@ -1,14 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/api"
@@ -102,11 +103,18 @@ func needsRestart(running, next *configs.Config) error {
 		{"incidents", running.Incidents, next.Incidents},
 		{"global.external_url", running.Global.ExternalURL, next.Global.ExternalURL},
 	} {
-		if !reflect.DeepEqual(s.a, s.b) {
+		if !sameYAML(s.a, s.b) {
 			errs = append(errs, fmt.Errorf("%s: has changed and is read at start only; restart triaged to use it", s.name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sameYAML compares two sections as they would be written: compiled matchers of the same text are not deeply equal.
+func sameYAML(a, b any) bool {
+	x, errX := yaml.Marshal(a)
+	y, errY := yaml.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 // redacted is the configuration in force as YAML, secrets hidden.
