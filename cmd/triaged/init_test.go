@@ -208,15 +208,15 @@ receivers:
 		return out
 	}
 	now := time.Now().UTC()
-	d.post(t, "/api/v1/alerts", alertBody("Errors", "payments", now))
-	d.post(t, "/api/v1/alerts", alertBody("Errors", "checkout", now))
+	d.post(t, "/api/v1/alerts", alertBody("Errors", "payments", now.Add(-20*time.Minute)))
+	d.post(t, "/api/v1/alerts", alertBody("Errors", "checkout", now.Add(-20*time.Minute)))
 	if got := deliveries(2); got["payments shadow"] != 1 || got["rest shadow"] != 1 {
 		t.Errorf("before: %v", got)
 	}
 	write(t, file, config("live"))
 	d.post(t, "/-/reload", nil)
-	d.post(t, "/api/v1/alerts", alertBody("Slow", "payments", now.Add(10*time.Minute)))
-	d.post(t, "/api/v1/alerts", alertBody("Slow", "checkout", now.Add(10*time.Minute)))
+	d.post(t, "/api/v1/alerts", alertBody("Slow", "payments", now))
+	d.post(t, "/api/v1/alerts", alertBody("Slow", "checkout", now))
 	got := deliveries(4)
 	if got["payments delivered"] != 1 || got["rest shadow"] != 2 {
 		t.Errorf("after: %v", got)
