@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -108,6 +109,19 @@ func (b *browser) open(t *testing.T, url string, v view) *tab {
 	return p
 }
 
+// leave does something that loads another page, and waits until it is there.
+func (p *tab) leave(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	loaded := chromedp.Events(p.ctx, page.LoadEventFired)
+	p.do(t, actions...)
+	for _, err := range loaded {
+		if err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+}
+
 // call makes a protocol command into an action.
 func call[P, R any](cmd cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
@@ -161,7 +175,11 @@ func eval[T any](t *testing.T, p *tab, script string) T {
 // text is the visible text of the first element that matches.
 func (p *tab) text(t *testing.T, selector string) string {
 	t.Helper()
-	return strings.Join(strings.Fields(run(t, p, chromedp.Text(chromedp.CSS(selector)))), " ")
+	read := chromedp.Text(chromedp.CSS(selector))
+	if strings.HasPrefix(selector, "svg") { // drawings have no innerText
+		read = chromedp.TextContent(chromedp.CSS(selector))
+	}
+	return strings.Join(strings.Fields(run(t, p, read)), " ")
 }
 
 // quiet fails the test if the page asked for anything outside its own origin or complained. The API is not part of the
