@@ -35,7 +35,7 @@ func addChangeFlags(c *kingpin.CmdClause) *changeFlags {
 	c.Flag("namespace", "Where it runs.").StringVar(&f.change.Namespace)
 	c.Flag("global", "It reaches every service.").BoolVar(&f.change.Global)
 	c.Flag("title", "One line for people.").StringVar(&f.change.Title)
-	c.Flag("version", "What runs afterwards.").StringVar(&f.change.Version)
+	c.Flag("new-version", "What runs afterwards.").StringVar(&f.change.Version)
 	c.Flag("previous-version", "What ran before.").StringVar(&f.change.PreviousVersion)
 	c.Flag("link", "Where a person can look at it.").StringVar(&f.change.URL)
 	c.Flag("id", "Makes repeating it safe; made up from the rest if left out.").StringVar((*string)(&f.change.ID))

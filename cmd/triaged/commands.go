@@ -35,10 +35,8 @@ const help = "Says which change most likely caused an alert, and the safest way 
 
 // run parses the arguments, runs the command they name, and returns the exit code: 0 well, 1 failed, 2 asked wrongly.
 func run(ctx context.Context, args []string, io streams) int {
-	if len(args) == 1 && args[0] == "--version" { // not a flag of the application, since change send has one of that name
-		args = []string{"version"}
-	}
 	app := kingpin.New("triaged", help)
+	app.Version(version.Print("triaged"))
 	app.HelpFlag.Short('h')
 	app.UsageWriter(io.out)
 	app.ErrorWriter(io.err)
@@ -65,7 +63,7 @@ func run(ctx context.Context, args []string, io streams) int {
 	commands = slices.Insert(commands, 6, changeRunCommand(app.GetCommand("change")))
 
 	name, err := app.Parse(args)
-	if code >= 0 { // --help has answered
+	if code >= 0 { // --help or --version has answered
 		return code
 	}
 	if err != nil {
