@@ -75,14 +75,17 @@ func Verify(in VerifyInput) triage.Checked {
 		out.Sentence = fmt.Sprintf("%s at %s; waiting for a sample of the alert's own series", what, clock(at))
 		return out
 	}
-	symptomBack := symptom.back && in.Firing == 0 || symptom.back && symptom.heldFor >= hold
 	ownBack := !ownSeen || own.back
-	if symptomBack && ownBack && symptom.heldFor >= hold {
+	if symptom.back && symptom.heldFor >= hold && (ownBack || span1 >= giveUp) {
 		recovered(&out, in, symptom, own, ownSeen, giveUp)
 		return out
 	}
-	if span1 < giveUp {
-		out.Sentence = fmt.Sprintf("%s at %s; %s, watched until %s before anything is concluded", what, clock(at), symptom.words(in.Service), clock(at.Add(giveUp)))
+	if span1 < giveUp || symptom.back {
+		until := at.Add(giveUp)
+		if symptom.back {
+			until = in.Now.Add(hold - symptom.heldFor)
+		}
+		out.Sentence = fmt.Sprintf("%s at %s; %s, watched until %s before anything is concluded", what, clock(at), symptom.words(in.Service), clock(until))
 		return out
 	}
 	limit := fmt.Sprintf("%s (usual limit)", span(giveUp))
@@ -135,11 +138,14 @@ func recovered(out *triage.Checked, in VerifyInput, symptom, own level, ownSeen 
 	case share < in.Limits.MinTraffic:
 		out.Missing = append(out.Missing, fmt.Sprintf("its traffic is at %.0f %% of before: little is left that could fail", 100*share))
 	}
+	if ownSeen && !own.back {
+		out.Missing = append(out.Missing, in.Undid.Service+" itself is not back")
+	}
 	if in.Firing > 0 {
 		out.Missing = append(out.Missing, plural(in.Firing, "alert still fires", "alerts still fire"))
 	}
 	out.Sentence = fmt.Sprintf("%s recovered %s after %s, and has stayed so for %s", firstNonEmpty(in.Service, "it"), span(max(after, 0)), what, span(symptom.heldFor))
-	if ownSeen && in.Undid.Service != in.Service {
+	if ownSeen && own.back && in.Undid.Service != in.Service {
 		out.Sentence += "; so has " + in.Undid.Service
 	}
 	out.Outcome = triage.CheckVerified

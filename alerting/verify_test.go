@@ -93,6 +93,10 @@ func TestVerify(t *testing.T) {
 		"two undos": {12, broken(9), func(in *VerifyInput) {
 			in.Others = []triage.Change{{ID: "rb", Kind: triage.KindRollback, Scope: triage.Scope{Service: "cart"}, Version: "v7"}}
 		}, triage.CheckConsistent, []string{"1 other change was moving: rollback cart v7"}},
+		"back at the limit, but not for long": {19, broken(18), nil, triage.CheckWatching, []string{"checkout is back, for now", "watched until 00:19:45"}},
+		"back, its service still not at the limit": {
+			19, broken(9), func(in *VerifyInput) { own(in, broken(0)) }, triage.CheckConsistent, []string{"pricing itself is not back"},
+		},
 		"turned before the undo": {12, broken(5), nil, triage.CheckElsewhere, []string{"it had turned at 00:05:00, 3 min before flag new-pricing went back: something else ended it"}},
 		"turned too late":        {40, broken(35), nil, triage.CheckConsistent, []string{"it turned 27 min later, more than the 10 min an undo takes"}},
 		"alert lags":             {12, broken(9), func(in *VerifyInput) { in.Firing = 1 }, triage.CheckConsistent, []string{"1 alert still fires"}},
