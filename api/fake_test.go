@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -46,7 +47,9 @@ type fake struct {
 	deliveryQuery   triage.DeliveryQuery
 	quarantineQuery string
 	next            string
-	hold            chan struct{} // where set, Emit blocks until it is closed
+	said            []triage.Feedback // besides feedback, which is what was stored
+	everyIncident   bool              // list all incidents by id, not only inc-1
+	hold            chan struct{}     // where set, Emit blocks until it is closed
 }
 
 func newFake() *fake {
@@ -178,6 +181,13 @@ func (f *fake) Incident(_ context.Context, id string) (triage.Incident, error) {
 func (f *fake) Incidents(_ context.Context, q triage.IncidentQuery) ([]triage.Incident, string, error) {
 	defer f.lock()()
 	f.incidentQuery = q
+	if f.everyIncident {
+		var out []triage.Incident
+		for _, id := range slices.Sorted(maps.Keys(f.incidents)) {
+			out = append(out, f.incidents[id])
+		}
+		return out, "", f.err
+	}
 	return []triage.Incident{f.incidents["inc-1"]}, f.next, f.err
 }
 
@@ -211,9 +221,9 @@ func (f *fake) SaveFeedback(_ context.Context, fb triage.Feedback) error {
 	return nil
 }
 
-func (f *fake) Feedback(context.Context, string) ([]triage.Feedback, error) {
+func (f *fake) Feedback(_ context.Context, id string) ([]triage.Feedback, error) {
 	defer f.lock()()
-	return slices.Clone(f.feedback), f.err
+	return slices.DeleteFunc(slices.Concat(f.said, f.feedback), func(fb triage.Feedback) bool { return fb.IncidentID != id }), f.err
 }
 
 func (f *fake) Outcomes(context.Context) ([]triage.Outcome, error) {

@@ -58,7 +58,7 @@ func (d *draft) followUps() {
 		}
 	}
 	if len(d.last.Hold) > 0 {
-		ask("Freeze", "%d changes went live in its reach while it was open. Should an open incident hold them?", len(d.last.Hold))
+		ask("Freeze", "%s went live in its reach while it was open. Should an open incident hold such changes?", changes(len(d.last.Hold)))
 	}
 	for _, c := range d.last.Coverage {
 		if c.State != triage.SourceOK && c.State != "" {
@@ -87,6 +87,13 @@ func (d *draft) culprit() *triage.Change {
 	if id == "" && d.last.Standing().Word == triage.WordLikely {
 		id = triage.ChangeID(d.last.Leader().ID())
 	}
-	s, _ := d.suspect(id)
+	s, _ := suspectOf(d.reports, id)
 	return s.Change
+}
+
+func changes(n int) string {
+	if n == 1 {
+		return "1 change"
+	}
+	return fmt.Sprintf("%d changes", n)
 }

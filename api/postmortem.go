@@ -223,17 +223,6 @@ func (d *draft) label() (id triage.ChangeID, none bool) {
 	return id, none
 }
 
-func (d *draft) suspect(id triage.ChangeID) (triage.Suspect, bool) {
-	for _, r := range slices.Backward(d.reports) {
-		for _, s := range r.Suspects {
-			if s.ID() == string(id) {
-				return s, true
-			}
-		}
-	}
-	return triage.Suspect{}, false
-}
-
 func (d *draft) trigger() {
 	d.line("## Trigger and contributing changes")
 	d.line("")
@@ -246,7 +235,7 @@ func (d *draft) trigger() {
 			}
 		}
 	}
-	s, found := d.suspect(id)
+	s, found := suspectOf(d.reports, id)
 	switch {
 	case none:
 		d.line("The team says that no change set it off.")
@@ -301,7 +290,7 @@ func (d *draft) tried() {
 	for _, c := range d.last.Checked {
 		seen = true
 		name := string(c.Undid)
-		if s, ok := d.suspect(c.Undid); ok {
+		if s, ok := suspectOf(d.reports, c.Undid); ok {
 			name = naming(s)
 		}
 		d.line("- %s: %s was undone. %s.", clockOf(c.At), cell(name), sentence(c.Sentence))
@@ -374,64 +363,4 @@ func (d *draft) blind() {
 		d.line("Every source was heard. Changes that no source reports were not seen.")
 	}
 	d.line("")
-}
-
-func clockOf(t time.Time) string {
-	if t.IsZero() {
-		return "an unknown time"
-	}
-	return t.UTC().Format("15:04:05")
-}
-
-func minutes(d time.Duration) string {
-	switch d = d.Round(time.Second); {
-	case d < 0:
-		return "0 s"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
-	}
-	return fmt.Sprintf("%.1f h", d.Hours())
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
-}
-
-// naming is a suspect in words.
-func naming(s triage.Suspect) string {
-	if s.Change != nil {
-		return describe(*s.Change) + ", at " + clockOf(s.Change.OccurredAt())
-	}
-	if s.Anomaly != nil {
-		return fmt.Sprintf("a shift in %s of %s, at %s", s.Anomaly.Signal, s.Anomaly.Service, clockOf(s.Anomaly.Onset.Best))
-	}
-	return "something unnamed"
-}
-
-// person recognises addresses and handles, which titles of changes often hold.
-var person = regexp.MustCompile(`[\w.+-]+@[\w.-]+\.\w+|(^|[\s(])@[\w-]+`)
-
-// plainText is a string from outside on one line, without addresses and handles, and without Markdown of its own.
-func plainText(s string) string {
-	s = person.ReplaceAllString(s, "${1}(somebody)")
-	s = strings.Join(strings.Fields(s), " ")
-	return strings.NewReplacer("<", "&lt;", "`", "'", "*", "\\*", "[", "\\[", "]", "\\]", "#", "\\#").Replace(s)
-}
-
-// cell is plainText for a cell of a table.
-func cell(s string) string { return strings.ReplaceAll(plainText(s), "|", "\\|") }
-
-// sentence is plainText with a capital and without its full stop.
-func sentence(s string) string {
-	s = strings.TrimSuffix(plainText(s), ".")
-	if s == "" {
-		return ""
-	}
-	r := []rune(s)
-	return strings.ToUpper(string(r[0])) + string(r[1:])
 }

@@ -29,6 +29,8 @@ const (
 	momentOpened    momentType = "opened"
 	momentReport    momentType = "report"
 	momentDelivery  momentType = "delivery"
+	momentUndo      momentType = "undo"
+	momentTurned    momentType = "turned"
 	momentFeedback  momentType = "feedback"
 	momentResolved  momentType = "alert_resolved"
 	momentRecovered momentType = "recovered"
@@ -38,7 +40,7 @@ const (
 func momentTypes() []momentType {
 	return []momentType{
 		momentChange, momentOnset, momentFiring, momentOpened, momentReport,
-		momentDelivery, momentFeedback, momentResolved, momentRecovered, momentClosed,
+		momentDelivery, momentUndo, momentTurned, momentFeedback, momentResolved, momentRecovered, momentClosed,
 	}
 }
 
@@ -105,6 +107,16 @@ func timeline(inc triage.Incident, reports []triage.Report, deliveries []triage.
 			}
 		}
 	}
+	if n := len(reports); n > 0 {
+		for _, c := range reports[n-1].Checked {
+			text := string(c.Undid)
+			if s, ok := suspectOf(reports, c.Undid); ok && s.Change != nil {
+				text = describe(*s.Change)
+			}
+			add(moment{At: c.At, Type: momentUndo, ChangeID: c.By, Text: "undone: " + text})
+			add(moment{At: c.Turned, Type: momentTurned, ChangeID: c.By, Text: "the symptom turned"})
+		}
+	}
 	for _, d := range deliveries {
 		at := d.DeliveredAt
 		if at.IsZero() {
@@ -129,6 +141,18 @@ func timeline(inc triage.Incident, reports []triage.Report, deliveries []triage.
 		return cmp.Or(x.At.Compare(y.At), cmp.Compare(slices.Index(order, x.Type), slices.Index(order, y.Type)), cmp.Compare(x.Text, y.Text))
 	})
 	return out
+}
+
+// suspectOf is the latest word on a suspect that some report named.
+func suspectOf(reports []triage.Report, id triage.ChangeID) (triage.Suspect, bool) {
+	for _, r := range slices.Backward(reports) {
+		for _, s := range r.Suspects {
+			if s.ID() == string(id) {
+				return s, true
+			}
+		}
+	}
+	return triage.Suspect{}, false
 }
 
 // headline is a Report in one line.
