@@ -73,6 +73,7 @@ type tab struct {
 	mu       sync.Mutex
 	requests []string
 	problems []string
+	loaded   chan struct{} // one for each page that has loaded
 }
 
 // open opens a page and waits until it is loaded.
@@ -84,7 +85,7 @@ func (b *browser) open(t *testing.T, url string, v view) *tab {
 	}
 	limited, cancel := context.WithTimeout(ctx, 45*time.Second)
 	t.Cleanup(func() { cancel(); stop() })
-	p := &tab{ctx: limited}
+	p := &tab{ctx: limited, loaded: make(chan struct{}, 64)}
 	if err := chromedp.Listen(ctx, p.hear); err != nil {
 		t.Fatal(err)
 	}
@@ -112,13 +113,14 @@ func (b *browser) open(t *testing.T, url string, v view) *tab {
 // leave does something that loads another page, and waits until it is there.
 func (p *tab) leave(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	loaded := chromedp.Events(p.ctx, page.LoadEventFired)
+	for len(p.loaded) > 0 {
+		<-p.loaded
+	}
 	p.do(t, actions...)
-	for _, err := range loaded {
-		if err != nil {
-			t.Fatal(err)
-		}
-		break
+	select {
+	case <-p.loaded:
+	case <-p.ctx.Done():
+		t.Fatal("the next page did not load")
 	}
 }
 
@@ -134,6 +136,8 @@ func (p *tab) hear(ev any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch ev := ev.(type) {
+	case *page.EventLoadEventFired:
+		p.loaded <- struct{}{}
 	case *network.EventRequestWillBeSent:
 		p.requests = append(p.requests, ev.Request.URL)
 	case *runtime.EventExceptionThrown:

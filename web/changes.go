@@ -24,6 +24,9 @@ const (
 // changesView is the page of what changed.
 type changesView struct {
 	From, To     time.Time
+	AskedFrom    string // as it stands in the address; what was not asked for is not frozen by the form
+	AskedTo      string
+	AskedSpan    string
 	Spans        []option
 	Earlier      string
 	Later        string
@@ -83,6 +86,9 @@ func (w *Web) changesQuery(r *http.Request) (q triage.ChangeQuery, err error) {
 		if q.To, err = parseField(s); err != nil {
 			return q, fmt.Errorf("to: %w", err)
 		}
+		if q.To.Nanosecond() == 0 {
+			q.To = q.To.Add(time.Second - 1) // a time given in seconds means all of its last one
+		}
 		q.From = q.To.Add(-defaultSpan)
 	}
 	if s := p.Get("span"); s != "" {
@@ -141,6 +147,13 @@ func (w *Web) changesView(r *http.Request) (*changesView, error) {
 		return nil, err
 	}
 	v := &changesView{From: q.From, To: q.To, Environment: q.Environment, Kind: string(q.Kind), Text: q.Text, Whole: "/changes"}
+	asked := func(name string, t time.Time) string {
+		if r.URL.Query().Get(name) == "" {
+			return ""
+		}
+		return t.UTC().Format("2006-01-02 15:04:05")
+	}
+	v.AskedFrom, v.AskedTo, v.AskedSpan = asked("from", q.From), asked("to", q.To), r.URL.Query().Get("span")
 	if len(q.Services) > 0 {
 		v.Service = q.Services[0]
 	}
