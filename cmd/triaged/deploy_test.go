@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/triaged-dev/triaged/configs"
+)
+
+const deployDir = "../../deploy"
+
+func readDeploy(t *testing.T, path ...string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(append([]string{deployDir}, path...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// registered are the names of all metrics in the source: those a program makes show up in /metrics only once they count.
+func registered(t *testing.T) map[string]bool {
+	t.Helper()
+	out := make(map[string]bool)
+	name := regexp.MustCompile(`"(triaged_[a-z0-9_]+)"`)
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range name.FindAllSubmatch(b, -1) {
+			out[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// expressions are all queries of the rules and the dashboard, by where they stand.
+func expressions(t *testing.T) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	var rules struct {
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
+	}
+	if err := yaml.Unmarshal(readDeploy(t, "prometheus", "rules.yml"), &rules); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range rules.Groups {
+		for _, r := range g.Rules {
+			out["alert "+r.Alert] = r.Expr
+		}
+	}
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ RefID, Expr string }
+		}
+	}
+	if err := json.Unmarshal(readDeploy(t, "grafana", "triaged.json"), &board); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range board.Panels {
+		for _, x := range p.Targets {
+			out["panel "+p.Title+" "+x.RefID] = strings.ReplaceAll(x.Expr, "$__rate_interval", "5m")
+		}
+	}
+	return out
+}
+
+// Every metric that the rules and the dashboard name must be one that triaged has.
+func TestDeployNamesOnlyMetricsThereAre(t *testing.T) {
+	have := registered(t)
+	if len(have) < 30 {
+		t.Fatalf("only %d metrics were found in the source", len(have))
+	}
+	elsewhere := []string{"up", "process_resident_memory_bytes"}
+	exprs := expressions(t)
+	if len(exprs) < 30 {
+		t.Fatalf("only %d expressions were found", len(exprs))
+	}
+	p := parser.NewParser(parser.Options{})
+	for where, expr := range exprs {
+		e, err := p.ParseExpr(expr)
+		if err != nil {
+			t.Errorf("%s: %v", where, err)
+			continue
+		}
+		parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+			v, ok := n.(*parser.VectorSelector)
+			if !ok {
+				return nil
+			}
+			i := slices.IndexFunc(v.LabelMatchers, func(m *labels.Matcher) bool { return m.Name == labels.MetricName })
+			name := v.LabelMatchers[i].Value
+			base := name
+			for _, suffix := range []string{"_bucket", "_count", "_sum"} {
+				base = strings.TrimSuffix(base, suffix)
+			}
+			if !have[name] && !have[base] && !slices.Contains(elsewhere, name) {
+				t.Errorf("%s: there is no metric %s", where, name)
+			}
+			return nil
+		})
+	}
+}
+
+func TestDeployRules(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), peer(t, "promtool"), "test", "rules", "rules_test.yml")
+	cmd.Dir = filepath.Join(deployDir, "prometheus")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+	// A rule without a test is a rule that nobody has seen fire.
+	tests := readDeploy(t, "prometheus", "rules_test.yml")
+	for where := range expressions(t) {
+		if name, ok := strings.CutPrefix(where, "alert "); ok && bytes.Count(tests, []byte(name)) < 2 {
+			t.Errorf("%s: must be tested firing and not firing", name)
+		}
+	}
+}
+
+// The manifests must say what operations.md promises, and the first configuration must be one.
+func TestDeployManifests(t *testing.T) {
+	if _, err := configs.Parse(readDeploy(t, "kubernetes", "triaged.yml")); err != nil {
+		t.Errorf("triaged.yml: %v", err)
+	}
+	var kustomization struct{ Resources []string }
+	if err := yaml.Unmarshal(readDeploy(t, "kubernetes", "kustomization.yaml"), &kustomization); err != nil {
+		t.Fatal(err)
+	}
+	kinds := make(map[string]map[string]any)
+	for _, name := range kustomization.Resources {
+		dec := yaml.NewDecoder(bytes.NewReader(readDeploy(t, "kubernetes", name)))
+		for {
+			var object map[string]any
+			if err := dec.Decode(&object); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			kind, _ := object["kind"].(string)
+			kinds[kind] = object
+		}
+	}
+	at := func(v any, path ...any) any {
+		for _, p := range path {
+			switch p := p.(type) {
+			case string:
+				m, _ := v.(map[string]any)
+				v = m[p]
+			case int:
+				l, _ := v.([]any)
+				if p >= len(l) {
+					return nil
+				}
+				v = l[p]
+			}
+		}
+		return v
+	}
+	set := kinds["StatefulSet"]
+	pod := []any{"spec", "template", "spec"}
+	container := append(slices.Clone(pod), "containers", 0)
+	for _, want := range []struct {
+		path  []any
+		value any
+	}{
+		{[]any{"spec", "replicas"}, 1},
+		{append(slices.Clone(pod), "automountServiceAccountToken"), false},
+		{append(slices.Clone(pod), "securityContext", "runAsNonRoot"), true},
+		{append(slices.Clone(container), "securityContext", "readOnlyRootFilesystem"), true},
+		{append(slices.Clone(container), "securityContext", "allowPrivilegeEscalation"), false},
+		{append(slices.Clone(container), "securityContext", "capabilities", "drop", 0), "ALL"},
+		{append(slices.Clone(container), "readinessProbe", "httpGet", "path"), "/-/ready"},
+		{append(slices.Clone(container), "ports", 0, "containerPort"), 9792},
+		{[]any{"spec", "volumeClaimTemplates", 0, "spec", "accessModes", 0}, "ReadWriteOnce"},
+	} {
+		if got := at(set, want.path...); got != want.value {
+			t.Errorf("StatefulSet %v: want %v, got %v", want.path, want.value, got)
+		}
+	}
+	if kubectl, err := exec.LookPath("kubectl"); err == nil {
+		if out, err := exec.CommandContext(t.Context(), kubectl, "kustomize", filepath.Join(deployDir, "kubernetes")).CombinedOutput(); err != nil || !bytes.Contains(out, []byte("kind: StatefulSet")) {
+			t.Errorf("kubectl kustomize: %v\n%s", err, out)
+		}
+	}
+	for _, kind := range []string{"NetworkPolicy", "ServiceMonitor", "Service", "ServiceAccount"} {
+		if kinds[kind] == nil {
+			t.Errorf("there is no %s", kind)
+		}
+	}
+}
+
+func TestDeployUnit(t *testing.T) {
+	unit := string(readDeploy(t, "systemd", "triaged.service"))
+	for _, line := range []string{"DynamicUser=yes", "ProtectSystem=strict", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "MemoryDenyWriteExecute=yes", "StateDirectory=triaged"} {
+		if !strings.Contains(unit, "\n"+line+"\n") {
+			t.Errorf("the unit lacks %s", line)
+		}
+	}
+	verify, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed: the unit is read, not verified")
+	}
+	dir := t.TempDir()
+	// The program it starts need not be installed here.
+	path := write(t, filepath.Join(dir, "triaged.service"), strings.ReplaceAll(unit, "/usr/local/bin/triaged", "/bin/true"))
+	if out, err := exec.CommandContext(t.Context(), verify, "verify", "--man=no", path).CombinedOutput(); err != nil {
+		t.Errorf("systemd-analyze: %v\n%s", err, out)
+	}
+}
