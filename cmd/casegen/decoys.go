@@ -14,8 +14,14 @@ var decoyKinds = []struct {
 	kind  triage.Kind
 	share float64
 }{
-	{triage.KindDeploy, 0.45}, {triage.KindConfig, 0.20}, {triage.KindFlag, 0.12}, {triage.KindScale, 0.09}, {triage.KindInfra, 0.07},
-	{triage.KindCommand, 0.03}, {triage.KindMigration, 0.02}, {triage.KindRollback, 0.02},
+	{triage.KindDeploy, 0.45},
+	{triage.KindConfig, 0.20},
+	{triage.KindFlag, 0.12},
+	{triage.KindScale, 0.09},
+	{triage.KindInfra, 0.07},
+	{triage.KindCommand, 0.03},
+	{triage.KindMigration, 0.02},
+	{triage.KindRollback, 0.02},
 }
 
 // decoys adds the published other changes and those that reports seldom list.

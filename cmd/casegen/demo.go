@@ -20,7 +20,8 @@ func at(hhmmss string) time.Time {
 
 func no() *bool { v := false; return &v }
 
-func percent(p float64) *float64 { return &p }
+//go:fix inline
+func percent(p float64) *float64 { return new(p) }
 
 // regions is the split of a service that runs in two regions.
 var regions = []map[string]string{{"region": "eu1"}, {"region": "us1"}}
@@ -43,8 +44,16 @@ func shopServices() map[string]triage.Service {
 }
 
 var shopEdges = [][2]string{
-	{"frontend", "checkout"}, {"frontend", "catalog"}, {"frontend", "search"}, {"checkout", "pricing"}, {"checkout", "payments"},
-	{"checkout", "cart"}, {"pricing", "catalog"}, {"cart", "orders-db"}, {"payments", "orders-db"}, {"search", "catalog"},
+	{"frontend", "checkout"},
+	{"frontend", "catalog"},
+	{"frontend", "search"},
+	{"checkout", "pricing"},
+	{"checkout", "payments"},
+	{"checkout", "cart"},
+	{"pricing", "catalog"},
+	{"cart", "orders-db"},
+	{"payments", "orders-db"},
+	{"search", "catalog"},
 }
 
 func shopHealthy() []scenario.Healthy {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,7 +101,7 @@ func (w *world) change(rng *rand.Rand, k triage.Kind, service, title string, at 
 			c.Size = triage.Size{Files: 1 + rng.IntN(40), Lines: 2 + int(logWithin(rng, 3, 3000))}
 		}
 	case triage.KindConfig:
-		c.Version, c.PreviousVersion = fmt.Sprintf("%d", n), fmt.Sprintf("%d", n-1-rng.IntN(9))
+		c.Version, c.PreviousVersion = strconv.Itoa(n), strconv.Itoa(n-1-rng.IntN(9))
 		c.Labels["name"] = slug(title)
 		c.Labels["previous"] = c.PreviousVersion
 	case triage.KindFlag:
@@ -110,6 +111,7 @@ func (w *world) change(rng *rand.Rand, k triage.Kind, service, title string, at 
 		c.Reversible = triage.Reversible{Value: triage.ReversibleYes, Reason: "a flag goes back to its previous value"}
 	case triage.KindMigration:
 		c.Labels["database"] = service
+	default: // infra, scale, command: the title says it
 	}
 	return c
 }

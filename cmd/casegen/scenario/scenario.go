@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -167,9 +168,7 @@ func (s Scenario) add(all []triage.Series, one triage.Series) []triage.Series {
 
 func (s Scenario) series(service string, signal triage.Signal, base float64, split map[string]string, n int) triage.Series {
 	labels := map[string]string{"service": service}
-	for k, v := range split {
-		labels[k] = v
-	}
+	maps.Copy(labels, split)
 	out := triage.Series{
 		Metric: metricNames[signal], Labels: labels, Signal: signal, Kind: "gauge", Stamp: triage.StampEnd,
 		StepS: s.Step.Seconds(), Start: s.From,

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -52,9 +53,7 @@ func (s Scenario) styled(h Healthy, signal triage.Signal, split map[string]strin
 	}
 	labels := map[string]string{"service": h.Service}
 	for _, from := range []map[string]string{m.Labels, split} {
-		for k, v := range from {
-			labels[k] = v
-		}
+		maps.Copy(labels, from)
 	}
 	out := triage.Series{
 		Metric: m.Name, Labels: labels, Signal: signal, Kind: "gauge", Stamp: m.Stamp, StepS: step.Seconds(), Start: s.From,
