@@ -69,15 +69,19 @@ func newGate(c Config, listen []string) (*gate, error) {
 
 // identify returns the caller, nil if there is none. badToken tells a wrong token from a missing one: a wrong token is
 // never taken for no token. Every digest is compared, in constant time.
+//
+// A browser cannot send a bearer token by itself, so a token may also be the password of basic authentication, with any
+// user name. Basic authentication that holds none of our tokens is no attempt at all: it may be for a proxy in front, or
+// for the listener's own.
 func (g *gate) identify(r *http.Request) (c *caller, badToken bool) {
 	if token, ok := bearer(r); ok {
-		digest := sha256.Sum256([]byte(token))
-		for _, t := range g.tokens {
-			if subtle.ConstantTimeCompare(digest[:], t.digest[:]) == 1 {
-				c = t.caller
-			}
-		}
+		c = g.holder(token)
 		return c, c == nil
+	}
+	if _, password, ok := r.BasicAuth(); ok {
+		if c = g.holder(password); c != nil {
+			return c, false
+		}
 	}
 	if g.anonymous != nil {
 		return g.anonymous, false
@@ -86,6 +90,17 @@ func (g *gate) identify(r *http.Request) (c *caller, badToken bool) {
 		return g.local, false
 	}
 	return nil, false
+}
+
+// holder returns whom a token belongs to, or nil.
+func (g *gate) holder(token string) (c *caller) {
+	digest := sha256.Sum256([]byte(token))
+	for _, t := range g.tokens {
+		if subtle.ConstantTimeCompare(digest[:], t.digest[:]) == 1 {
+			c = t.caller
+		}
+	}
+	return c
 }
 
 func bearer(r *http.Request) (token string, ok bool) {
