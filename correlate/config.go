@@ -29,11 +29,12 @@ type Config struct {
 
 // Assume holds what is taken for granted about a rule that could not be read.
 type Assume struct {
-	For    model.Duration `yaml:"for"`
-	Eval   model.Duration `yaml:"evaluation_interval"`
-	Scrape model.Duration `yaml:"scrape_interval"`
-	Range  model.Duration `yaml:"range"`
-	Late   model.Duration `yaml:"late"` // how long before the alert the onset may lie when there are no series either
+	For      model.Duration `yaml:"for"`
+	Eval     model.Duration `yaml:"evaluation_interval"`
+	Scrape   model.Duration `yaml:"scrape_interval"`
+	Range    model.Duration `yaml:"range"`
+	Late     model.Duration `yaml:"late"`     // how long before the alert the onset may lie when there are no series either
+	Declared model.Duration `yaml:"declared"` // how long before an incident that people declared, when no series says
 }
 
 // Overrides replaces entries of the weights table by name.
@@ -46,7 +47,7 @@ func DefaultConfig() Config {
 		Lookback: d(30 * time.Minute), Grace: d(30 * time.Second), Widen: d(24 * time.Hour), WidenBelow: 0.20,
 		Deadline: d(5 * time.Second), SeriesHistory: d(time.Hour), MaxHops: 4, MaxServices: 60, MaxSuspects: 20,
 		MinProbability: 0.60, MinFlag: 0.40, MinPause: 0.30, MinMargin: 0.25,
-		Assume: Assume{For: 0, Eval: d(time.Minute), Scrape: d(30 * time.Second), Range: d(5 * time.Minute), Late: d(10 * time.Minute)},
+		Assume: Assume{For: 0, Eval: d(time.Minute), Scrape: d(30 * time.Second), Range: d(5 * time.Minute), Late: d(10 * time.Minute), Declared: d(2 * time.Hour)},
 	}
 }
 

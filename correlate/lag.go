@@ -20,8 +20,14 @@ type actingPart struct {
 	weight   float64
 }
 
-// prompt is how long "as soon as it starts" lasts: a flag flips at once, processes take a while to restart.
-const prompt = ms(30_000)
+// promptOf is how long "as soon as it starts" lasts: a flag flips at once, processes take a while to restart or to read
+// their configuration again.
+func promptOf(k triage.Kind) ms {
+	if k == triage.KindFlag {
+		return 5_000
+	}
+	return 30_000
+}
 
 // actingOf spreads a change over the times it may have begun to act: its steps where it has them, by how much each added;
 // else evenly from start to finish; else from start over the usual duration of its kind. A source that saw only the end
@@ -57,7 +63,7 @@ func (m *ranking) actingOf(c *triage.Change) acting {
 			to = a.last + usual
 		}
 		a.parts = []actingPart{{from, to, 1}}
-		if first := a.last + prompt; observed && to > first {
+		if first := a.last + promptOf(c.Kind); observed && to > first {
 			// Half of all harmful changes act as soon as they start (median lag from start to onset: 0 minutes).
 			a.parts = []actingPart{{from, first, m.w.LagPrompt}, {from, to, 1 - m.w.LagPrompt}}
 		}
@@ -129,16 +135,11 @@ func (w *Weights) lagCDF(t ms, kind triage.Kind) float64 {
 	return row[i] + float64(part*(row[i+1]-row[i]))
 }
 
-// lagDensity is the density, per minute, of an onset at time o for a change that acts as given.
-func (w *Weights) lagDensity(a *acting, o ms, kind triage.Kind) float64 {
-	const width = ms(30_000) // a point in time is known no better than this
+// lagDensity is the density, per minute, of an onset within half of time o for a change that acts as given.
+func (w *Weights) lagDensity(a *acting, o, half ms, kind triage.Kind) float64 {
 	sum := 0.0
 	for _, p := range a.parts {
-		from, to := p.from, p.to
-		if to-from < width {
-			mid := from + (to-from)/2
-			from, to = mid-width/2, mid+width/2
-		}
+		from, to := p.from-half, p.to+half
 		d := (w.lagCDF(o-from, kind) - w.lagCDF(o-to, kind)) / (to - from).minutes()
 		sum += float64(p.weight * d)
 	}
@@ -149,10 +150,11 @@ func (w *Weights) lagDensity(a *acting, o ms, kind triage.Kind) float64 {
 func (m *ranking) timing(c *candidate) float64 {
 	sum := 0.0
 	for i, o := range m.onset.points {
+		half := max(m.onset.blur, m.onset.halves[i])
 		d := 0.0
 		switch {
-		case o >= c.act.start:
-			d = max(m.w.lagDensity(&c.act, o, c.ch.Kind), m.w.LagFloor)
+		case o >= c.act.start-half:
+			d = max(m.w.lagDensity(&c.act, o, half, c.ch.Kind), m.w.LagFloor)
 		case o >= c.act.start-m.grace:
 			d = m.w.LagGrace
 		}

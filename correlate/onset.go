@@ -3,6 +3,7 @@ package correlate
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +14,24 @@ import (
 type onset struct {
 	earliest, best, latest ms
 	points                 []ms
+	halves                 []ms      // half the time each point stands for
 	weights                []float64 // sum to 1
+	blur                   ms        // clocks, scrapes and windows place nothing better than this
+	unread                 bool      // declared by people, and no series says since when
 	shape                  triage.Shape
+	rampFrom               ms // of a ramp: it had begun by then
 	already                bool
 	basis                  string
 }
+
+// What clocks, scrapes and evaluations blur at least, and what the range of a rule's expression does at most.
+const (
+	leastBlur = ms(5_000)
+	mostBlur  = ms(30_000)
+)
+
+// rampLater is the weight of points later than where a ramp had begun, against those before.
+const rampLater = 0.05
 
 // gridPoints bounds the points the onset is integrated over.
 const gridPoints = 48
@@ -81,7 +95,11 @@ func (m *ranking) findOnset() {
 	o.latest = min(o.latest, m.rel(starts), 0)
 	o.earliest = o.latest - eval - scrape - span
 	if late := ms(time.Duration(a.Late).Milliseconds()); !known && len(m.symptom) == 0 && o.latest-o.earliest < late {
-		o.earliest = o.latest - late // a quarter of first alerts come 23 minutes late or more
+		o.earliest = o.latest - late // rules fire late too, and nothing says how late this one
+	}
+	o.blur = leastBlur
+	if known { // what is assumed says nothing of how sharp the series are
+		o.blur = max(leastBlur, min(span/10, mostBlur))
 	}
 	o.basis += fmt.Sprintf("; evaluation %s, resolution %s, range %s", span1(eval), span1(scrape), span1(span))
 	if !known && span > 0 {
@@ -90,6 +108,11 @@ func (m *ranking) findOnset() {
 	o.shape = triage.ShapeUnknown
 	m.settleState()
 	m.rampBack()
+	if d := ms(time.Duration(a.Declared).Milliseconds()); !known && byHand(m.alert) && o.latest-o.earliest < d && !m.shows() {
+		o.unread, o.earliest = true, o.latest-d
+		o.basis = "declared by people, who notice late"
+		m.settleState()
+	}
 	m.weighOnset((eval+scrape)/2, known)
 }
 
@@ -182,6 +205,17 @@ func (m *ranking) resolution() ms {
 	return r
 }
 
+// shows reports whether the symptom's series shift anywhere in the interval.
+func (m *ranking) shows() bool {
+	o := &m.onset
+	for t := o.earliest; t <= o.latest; t += max((o.latest-o.earliest)/gridPoints, 1000) {
+		if m.symptomLog(t) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // symptomLog is the power mean of the likelihood ratio, over the symptom's series, of a shift at t: duplicates do not count twice.
 func (m *ranking) symptomLog(t ms) float64 {
 	if len(m.symptom) == 0 {
@@ -194,30 +228,72 @@ func (m *ranking) symptomLog(t ms) float64 {
 	return ln(sum/float64(len(m.symptom))) / m.w.ShiftPower
 }
 
+// byHand reports whether no rule but somebody raised the alert: it names who opened it, or is called an incident, and shows
+// nothing of a rule.
+func byHand(a triage.Alert) bool {
+	if a.Expr != "" || a.GeneratorURL != "" || a.ForS > 0 || a.EvalIntervalS > 0 || !a.ActiveAt.IsZero() {
+		return false
+	}
+	for _, l := range [...]string{"opened_by", "reported_by", "declared_by", "reporter"} {
+		if a.Labels[l] != "" {
+			return true
+		}
+	}
+	name := strings.ToLower(a.Name())
+	return slices.ContainsFunc([]string{"incident", "declared", "reported", "manual", "by hand"}, func(w string) bool { return strings.Contains(name, w) })
+}
+
+// How long before people declare an incident it begins: half within 5 minutes, three in four within 23,
+// nine in ten within 121. A log-logistic of this shape meets all three.
+const (
+	lateMedian = 5.0 // minutes
+	lateShape  = 0.72
+)
+
+// lateShare is the share of onsets no more than d before the alert.
+func lateShare(d ms) float64 {
+	if d <= 0 {
+		return 0
+	}
+	return 1 / (1 + exp(float64(-lateShape*ln(d.minutes()/lateMedian))))
+}
+
 // weighOnset puts a weight on each point of the interval. Without series it is flat, falling to nothing over the last
 // delay before the alert: the rule needs half an evaluation and half a scrape to see anything. With series, points are
 // weighed by their likelihood, so that every split nearly as good as the best is kept.
 func (m *ranking) weighOnset(delay ms, known bool) {
 	o := &m.onset
-	n := gridPoints
-	step := max((o.latest-o.earliest)/ms(n), 1000)
-	total, best := 0.0, -1
+	step := max((o.latest-o.earliest)/gridPoints, 1000)
+	if o.unread { // finer than the series, so that no split falls between two points; folded below
+		step = min(step, ms(15_000))
+	}
 	for t := o.earliest + step/2; t <= o.latest; t += step {
 		w, d, least := 1.0, o.latest-t, delay
-		if !known { // the delay of an unknown rule has no scale: as likely 30 s to 1 min as 3 to 6 min
+		switch {
+		case o.unread:
+			w = lateShare(d+step/2) - lateShare(d-step/2)
+			least = delay / 2
+		case !known: // the delay of an unknown rule has no scale: as likely 30 s to 1 min as 3 to 6 min
 			w, least = 60_000/float64(60_000+d), delay/2
 		}
 		if d < least {
 			w = float64(w * max(0.1, float64(d)/float64(least)))
 		}
 		w = float64(w * exp(m.symptomLog(t)))
-		o.points, o.weights = append(o.points, t), append(o.weights, w)
-		if total += w; best < 0 || w > o.weights[best] {
-			best = len(o.points) - 1
+		if o.shape == triage.ShapeRamp && t > o.rampFrom {
+			w *= rampLater
 		}
+		o.points, o.halves, o.weights = append(o.points, t), append(o.halves, step/2), append(o.weights, w)
 	}
 	if len(o.points) == 0 {
-		o.points, o.weights, total, best = []ms{o.latest}, []float64{1}, 1, 0
+		o.points, o.halves, o.weights = []ms{o.latest}, []ms{0}, []float64{1}
+	}
+	total, best := 0.0, 0
+	for i, w := range o.weights {
+		total += w
+		if w > o.weights[best] {
+			best = i
+		}
 	}
 	// best is the middle of the points as good as the best one, so that a flat top does not lean to one side.
 	last := best
@@ -228,9 +304,36 @@ func (m *ranking) weighOnset(delay ms, known bool) {
 	for i := range o.weights {
 		o.weights[i] /= total
 	}
+	if o.unread {
+		o.fold(step)
+	}
 	if m.symptomLog(o.best) > 1 && o.shape == triage.ShapeUnknown {
 		o.shape = triage.ShapeStep
 	}
+}
+
+// fold joins neighbouring points of like weight until each stands for a sixty-fourth of it, and moves earliest up to where
+// there is any to speak of.
+func (o *onset) fold(step ms) {
+	var points, halves []ms
+	var weights []float64
+	sum, from, before := 0.0, 0, 0.0
+	for i, w := range o.weights {
+		sum += w
+		if sum < 1.0/64 && i+1 < len(o.weights) {
+			mean, next := sum/float64(i+1-from), o.weights[i+1]
+			if next < float64(4*mean) && mean < float64(4*next) {
+				continue
+			}
+		}
+		lo, hi := o.points[from]-step/2, o.points[i]+step/2
+		if before += sum; before < 0.01 {
+			o.earliest = hi
+		}
+		points, halves, weights = append(points, lo+(hi-lo)/2), append(halves, (hi-lo)/2), append(weights, sum)
+		sum, from = 0, i+1
+	}
+	o.points, o.halves, o.weights = points, halves, weights
 }
 
 // reportOnset is the onset as triage writes it.

@@ -147,6 +147,7 @@ func (m *ranking) loadSeries() {
 			if s.Better == "" {
 				s.Better = betterOf(m.in.Symptom.BadDirection)
 			}
+			s.Role = triage.RoleSymptom
 			if p, ok := prepare(&s, m.scope.Service, m.at); ok {
 				m.symptom = append(m.symptom, p)
 			}

@@ -76,21 +76,29 @@ func prepare(s *triage.Series, service string, at time.Time) (p *prepared, ok bo
 			p.raw[i] = math.NaN()
 		}
 	}
-	p.coarsen()
+	least := finest
+	if s.Role == triage.RoleSymptom {
+		least = finestSymptom
+	}
+	p.coarsen(least)
 	p.direct()
 	p.transform()
 	return p, slices.ContainsFunc(p.bad, func(v float64) bool { return v == v })
 }
 
-// finest is the finest resolution that is looked at: below it, samples are averaged. Scrapes are rarely closer.
-const finest = ms(10_000)
+// The finest resolution that is looked at: below it, samples are averaged. Scrapes are rarely closer; the alert's own
+// series, which places the onset, is taken finer.
+const (
+	finest        = ms(10_000)
+	finestSymptom = ms(5_000)
+)
 
-// coarsen averages samples that are closer than finest into bins of at least that length, the newest bin whole.
-func (p *prepared) coarsen() {
-	if p.step >= finest || len(p.raw) == 0 {
+// coarsen averages samples that are closer than least into bins of at least that length, the newest bin whole.
+func (p *prepared) coarsen(least ms) {
+	if p.step >= least || len(p.raw) == 0 {
 		return
 	}
-	k := int((finest + p.step - 1) / p.step)
+	k := int((least + p.step - 1) / p.step)
 	n := len(p.raw) / k
 	skip := len(p.raw) - n*k
 	raw, from := make([]float64, n), make([]ms, n)
