@@ -27,9 +27,10 @@ type cardView struct {
 	Owner       string
 	Reason      string
 	Avoid       []avoidRow
-	None        string    // probability that it is nothing we saw
-	Done        bool      // the undo was seen
-	Loop        []loopRow // what came of it: the undo, the recovery
+	None        string          // probability that it is nothing we saw
+	Done        bool            // the undo was seen
+	Hold        []triage.Undone // went live around it since the onset
+	Loop        []loopRow       // what came of it: the undo, the recovery
 	RecommendIt triage.Recommendation
 }
 
@@ -76,7 +77,7 @@ func newCard(inc triage.Incident, r triage.Report) cardView {
 	c := cardView{
 		Word: string(st.Word), Tone: map[triage.Word]string{triage.WordLikely: "likely", triage.WordSeparate: "separate", triage.WordNone: "none"}[st.Word],
 		Action: action(rec, r), Check: rec.Check, Owner: rec.Owner, Reason: rec.Reason, Reversal: rec.Action.Reversal(),
-		AlsoUndoes: rec.AlsoUndoes, None: percent(r.None.Probability), RecommendIt: rec,
+		AlsoUndoes: rec.AlsoUndoes, Hold: r.Hold, None: percent(r.None.Probability), RecommendIt: rec,
 		Done: inc.State == triage.IncidentMitigating || inc.State == triage.IncidentRecovered || inc.State == triage.IncidentClosed,
 	}
 	switch rec.Verdict {
@@ -119,11 +120,13 @@ type loopRow struct {
 	Text string
 	At   time.Time
 	Good bool
+	Bad  bool     // it did not help
+	More []string // what keeps it from being sure, what to do now
 }
 
 // after closes the loop: whether an undo was seen, and what came of it. An undo is not what a reversal would take along, and
 // nothing to advise against.
-func (c *cardView) after(marks []mark, inc triage.Incident) {
+func (c *cardView) after(marks []mark, inc triage.Incident, r triage.Report) {
 	undos := make(map[string]bool)
 	var first time.Time
 	for _, m := range marks {
@@ -139,7 +142,14 @@ func (c *cardView) after(marks []mark, inc triage.Incident) {
 	slices.SortFunc(c.Loop, func(a, b loopRow) int { return a.At.Compare(b.At) })
 	c.AlsoUndoes = slices.DeleteFunc(slices.Clone(c.AlsoUndoes), func(u triage.Undone) bool { return undos[string(u.ChangeID)] })
 	c.Avoid = slices.DeleteFunc(c.Avoid, func(a avoidRow) bool { return undos[a.ID] })
+	for _, seen := range r.Checked { // the daemon watched the signal: its words, not ours
+		c.Loop = append(c.Loop, loopRow{
+			Text: clean(seen.Sentence, maxSentence), At: firstTime(seen.Turned, seen.Asked), Good: seen.Outcome.Recovered(),
+			Bad: seen.Outcome == triage.CheckStuck || seen.Outcome == triage.CheckNotHelped, More: slices.Concat(seen.Missing, seen.Steps),
+		})
+	}
 	switch {
+	case len(r.Checked) > 0:
 	case !inc.RecoveredAt.IsZero():
 		text := "Recovered"
 		if !first.IsZero() && inc.RecoveredAt.After(first) {

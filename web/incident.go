@@ -146,7 +146,7 @@ func (w *Web) fillReport(ctx context.Context, v *incidentView, reports []triage.
 	v.Wide, v.Narrow = a.draw(wideWidth).svg("axis wide", label), a.draw(narrowWidth).svg("axis narrow", label)
 	v.Events = events(a, r)
 	v.Card = newCard(v.Incident, r)
-	v.Card.after(a.Marks, v.Incident)
+	v.Card.after(a.Marks, v.Incident, r)
 	v.All, v.None = suspectViews(r)
 	v.Suspects = v.All[:min(len(v.All), len(named(r)))]
 	v.Misfits = max(len(r.Suspects), r.Candidates) - len(v.Suspects)
