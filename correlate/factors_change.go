@@ -215,8 +215,16 @@ func (m *ranking) historyFactor(c *candidate) finding {
 	}}
 }
 
-// revertedFactor: a change undone before the trouble began cannot feed it; one undone since stays a suspect.
+// revertedFactor: a change undone before the trouble began cannot feed it; one undone since stays a suspect, also when it
+// did not help at once: only when that was measured past every limit does it step back behind the next one.
 func (m *ranking) revertedFactor(c *candidate) finding {
+	for _, k := range m.in.Checked {
+		if k.Undid == c.ch.ID && k.Outcome == triage.CheckNotHelped && !k.Asked.After(m.at) {
+			return finding{nats: m.w.RevertedNoHelp, say: func() string {
+				return fmt.Sprintf("it was undone at %s, and the symptom stayed for the %s it was watched", clock(k.At), span1(ms(k.Asked.Sub(k.At).Milliseconds())))
+			}}
+		}
+	}
 	undo := m.undoOf(c.ch)
 	if undo == nil {
 		return finding{}

@@ -93,6 +93,12 @@ func TestFactors(t *testing.T) {
 			u.Undoes = []triage.ChangeID{"cfg-1"}
 			in.Changes = append(in.Changes, u)
 		}, -4000, -2500, "before the trouble began"},
+		{"reverted since, and it did not help", "reverted", "flag-1", func(in *Input) {
+			in.Checked = []triage.Checked{{Undid: "flag-1", Outcome: triage.CheckNotHelped, At: before("1m"), Asked: before("10s")}}
+		}, -4000, -1500, "and the symptom stayed for the 50 s it was watched"},
+		{"reverted since, and the system may be stuck", "reverted", "flag-1", func(in *Input) {
+			in.Checked = []triage.Checked{{Undid: "flag-1", Outcome: triage.CheckStuck, At: before("1m"), Asked: before("10s")}}
+		}, 0, 0, ""},
 		{"reverted since", "reverted", "flag-1", func(in *Input) {
 			in.Changes[0].RevertedBy = []triage.ChangeID{"undo"}
 			in.Changes = append(in.Changes, change("undo", triage.KindFlag, "pricing", "90s"))

@@ -24,6 +24,7 @@ type Input struct {
 	Services   map[string]triage.Service
 	Coverage   []triage.Coverage
 	History    []triage.Outcome
+	Checked    []triage.Checked   // what undoing did so far
 	ChangeRate map[string]float64 // usual changes per hour, by service; absent: counted from Changes
 	Notes      []string           // carried into the report
 	Deadline   bool               // the evidence was cut short
@@ -43,6 +44,7 @@ func InputOf(c triage.Case) Input {
 		in.IncidentID, in.Number, in.Cause, in.Scope = a.IncidentID, a.Number, a.Cause, a.Scope
 		in.Lookback = time.Duration(a.LookbackS * float64(time.Second))
 		in.Widened, in.Deadline, in.Notes, in.ChangeRate = a.Widened, a.Deadline, a.Notes, a.ChangeRate
+		in.Checked = a.Checked
 	}
 	for _, ch := range c.Changes {
 		if seenBy(ch, at) {
@@ -62,7 +64,7 @@ func (in Input) Case(id string) triage.Case {
 		Ask: &triage.CaseAsk{
 			IncidentID: in.IncidentID, Number: in.Number, Cause: in.Cause, Scope: in.Scope,
 			LookbackS: in.lookback().Seconds(), Widened: in.Widened, Deadline: in.Deadline,
-			Notes: in.Notes, ChangeRate: in.ChangeRate,
+			Notes: in.Notes, ChangeRate: in.ChangeRate, Checked: in.Checked,
 		},
 	}
 }

@@ -91,6 +91,7 @@ type Weights struct {
 	HistoryMax     float64 `w:"history.max"`
 	RevertedBefore float64 `w:"reverted.before"`
 	RevertedAfter  float64 `w:"reverted.after"`
+	RevertedNoHelp float64 `w:"reverted.no_help"`
 
 	NoneRate    float64 `w:"none.rate"`
 	NoneDiffuse float64 `w:"none.diffuse"`
