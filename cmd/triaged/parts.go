@@ -154,6 +154,7 @@ func (p *parts) Triage(ctx context.Context, r triage.Request) (triage.Answer, er
 	g := p.current.Load()
 	answer, err := g.correlator.Triage(ctx, r)
 	if err == nil {
+		p.remember(ctx, r.Incident, &answer)
 		answer.Report = g.book.Apply(answer.Report, g.directory.Map())
 	}
 	return answer, err

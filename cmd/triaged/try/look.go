@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -163,11 +162,4 @@ func victim(ls map[string]string, dir *triage.Directory) (name, from string) {
 	name, from = alerting.VictimFromLabels(ls)
 	name, _ = dir.Resolve(name)
 	return name, from
-}
-
-// near are the services at most two calls away, itself included.
-func near(service string, topology triage.Topology) map[string]int {
-	out := topology.Downstream(service, joinHops)
-	maps.Copy(out, map[string]int{service: 0})
-	return out
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/cmd/triaged/history"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -152,13 +153,13 @@ func (t *trial) told(p page, inc triage.Incident, r triage.Report) Page {
 		}
 	}
 	t.hindsight(&out, p, standing)
-	out.History = t.history(p)
+	out.History = t.historyOf(out.Alert, p.service)
 	return out
 }
 
 // hindsight adds what happened afterwards. None of it was given to the ranking.
 func (t *trial) hindsight(out *Page, p page, standing triage.Standing) {
-	reach := near(p.service, t.topology)
+	reach := history.Near(p.service, t.topology)
 	until := p.end
 	if out.End.IsZero() {
 		until = t.to
@@ -168,7 +169,7 @@ func (t *trial) hindsight(out *Page, p page, standing triage.Standing) {
 			reach[s.Change.Service] = 0
 		}
 	}
-	during := t.known.between(p.start, until, reach)
+	during := history.Between(t.known, p.start, until, reach)
 	for _, c := range during {
 		for _, s := range standing.Named {
 			if s.Change != nil && slices.Contains(c.Undoes, s.Change.ID) {

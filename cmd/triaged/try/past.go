@@ -84,15 +84,3 @@ func (p past) FindChanges(ctx context.Context, q triage.ChangeQuery) ([]triage.C
 
 // Outcomes has none: nobody has said yet what it was.
 func (p past) Outcomes(context.Context) ([]triage.Outcome, error) { return nil, nil }
-
-// between are the changes that people or pipelines began in [from, to] on one of the services.
-func (p past) between(from, to time.Time, services map[string]int) []triage.Change {
-	var out []triage.Change
-	for _, c := range p {
-		at := c.OccurredAt()
-		if _, near := services[c.Service]; near && c.Service != "" && !at.Before(from) && !at.After(to) && c.Labels["controller"] == "" {
-			out = append(out, c)
-		}
-	}
-	return out
-}

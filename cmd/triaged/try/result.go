@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/triaged-dev/triaged/cmd/triaged/history"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -45,30 +45,23 @@ type Summary struct {
 
 // Page is one page with the answer it would have had, and what is known by now.
 type Page struct {
-	Start     time.Time     `json:"start"`
-	End       time.Time     `json:"end,omitzero"` // zero: it still fires
-	Alert     string        `json:"alert"`
-	Service   string        `json:"service,omitempty"`
-	Namespace string        `json:"namespace,omitempty"`
-	Also      []string      `json:"also,omitempty"` // further alerts of the same page
-	Word      triage.Word   `json:"word"`
-	Headline  string        `json:"headline"`
-	Said      string        `json:"said"`
-	Why       []string      `json:"why,omitempty"`
-	Advice    string        `json:"advice,omitempty"`
-	Card      string        `json:"card"`
-	History   History       `json:"history"`
-	Undone    bool          `json:"undone,omitempty"`
-	Alone     bool          `json:"alone,omitempty"`
-	After     string        `json:"afterwards"` // hindsight: the ranking did not know it
-	Report    triage.Report `json:"report"`
-}
-
-// History is how the page's first alert behaved over the whole time, on this service.
-type History struct {
-	Fired    int `json:"fired"`
-	Alone    int `json:"cleared_alone"`    // ended with no change seen on the service, or what it calls, while it fired
-	Followed int `json:"followed_changes"` // began within 30 minutes after a change of the service itself
+	Start     time.Time       `json:"start"`
+	End       time.Time       `json:"end,omitzero"` // zero: it still fires
+	Alert     string          `json:"alert"`
+	Service   string          `json:"service,omitempty"`
+	Namespace string          `json:"namespace,omitempty"`
+	Also      []string        `json:"also,omitempty"` // further alerts of the same page
+	Word      triage.Word     `json:"word"`
+	Headline  string          `json:"headline"`
+	Said      string          `json:"said"`
+	Why       []string        `json:"why,omitempty"`
+	Advice    string          `json:"advice,omitempty"`
+	Card      string          `json:"card"`
+	History   history.History `json:"history"`
+	Undone    bool            `json:"undone,omitempty"`
+	Alone     bool            `json:"alone,omitempty"`
+	After     string          `json:"afterwards"` // hindsight: the ranking did not know it
+	Report    triage.Report   `json:"report"`
 }
 
 // Noisy is an alert that pages and mostly clears by itself.
@@ -79,13 +72,6 @@ type Noisy struct {
 	Alone   int     `json:"cleared_alone"`
 	Median  float64 `json:"median_s"` // of how long it fired
 }
-
-// Who counts as noisy: an alert that fired at least so often and cleared by itself in at least this share of the times.
-const (
-	noisyFrom  = 3
-	noisyShare = .8
-	followed   = 30 * time.Minute
-)
 
 func (t *trial) result(interrupted bool) Result {
 	r := Result{From: t.from, To: t.to, Interrupted: interrupted, Pages: t.answered, Notes: t.notes, Noisy: []Noisy{}, Server: host(t.o.Prometheus)}
@@ -133,61 +119,12 @@ func host(raw string) string {
 	return u.Host
 }
 
-// history counts the firings of the page's first alert.
-func (t *trial) history(p page) History {
-	return t.historyOf(p.alerts[0].Name(), p.service)
-}
-
-func (t *trial) historyOf(name, service string) History {
-	var h History
-	for _, a := range t.firings {
-		if s, _ := victim(a.Labels, t.dir); a.Name() != name || s != service {
-			continue
-		}
-		h.Fired++
-		if t.clearedAlone(a, service) {
-			h.Alone++
-		}
-		if service != "" && len(t.known.between(a.StartsAt.Add(-followed), a.StartsAt, map[string]int{service: 0})) > 0 {
-			h.Followed++
-		}
-	}
-	return h
-}
-
-// clearedAlone reports whether the firing ended and no change of the service, or of what it calls, began while it lasted.
-func (t *trial) clearedAlone(a triage.Alert, service string) bool {
-	return !a.EndsAt.IsZero() && len(t.known.between(a.StartsAt, a.EndsAt, near(service, t.topology))) == 0
-}
-
-func (h History) noisy() bool {
-	return h.Fired >= noisyFrom && float64(h.Alone) >= noisyShare*float64(h.Fired)
-}
-
-// String is the history in a clause: "fired 3 times, 2 of them cleared alone, 1 came after a change of the service".
-func (h History) String() string {
-	if h.Fired == 1 {
-		switch {
-		case h.Alone == 1 && h.Followed == 0:
-			return "fired this once and cleared alone"
-		case h.Followed == 1:
-			return "fired this once, after a change of the service"
-		}
-		return "fired this once"
-	}
-	return fmt.Sprintf("fired %s: %d cleared alone, %d came after a change of the service", times(h.Fired), h.Alone, h.Followed)
-}
-
-func times(n int) string {
-	switch n {
-	case 0:
-		return "never"
-	case 1:
-		return "once"
-	case 2:
-		return "twice"
-	}
-	return fmt.Sprintf("%d times", n)
+// historyOf counts the firings of one alert on one service.
+func (t *trial) historyOf(name, service string) history.History {
+	return history.Of(slices.DeleteFunc(slices.Clone(t.firings), func(a triage.Alert) bool {
+		s, _ := victim(a.Labels, t.dir)
+		return a.Name() != name || s != service
+	}), t.known, service, t.topology)
 }
 
 func (t *trial) noisy() []Noisy {
@@ -204,7 +141,7 @@ func (t *trial) noisy() []Noisy {
 	var out []Noisy
 	for k, ds := range lasted {
 		h := t.historyOf(k.name, k.service)
-		if !h.noisy() {
+		if !h.Noisy() {
 			continue
 		}
 		slices.Sort(ds)
@@ -217,18 +154,7 @@ func (t *trial) noisy() []Noisy {
 }
 
 // span writes a duration the way people say it.
-func span(d time.Duration) string {
-	d = d.Abs()
-	switch {
-	case d < 90*time.Second:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < 90*time.Minute:
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	case d < 48*time.Hour:
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", d.Hours()), ".0") + " h"
-	}
-	return fmt.Sprintf("%.0f d", d.Hours()/24)
-}
+func span(d time.Duration) string { return history.Span(d) }
 
 func plural(n int, one, many string) string {
 	if n == 1 {

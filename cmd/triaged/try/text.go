@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/triaged-dev/triaged/cmd/triaged/history"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -85,14 +86,14 @@ func (r Result) summaryLines() []string {
 		out = append(out, fmt.Sprintf("Of the %d silent, %d cleared with no change seen until then.", s.Silent, s.Alone))
 	}
 	if len(r.Noisy) == 0 {
-		out = append(out, fmt.Sprintf("Noise: no paging alert fired %d times or more and mostly cleared alone.", noisyFrom))
+		out = append(out, "Noise: no paging alert fired three times or more and mostly cleared alone.")
 	}
 	for _, n := range r.Noisy {
 		name := n.Alert
 		if n.Service != "" {
 			name += " " + n.Service
 		}
-		out = append(out, fmt.Sprintf("Noise: %s paged %d times and cleared alone %s, after %s in the middle case.", name, n.Fired, times(n.Alone), span(seconds(n.Median))))
+		out = append(out, fmt.Sprintf("Noise: %s paged %d times and cleared alone %s, after %s in the middle case.", name, n.Fired, history.Times(n.Alone), span(seconds(n.Median))))
 	}
 	kinds := make([]string, 0, len(s.ByKind))
 	for _, k := range slices.Sorted(maps.Keys(s.ByKind)) {

@@ -68,7 +68,7 @@ func (t *trial) unseen() (out []string, next string) {
 func (t *trial) suggestFlags(open []Page) string {
 	sudden, empty := 0, 0
 	open = slices.DeleteFunc(slices.Clone(open), func(p Page) bool {
-		return p.Report.Recommendation.Verdict == triage.VerdictWillNotHelp || p.History.noisy()
+		return p.Report.Recommendation.Verdict == triage.VerdictWillNotHelp || p.History.Noisy()
 	})
 	if len(open) == 0 {
 		return "none is missing for these pages; flags and CI would make the answers more exact"
