@@ -173,6 +173,8 @@ func (d *draft) timeline() {
 		switch m.Type {
 		case momentDelivery, momentOpened, momentClosed:
 			continue
+		case momentOnset:
+			text = "the symptom begins"
 		case momentReport:
 			text = "triaged: " + strings.TrimPrefix(text, fmt.Sprintf("report %d: ", m.Report))
 			if m.Report > 1 && headline(d.reports[m.Report-1]) == headline(d.reports[m.Report-2]) {
@@ -189,7 +191,7 @@ func (d *draft) timeline() {
 	d.line("")
 }
 
-// suspected reports whether a change was ever a serious hypothesis, was undone, or undid.
+// suspected reports whether a change was ever a serious hypothesis, or was undone.
 func (d *draft) suspected(id triage.ChangeID) bool {
 	for _, r := range d.reports {
 		for _, s := range r.Suspects {
@@ -198,7 +200,7 @@ func (d *draft) suspected(id triage.ChangeID) bool {
 			}
 		}
 		for _, c := range r.Checked {
-			if c.Undid == id || c.By == id {
+			if c.Undid == id {
 				return true
 			}
 		}
@@ -270,6 +272,9 @@ func (d *draft) trigger() {
 	}
 }
 
+// trifle is the log-odds below which a reason against is not worth a line afterwards.
+const trifle triage.MilliNats = 500
+
 func (d *draft) evidence(s triage.Suspect) {
 	for i, e := range s.For {
 		if i < 3 && e.Sentence != "" {
@@ -277,7 +282,7 @@ func (d *draft) evidence(s triage.Suspect) {
 		}
 	}
 	for i, e := range s.Against {
-		if i < 2 && e.Sentence != "" && e.Factor != "order" {
+		if i < 2 && e.Sentence != "" && e.Contribution < -trifle {
 			d.line("- against: %s", plainText(e.Sentence))
 		}
 	}
@@ -293,7 +298,7 @@ func (d *draft) tried() {
 		if s, ok := suspectOf(d.reports, c.Undid); ok {
 			name = naming(s)
 		}
-		d.line("- %s: %s was undone. %s.", clockOf(c.At), cell(name), sentence(c.Sentence))
+		d.line("- %s, undone: %s. Result (%s): %s.", clockOf(c.At), cell(name), strings.ReplaceAll(string(c.Outcome), "_", " "), strings.TrimSuffix(plainText(c.Sentence), "."))
 	}
 	if !seen {
 		d.line("No undo of a suspected change was seen.")

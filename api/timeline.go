@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -172,7 +173,7 @@ func describe(c triage.Change) string {
 	if c.Service != "" {
 		s += " of " + c.Service
 	}
-	if t := cmp.Or(c.Title, c.Version); t != "" {
+	if t := strings.TrimPrefix(cmp.Or(c.Title, c.Version), string(c.Kind)+" "); t != "" { // "flag of pricing: flag x" says flag twice
 		s += ": " + t
 	}
 	return s
