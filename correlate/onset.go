@@ -279,9 +279,13 @@ func (m *ranking) weighOnset(delay ms, known bool) {
 		if d < least {
 			w = float64(w * max(0.1, float64(d)/float64(least)))
 		}
-		w = float64(w * exp(m.symptomLog(t)))
-		if o.shape == triage.ShapeRamp && t > o.rampFrom {
-			w *= rampLater
+		switch {
+		case o.shape != triage.ShapeRamp:
+			w = float64(w * exp(m.symptomLog(t)))
+		case t <= o.rampFrom:
+			w = 1
+		default:
+			w = rampLater
 		}
 		o.points, o.halves, o.weights = append(o.points, t), append(o.halves, step/2), append(o.weights, w)
 	}

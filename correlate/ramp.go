@@ -2,7 +2,6 @@ package correlate
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -18,7 +17,7 @@ func (m *ranking) rampBack() {
 		return
 	}
 	for _, p := range m.symptom {
-		r := p.badRun(o.earliest, o.latest, &m.w)
+		r := p.badRun(o.earliest, o.latest)
 		if r.n < 3 || r.from >= o.earliest {
 			continue
 		}
@@ -26,12 +25,34 @@ func (m *ranking) rampBack() {
 			o.already = true
 			continue
 		}
-		o.earliest = max(r.from-p.step, o.earliest-m.lookback)
 		if r.climbs {
-			o.shape = triage.ShapeRamp
+			o.shape, o.rampFrom = triage.ShapeRamp, r.from
+			o.earliest = min(o.earliest, max(r.began, o.earliest-m.lookback, r.from-rampMost))
+		} else {
+			o.earliest = max(r.from-p.step, o.earliest-m.lookback)
 		}
 		o.basis += fmt.Sprintf("; %s was bad for %d samples before that", p.src.Metric, r.n)
 		break
+	}
+	if o.shape == triage.ShapeRamp {
+		m.watchRamps()
+	}
+}
+
+// rampMost is how long before it stands out a ramp may have begun.
+const rampMost = ms(2 * 3600_000)
+
+// watchRamps has every series compared as it was before with how it was when the alert was on: a slow climb begins nowhere.
+func (m *ranking) watchRamps() {
+	for _, p := range m.symptom {
+		p.ramp, p.cache = true, nil
+	}
+	for _, name := range m.names {
+		for _, group := range m.services[name].signals {
+			for _, p := range group {
+				p.ramp, p.cache = true, nil
+			}
+		}
 	}
 }
 
@@ -57,23 +78,34 @@ type run struct {
 	n      int
 	whole  bool // as far back as the series or its baseline reaches
 	climbs bool
+	began  ms // where a climb, drawn straight back, leaves the range
 }
 
-// badRun finds the run of samples beyond three robust standard deviations that ends at or after earliest.
-func (p *prepared) badRun(earliest, latest ms, w *Weights) run {
+// badRun finds the run of samples beyond three robust standard deviations that ends at or after earliest. The range is that
+// of the older half, or where that is bad itself, of the oldest samples.
+func (p *prepared) badRun(earliest, latest ms) run {
 	end := p.firstAfter(latest)
 	start := p.firstAfter(earliest)
 	if start >= len(p.bad) || start < 8 {
 		return run{}
 	}
-	var buf [64]float64
-	// The baseline is the older half: the run itself must not be in it.
 	half := start / 2
-	med, mad, n := medianMAD(p.bad[max(0, half-beforeMax):half], buf[:0])
+	r := p.runAgainst(max(0, half-beforeMax), half, start, end)
+	if oldest := min(beforeMax, half/2); (r.n == 0 || r.whole) && oldest >= 8 {
+		if old := p.runAgainst(0, oldest, start, end); old.n > 0 && !old.whole {
+			return old
+		}
+	}
+	return r
+}
+
+// runAgainst is badRun against the range of the samples lo to hi.
+func (p *prepared) runAgainst(lo, hi, start, end int) run {
+	var buf [beforeMax]float64
+	med, mad, n := medianMAD(p.bad[lo:hi], buf[:0])
 	loc, spread := p.baseline(med, mad, n)
-	ref := p.refLoc == p.refLoc
-	if ref { // quiet days know what is usual even where the whole series is not
-		loc, spread, half = p.refLoc, max(p.refSpr, p.floor), 0
+	if p.refLoc == p.refLoc { // quiet days know what is usual even where the whole series is not
+		loc, spread, hi = p.refLoc, max(p.refSpr, p.floor), 0
 	}
 	if loc != loc {
 		return run{}
@@ -83,8 +115,7 @@ func (p *prepared) badRun(earliest, latest ms, w *Weights) run {
 	if !bad(i) && !(i > start && bad(i-1) && p.bad[i] != p.bad[i]) { // over by then: another episode
 		return run{}
 	}
-	r := run{}
-	ups, pairs, prev := 0, 0, math.NaN()
+	r, last, first := run{}, i+1, i
 	for ; i >= 0; i-- {
 		v := p.bad[i]
 		if v != v {
@@ -93,16 +124,27 @@ func (p *prepared) badRun(earliest, latest ms, w *Weights) run {
 		if !bad(i) {
 			break
 		}
-		if prev == prev {
-			pairs++
-			if prev > v {
-				ups++
-			}
-		}
-		prev = v
-		r.n, r.from = r.n+1, p.from[i]
+		first, r.n, r.from = i, r.n+1, p.from[i]
 	}
-	r.whole = i < half || i < 0
-	r.climbs = pairs >= 3 && 10*ups >= 7*pairs
+	r.whole = i < hi || i < 0
+	r.climb(p.bad[first:last], loc, spread, p.step)
 	return r
+}
+
+// climb says whether the samples of the run rise from third to third, each by more than a spread of the range, and where the
+// line through them leaves the range.
+func (r *run) climb(v []float64, loc, spread float64, step ms) {
+	third := len(v) / 3
+	if third < 2 {
+		return
+	}
+	var level [3]float64
+	for k := range level {
+		level[k], _, _ = medianMAD(v[k*third:(k+1)*third], make([]float64, 0, third))
+	}
+	r.climbs = level[1]-level[0] > spread && level[2]-level[1] > spread/2 && level[2]-level[0] > float64(0.25*(level[2]-loc))
+	// What grows by as much each minute grows slower in logarithms: the first stretch is the truer one to draw back.
+	if slope := max(level[1]-level[0], (level[2]-level[0])/2) / float64(third); r.climbs && slope > 0 {
+		r.began = r.from + ms(float64(third)/2*float64(step)) - ms((level[0]-loc)/slope*float64(step)) - step
+	}
 }

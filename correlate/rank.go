@@ -18,7 +18,11 @@ const million = 1_000_000
 func Rank(in Input) triage.Report {
 	m := newRanking(in)
 	r := m.rank()
-	if in.Widened || likeliest(r) >= m.cfg.WidenBelow || time.Duration(m.cfg.Widen) <= in.lookback() || !m.older {
+	enough := m.cfg.WidenBelow
+	if r.Onset.Shape == triage.ShapeRamp {
+		enough = max(enough, 0.5) // what creeps up may have begun long before it stood out
+	}
+	if in.Widened || likeliest(r) >= enough || time.Duration(m.cfg.Widen) <= in.lookback() || !m.older {
 		return r
 	}
 	wide := in

@@ -36,6 +36,7 @@ type prepared struct {
 	refSpr  float64
 	refN    int
 	least   float64   // smallest raw shift that the symptom could feel; 0: unknown
+	ramp    bool      // the symptom crept up: compare with how it was when the symptom was certainly on
 	state   int       // samples that were complete when the symptom was certainly on; 0: not asked
 	cache   []float64 // log likelihood ratio by split; NaN where not asked yet
 }

@@ -55,19 +55,25 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 		return out
 	}
 	out.observed, out.nAfter = true, na
+	end := min(p.state, len(p.bad))
+	if p.ramp && end > k+1 {
+		if rMed, _, nr := medianMAD(p.bad[max(k, end-afterMax):end], buf[:0]); nr > 0 {
+			aMed, na = rMed, nr
+		}
+	}
 	effect := aMed - loc
-	if na > justMax { // it must begin here, not a few samples on
+	if na > justMax && !p.ramp { // it must begin here, not a few samples on
 		if fMed, _, nf := medianMAD(p.bad[k:k+justMax], buf[:0]); nf > 0 {
 			effect = min(effect, fMed-loc)
 		}
 	}
-	if nb >= justMax {
+	if nb >= justMax && !p.ramp {
 		if jMed, _, nj := medianMAD(p.bad[max(0, k-justMax):k], buf[:0]); nj > 0 && jMed > loc {
 			effect = min(effect, aMed-jMed)
 		}
 	}
 	// What set the alert off was still on when it had surely begun: an episode that was over by then is another one.
-	if end := min(p.state, len(p.bad)); end > k+1 {
+	if end > k+1 {
 		if sMed, _, ns := medianMAD(p.bad[max(k, end-2):end], buf[:0]); ns > 0 {
 			effect = min(effect, sMed-loc)
 		}
