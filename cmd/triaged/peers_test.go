@@ -175,7 +175,12 @@ type daemonProcess struct {
 
 func startDaemon(t *testing.T, config string) *daemonProcess {
 	t.Helper()
-	dir := t.TempDir()
+	return startDaemonIn(t, t.TempDir(), config)
+}
+
+// startDaemonIn is startDaemon with a directory of the test's own, for files that the configuration names.
+func startDaemonIn(t *testing.T, dir, config string) *daemonProcess {
+	t.Helper()
 	file := write(t, filepath.Join(dir, "triaged.yml"), config)
 	address := freePort(t)
 	ctx, cancel := context.WithCancel(context.Background())
