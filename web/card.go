@@ -130,6 +130,11 @@ func (c *cardView) after(marks []mark, inc triage.Incident, r triage.Report) {
 	undos := make(map[string]bool)
 	var first time.Time
 	for _, m := range marks {
+		for i := range c.Avoid {
+			if c.Avoid[i].ID == string(m.Change.ID) {
+				c.Avoid[i].Target = describe(m.Change)
+			}
+		}
 		if m.Role != roleUndo {
 			continue
 		}

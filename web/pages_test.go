@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/triaged-dev/triaged/triage"
 	"github.com/triaged-dev/triaged/web"
 )
 
@@ -64,7 +62,7 @@ func TestErrorsAreHonest(t *testing.T) {
 	s := rich(t)
 	srv := site(t, s)
 	for path, want := range map[string]int{
-		"/incidents/unknown": 404, "/nowhere": 404, "/changes/unknown": 404, "/services/unknown": 404, "/feedback/x": 404,
+		"/incidents/unknown": 404, "/nowhere": 404, "/changes/unknown": 404, "/services/unknown": 404,
 		"/incidents/" + s.incidents[0].ID + "?report=99": 404, "/incidents/" + s.incidents[0].ID + "?report=x": 404,
 		"/changes?from=yesterday": 400, "/changes?kind=party": 400, "/changes?span=-3h": 400, "/incidents/unknown/axis.json": 404,
 	} {
@@ -263,36 +261,6 @@ func TestProtect(t *testing.T) {
 		if post(t, srv.URL, path, "", nil); asked != want {
 			t.Errorf("POST %s: want scope %s asked, got %q", path, want, asked)
 		}
-	}
-}
-
-type links struct{ used []string }
-
-func (l *links) Resolve(_ context.Context, token string) (triage.Feedback, error) {
-	if token != "good" {
-		return triage.Feedback{}, errNotFound
-	}
-	return triage.Feedback{IncidentID: "i", Verdict: triage.FeedbackConfirm, ChangeID: "flags:new-pricing/181"}, nil
-}
-
-func (l *links) Use(_ context.Context, token string) error {
-	l.used = append(l.used, token)
-	return nil
-}
-
-// TestFeedbackLink: a link in a message acts only when its button is pressed, however often it is fetched.
-func TestFeedbackLink(t *testing.T) {
-	s := rich(t)
-	l := &links{}
-	srv := site(t, s, func(o *web.Options) { o.FeedbackLinks = l })
-	if status, body := get(t, srv.URL+"/feedback/good"); status != 200 || !strings.Contains(body, "It was flag new-pricing") || len(l.used) != 0 {
-		t.Errorf("GET: want the question and nothing done, got %d, used %v", status, l.used)
-	}
-	if resp, body := post(t, srv.URL, "/feedback/good", "", nil); resp.StatusCode != 200 || !strings.Contains(body, "Thank you") || len(l.used) != 1 {
-		t.Errorf("POST: want it done once, got %d, used %v", resp.StatusCode, l.used)
-	}
-	if status, _ := get(t, srv.URL+"/feedback/bad"); status != 404 {
-		t.Errorf("unknown token: want 404, got %d", status)
 	}
 }
 

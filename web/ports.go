@@ -46,20 +46,12 @@ type TopologySource interface {
 	Topology() triage.Topology
 }
 
-// FeedbackLinks knows the tokens behind [It was this] and [Not it] in messages. Resolve says what a token stands for and
-// changes nothing; Use records it, once: using it again is no error and changes nothing. A token that is unknown or too
-// old is an error for which Options.NotFound is true.
-type FeedbackLinks interface {
-	Resolve(ctx context.Context, token string) (triage.Feedback, error)
-	Use(ctx context.Context, token string) error
-}
-
 // Scope is what a visitor must be allowed for a route. The words are those of the API's auth section.
 type Scope string
 
 // The scopes the pages ask for.
 const (
-	ScopeOpen         Scope = ""              // anybody: assets, and links that carry their own token
+	ScopeOpen         Scope = ""              // anybody: assets, and what is not there
 	ScopeRead         Scope = "read"          // look
 	ScopeWriteChanges Scope = "write:changes" // add a change by hand
 	ScopeFeedback     Scope = "feedback"      // say whether a suspect was right

@@ -30,9 +30,6 @@ func (w *Web) routes() http.Handler {
 	page("GET /accuracy", ScopeRead, w.getAccuracy)
 	page("GET /config", ScopeAdmin, w.getConfig)
 
-	page("GET /feedback/{token}", ScopeOpen, w.getFeedbackLink)
-	page("POST /feedback/{token}", ScopeOpen, w.postFeedbackLink)
-
 	mux.Handle("GET /assets/", w.opts.Protect(ScopeOpen, w.assets))
 	page("/", ScopeOpen, w.getNothing)
 	return mux

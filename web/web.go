@@ -22,12 +22,11 @@ type Options struct {
 	Resender  Resender
 	NotFound  func(error) bool // tells the store's "no such thing" from a failure
 
-	Protect       Protect                  // optional: nobody is asked who they are
-	Topology      TopologySource           // optional
-	Directory     func() *triage.Directory // optional
-	ConfigYAML    func() string            // optional: the running configuration, secrets hidden
-	FeedbackLinks FeedbackLinks            // optional: /feedback/{token} is not served without
-	Version       string                   // optional: shown at the foot
+	Protect    Protect                  // optional: nobody is asked who they are
+	Topology   TopologySource           // optional
+	Directory  func() *triage.Directory // optional
+	ConfigYAML func() string            // optional: the running configuration, secrets hidden
+	Version    string                   // optional: shown at the foot
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
