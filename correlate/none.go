@@ -25,7 +25,7 @@ func (n *none) add(m *ranking, factor string, nats float64, sentence string) {
 // one: the mean, over the services the symptom depends on, of the likelihood that it began there.
 func (m *ranking) weighNone() none {
 	var n none
-	n.add(m, "rate", ln(float64(m.w.NoneRate*perLookback)), "some incidents have no change behind them: about 3 in 10 at a usual rate of changes")
+	n.add(m, "rate", ln(float64(m.w.NoneRate*perLookback))+m.quiet(), "some incidents have no change behind them: about 3 in 10 at a usual rate of changes")
 	if !m.w.omits("own") || !m.w.omits("cascade") {
 		m.noneOrigin(&n)
 	}
@@ -43,6 +43,23 @@ func (m *ranking) weighNone() none {
 	}
 	return n
 }
+
+// quiet corrects the rate of none for how much changes in reach: systems that seldom change have fewer incidents of either
+// sort, and the share without a change varies far less than the number of changes does.
+func (m *ranking) quiet() float64 {
+	n := 1.0
+	for _, c := range m.candidates {
+		switch c.place {
+		case placeSelf, placeCallee, placeGlobal, placeNoService:
+			n++
+		}
+	}
+	per := (m.lookback + m.onset.latest - m.onset.earliest).minutes() / perLookback
+	return float64(m.w.NoneQuiet * clamp(ln(n/per/(noneUsual+1)), -3, 0.7))
+}
+
+// noneUsual is how many changes in reach within half an hour none.rate is given for.
+const noneUsual = 8
 
 // noneOrigin adds what the series say for a fault with no change behind it.
 func (m *ranking) noneOrigin(n *none) {

@@ -96,6 +96,7 @@ type Weights struct {
 	NoneRate    float64 `w:"none.rate"`
 	NoneDiffuse float64 `w:"none.diffuse"`
 	NoneBlind   float64 `w:"none.blind"`
+	NoneQuiet   float64 `w:"none.quiet"`
 	NoneSurge   float64 `w:"none.surge"`
 	NoneVendor  float64 `w:"none.vendor"`
 	Temperature float64 `w:"temperature"`
