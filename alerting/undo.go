@@ -286,12 +286,18 @@ func (a *Alerting) measure(ctx context.Context, e *entry, u *undoing) VerifyInpu
 			in.Others = append(in.Others, o.undo)
 		}
 	}
-	in.Others = append(in.Others, e.moving...)
+	rolling := e.moving
 	a.mu.Unlock()
 	if p90, n := a.undos.p90(u.undid.Kind); n > 0 {
 		in.Restores = n
 		in.Limits.GiveUp = durationOf(p90)
 		in.Limits.MoveOn = max(in.Limits.MoveOn, 2*in.Limits.GiveUp)
+	}
+	since := undoneAt(in.Undo).Add(-time.Duration(in.Limits.GiveUp)) // what acted before that would have shown before the undo
+	for _, c := range rolling {
+		if c.LastActivity().After(since) {
+			in.Others = append(in.Others, c)
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.cfg.Deadline))
 	defer cancel()

@@ -132,6 +132,7 @@ func TestTriageGathersRanksAndExports(t *testing.T) {
 	o, w, req := parts()
 	reg := prometheus.NewPedanticRegistry()
 	o.Registerer = reg
+	req.Checked = []triage.Checked{{Undid: "dep-1", By: "undo", At: t0.Add(-time.Minute), Asked: t0, Outcome: triage.CheckNotHelped, Sentence: "undoing it did not help"}}
 	a, err := newCorrelator(t, o).Triage(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)

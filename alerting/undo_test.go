@@ -1,0 +1,263 @@
+package alerting
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// fakeMetrics answers with what the tests' functions say at the time asked.
+type fakeMetrics struct {
+	mu      sync.Mutex
+	symptom func(float64) float64
+	own     func(float64) float64
+	err     error
+}
+
+func (f *fakeMetrics) Symptom(_ context.Context, _ triage.Alert, _, to time.Time) (triage.Symptom, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return triage.Symptom{}, f.err
+	}
+	return triage.Symptom{LongestRangeS: 60, Series: []triage.Series{seriesOf(triage.SignalErrors, "checkout", to, f.symptom)}}, nil
+}
+
+func (f *fakeMetrics) Signals(_ context.Context, q triage.SignalQuery) ([]triage.Series, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return []triage.Series{
+		seriesOf(triage.SignalTraffic, "checkout", q.To, steady(200)),
+		seriesOf(triage.SignalErrors, "pricing", q.To, f.own),
+	}, f.err
+}
+
+// fakeLabels keeps labels.
+type fakeLabels struct {
+	mu  sync.Mutex
+	got []triage.Feedback
+}
+
+func (f *fakeLabels) SaveFeedback(_ context.Context, fb triage.Feedback) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.got = append(f.got, fb)
+	return nil
+}
+
+// onsetReport is flagReport with its onset where the fake metrics break.
+func onsetReport(triage.Request) triage.Report {
+	r := flagReport(.86)
+	r.Onset.Interval = triage.Interval{Earliest: t0, Best: t0, Latest: t0.Add(15 * time.Second)}
+	r.Suspects[0].Change.Service = "pricing"
+	return r
+}
+
+func undoEvent(at time.Time, of triage.ChangeID) triage.Event {
+	return triage.Event{Change: &triage.Change{
+		ID: "undo of " + of, Kind: triage.KindFlag, Scope: triage.Scope{Service: "pricing"}, Labels: map[string]string{"flag": "new-pricing", "to": "0 %"},
+		StartedAt: at, ObservedAt: at, Undoes: []triage.ChangeID{of},
+	}}
+}
+
+func watchBench(t *testing.T, m *fakeMetrics, labels *fakeLabels) *bench {
+	b := newBench(t, newFakeStore(), func(o *Options) {
+		o.Metrics, o.Labels = m, labels
+		o.Topology = fakeTopology{triage.NewTopology([]triage.Edge{{From: "checkout", To: "pricing"}})}
+		o.Config.SecondLooks = nil
+	})
+	b.triager.set(onsetReport)
+	return b
+}
+
+// The flag goes back, the symptom turns a minute later: verified, told with the recovery in one message, and kept as a label.
+func TestUndoIsVerified(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, labels := &fakeMetrics{symptom: broken(6), own: broken(6)}, &fakeLabels{}
+		b := watchBench(t, m, labels)
+		time.Sleep(2 * time.Minute)
+		al := alert("checkout", time.Now())
+		b.accept(t, al)
+		time.Sleep(3 * time.Minute)
+		b.OnEvent(undoEvent(time.Now(), "ld#1"))
+		time.Sleep(90 * time.Second)
+		b.accept(t, resolved(al, time.Now()))
+		time.Sleep(70 * time.Second)
+		synctest.Wait()
+		if got := b.notifier.told(); !slices.Equal(got, []string{"1 alert", "2 undo seen"}) {
+			t.Fatalf("the note on the recovery waits for the verdict, got %v", got)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := b.notifier.told(); !slices.Equal(got, []string{"1 alert", "2 undo seen", "3 recovered"}) {
+			t.Fatalf("got %v", got)
+		}
+		card := b.notifier.got()[2].Card.Text()
+		if !strings.Contains(card, "CHECKED: checkout recovered 60 s after flag new-pricing went back") {
+			t.Errorf("got\n%s", card)
+		}
+		if len(labels.got) != 1 || labels.got[0].Verdict != triage.FeedbackVerified || labels.got[0].ChangeID != "ld#1" {
+			t.Errorf("want one verified label, got %+v", labels.got)
+		}
+	})
+}
+
+// The symptom stays: first the warning that the system may be stuck, then that undoing did not help, and the incident is
+// open again. Another change that goes live meanwhile is called out.
+func TestUndoDoesNotHelp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0)}, &fakeLabels{})
+		time.Sleep(2 * time.Minute)
+		b.accept(t, alert("checkout", time.Now()))
+		time.Sleep(time.Minute)
+		b.OnEvent(undoEvent(time.Now(), "ld#1"))
+		time.Sleep(11 * time.Minute)
+		synctest.Wait()
+		if got := b.notifier.told(); !slices.Equal(got, []string{"1 alert", "2 undo seen", "3 undo checked"}) {
+			t.Fatalf("got %v", got)
+		}
+		card := b.notifier.got()[2].Card.Text()
+		if !strings.Contains(card, "CHECKED: trigger removed, system may be stuck") || !strings.Contains(card, "shed load on checkout") || strings.Contains(card, "DO:") {
+			t.Errorf("got\n%s", card)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if got := b.store.all()[0].State; got != triage.IncidentOpen {
+			t.Errorf("want it open again, got %s", got)
+		}
+		last := b.notifier.got()[len(b.notifier.got())-1]
+		if card := last.Card.Text(); !strings.HasPrefix(card, "🔴") || !strings.Contains(card, "undoing it did not help, and pricing itself has not moved") {
+			t.Errorf("got\n%s", card)
+		}
+		req := b.triager.last()
+		if len(req.Checked) != 1 || req.Checked[0].Outcome != triage.CheckNotHelped {
+			t.Errorf("the triage must be told what was tried, got %+v", req.Checked)
+		}
+		told := len(b.notifier.told())
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := b.notifier.told(); len(got) != told {
+			t.Errorf("nothing new must not be told: %v", got)
+		}
+	})
+}
+
+// What was watched goes on after a restart.
+func TestUndoSurvivesRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &fakeMetrics{symptom: broken(6), own: broken(6)}
+		b := watchBench(t, m, &fakeLabels{})
+		time.Sleep(2 * time.Minute)
+		b.accept(t, alert("checkout", time.Now()))
+		time.Sleep(3 * time.Minute)
+		b.OnEvent(undoEvent(time.Now(), "ld#1"))
+		time.Sleep(30 * time.Second)
+		b.stop()
+		store := b.store
+		labels := &fakeLabels{}
+		c := newBench(t, store, func(o *Options) { o.Metrics, o.Labels = m, labels; o.Config.SecondLooks = nil })
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		last := c.notifier.got()
+		if len(last) == 0 || !strings.Contains(last[len(last)-1].Card.Text(), "recovered 60 s after flag new-pricing went back") {
+			t.Fatalf("want the verdict after the restart, got %v", c.notifier.told())
+		}
+		if inc := store.all()[0]; inc.State != triage.IncidentMitigating {
+			t.Errorf("the alert still fires: want mitigating, got %s", inc.State)
+		}
+	})
+}
+
+// Without metrics the note on the recovery does not wait.
+func TestRecoveryIsToldWithoutMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0), err: errors.New("no server")}, &fakeLabels{})
+		al := alert("checkout", time.Now())
+		b.accept(t, al)
+		time.Sleep(time.Minute)
+		b.OnEvent(undoEvent(time.Now(), "ld#1"))
+		time.Sleep(time.Minute)
+		b.accept(t, resolved(al, time.Now()))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := b.notifier.told(); !slices.Equal(got, []string{"1 alert", "2 undo seen", "3 recovered"}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// An undo that fails is no undo.
+func TestFailedUndo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0)}, &fakeLabels{})
+		b.accept(t, alert("checkout", time.Now()))
+		time.Sleep(time.Minute)
+		ev := undoEvent(time.Now(), "ld#1")
+		b.OnEvent(ev)
+		time.Sleep(time.Minute)
+		failed := *ev.Change
+		failed.Status = triage.StatusFailed
+		b.OnEvent(triage.Event{Change: &failed})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := b.store.all()[0].State; got != triage.IncidentOpen {
+			t.Errorf("want it open, got %s", got)
+		}
+		posts := b.notifier.got()
+		if card := posts[len(posts)-1].Card.Text(); !strings.Contains(card, "the undo failed: flag new-pricing") || !strings.Contains(card, "DO: set flag new-pricing back") {
+			t.Errorf("got\n%s", card)
+		}
+	})
+}
+
+// What goes live in the blast radius while the incident is open is called out, once.
+func TestHoldOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0)}, &fakeLabels{})
+		b.accept(t, alert("checkout", time.Now()))
+		time.Sleep(time.Minute)
+		deploy := triage.Change{ID: "d9", Kind: triage.KindDeploy, Scope: triage.Scope{Service: "pricing"}, Version: "v9", StartedAt: time.Now(), ObservedAt: time.Now()}
+		b.triager.setInput(func(triage.Request) triage.Case { return triage.Case{Changes: []triage.Change{deploy}} })
+		b.OnEvent(triage.Event{Change: &deploy})
+		b.OnEvent(triage.Event{Change: &deploy})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := b.notifier.told(); !slices.Equal(got, []string{"1 alert", "2 change while open"}) {
+			t.Fatalf("got %v", got)
+		}
+		if card := b.notifier.got()[1].Card.Text(); !strings.Contains(card, "HOLD: went live since it began: deploy pricing v9 00:01:00; hold others until this is settled") {
+			t.Errorf("got\n%s", card)
+		}
+	})
+}
+
+// From ten of their own on, the team's times decide how long to wait.
+func TestRestores(t *testing.T) {
+	store := newFakeStore()
+	for i := range 12 {
+		r := flagReport(.9)
+		r.IncidentID, r.Number = string(rune('a'+i)), 1
+		r.Checked = []triage.Checked{{Undid: "ld#1", Outcome: triage.CheckVerified, At: t0, Turned: t0.Add(time.Duration(i+1) * time.Minute)}}
+		inc := triage.Incident{ID: r.IncidentID, State: triage.IncidentClosed, Reports: 1, OpenedAt: t0}
+		if err := store.SaveReport(t.Context(), inc, triage.Answer{Report: r}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var r restores
+	if err := r.refresh(t.Context(), store, t0); err != nil {
+		t.Fatal(err)
+	}
+	if p90, n := r.p90(triage.KindFlag); p90 != 11*time.Minute || n != 12 {
+		t.Errorf("want 11 min of 12, got %s of %d", p90, n)
+	}
+	if _, n := r.p90(triage.KindDeploy); n != 0 {
+		t.Errorf("want none for deploys, got %d", n)
+	}
+}
