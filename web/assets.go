@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -141,7 +142,7 @@ func loadPages(a *assets) (map[string]*template.Template, error) {
 // dict makes a map of keys and values, to hand several things to a part.
 func dict(pairs ...any) (map[string]any, error) {
 	if len(pairs)%2 != 0 {
-		return nil, fmt.Errorf("dict: a key without a value")
+		return nil, errors.New("dict: a key without a value")
 	}
 	m := make(map[string]any, len(pairs)/2)
 	for i := 0; i < len(pairs); i += 2 {

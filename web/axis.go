@@ -270,12 +270,7 @@ func ownPanels(r triage.Report, c triage.Case, shown []panel) []panel {
 	var out []panel
 	byService := make(map[string]int)
 	for _, s := range named(r) {
-		service, hint := suspectScope(s).Service, ""
-		for _, e := range s.For {
-			if e.Direct {
-				hint += e.Sentence + "\n"
-			}
-		}
+		service := suspectScope(s).Service
 		if service == "" {
 			continue
 		}
@@ -294,7 +289,7 @@ func ownPanels(r triage.Report, c triage.Case, shown []panel) []panel {
 			if o.Signal == r.Symptom.Signal {
 				score += 10
 			}
-			if strings.Contains(hint, metricName(o.Metric)) {
+			if slices.ContainsFunc(s.For, func(e triage.Evidence) bool { return e.Direct && strings.Contains(e.Sentence, metricName(o.Metric)) }) {
 				score += 100
 			}
 			if score > bestScore {

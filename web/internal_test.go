@@ -39,8 +39,16 @@ func TestQuantity(t *testing.T) {
 		u    unit
 		want string
 	}{
-		{0.145, unitRatio, "14.5 %"}, {0.002013, unitRatio, "0.2 %"}, {0, unitRatio, "0 %"}, {0.058, unitSeconds, "58 ms"}, {2.34, unitSeconds, "2.3 s"},
-		{3 << 20, unitBytes, "3 MiB"}, {12345, unitPlain, "12.3 k"}, {145.2, unitPlain, "145"}, {math.NaN(), unitPlain, "–"}, {-0.5, unitPlain, "-0.5"},
+		{0.145, unitRatio, "14.5 %"},
+		{0.002013, unitRatio, "0.2 %"},
+		{0, unitRatio, "0 %"},
+		{0.058, unitSeconds, "58 ms"},
+		{2.34, unitSeconds, "2.3 s"},
+		{3 << 20, unitBytes, "3 MiB"},
+		{12345, unitPlain, "12.3 k"},
+		{145.2, unitPlain, "145"},
+		{math.NaN(), unitPlain, "–"},
+		{-0.5, unitPlain, "-0.5"},
 	} {
 		if got := quantity(tc.v, tc.u); got != tc.want {
 			t.Errorf("quantity(%v): want %q, got %q", tc.v, tc.want, got)

@@ -61,7 +61,8 @@ func rich(t testing.TB) *store {
 		triage.Delivery{ID: "d-held", IncidentID: s.incidents[2].ID, ReportNumber: 1, Receiver: "oncall/teams-1", State: triage.DeliveryHeld, Attempts: 1, CreatedAt: now.Add(-8 * time.Minute), LastError: "the connection closed before an answer; it may have been posted"},
 	)
 	s.outcomes = []triage.Outcome{
-		{Service: "pricing", Kind: triage.KindFlag, Outcome: "confirmed", N: 3}, {Service: "pricing", Kind: triage.KindDeploy, Outcome: "harmless", N: 214},
+		{Service: "pricing", Kind: triage.KindFlag, Outcome: "confirmed", N: 3},
+		{Service: "pricing", Kind: triage.KindDeploy, Outcome: "harmless", N: 214},
 		{Service: "pricing", Kind: triage.KindDeploy, Outcome: "rejected", N: 2},
 	}
 	return s

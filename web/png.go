@@ -9,6 +9,7 @@ import (
 	"image/draw"
 	"image/png"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 
@@ -132,9 +133,8 @@ func (p *painter) png(s *scene) ([]byte, error) {
 
 func (p *painter) style(class string) (style, error) {
 	// The last word of a class list is the most special one.
-	words := strings.Fields(class)
-	for i := len(words) - 1; i >= 0; i-- {
-		if st, ok := p.styles[words[i]]; ok {
+	for _, word := range slices.Backward(strings.Fields(class)) {
+		if st, ok := p.styles[word]; ok {
 			return st, nil
 		}
 	}
