@@ -193,7 +193,7 @@ func avoidTarget(a triage.Avoid, r triage.Report) string {
 }
 
 // saysAgain recognises a first step that is the action in words, which the line above has said; a command is not one.
-var saysAgain = regexp.MustCompile(`^(set|roll|revert) \S+ back to |^revert `)
+var saysAgain = regexp.MustCompile(`^(set|roll|revert) \S+ back to |^return \S+ to |^restore the configuration of |^revert `)
 
 func steps(rec triage.Recommendation) []string {
 	var out []string
@@ -353,6 +353,8 @@ func (c *Card) blind(r triage.Report) {
 	}
 	live := len(r.Coverage) - len(bad)
 	switch {
+	case len(bad) == 0 && live == 1:
+		c.add("BLIND", "only what the one source, which is live, does not tell me")
 	case len(bad) == 0:
 		c.add("BLIND", "only what no source tells me; all "+plural(live, "source", "sources")+" live")
 	case live == 0:
