@@ -41,6 +41,7 @@ type Options struct {
 
 	Topology      TopologySource                                             // optional
 	Directory     func() *triage.Directory                                   // optional
+	Picture       func(triage.Report, triage.Case) ([]byte, error)           // optional: paints timeline.png; 404 without
 	FeedbackLinks LinkTokens                                                 // optional: /feedback/{token} says that there are none
 	CloudEvents   CloudEvents                                                // optional: CloudEvents are answered with 415
 	Events        func(buffer int) (events <-chan triage.Event, stop func()) // optional: what /api/v1/events streams

@@ -84,26 +84,9 @@ func (a *API) getReport(r *request) (any, error) {
 
 // getCase exports what a Report was made from, in the format of replay. It holds no expected answer: triage.Case cannot.
 func (a *API) getCase(r *request) (any, error) {
-	p := query(r, "report")
-	if p.err != nil {
-		return nil, p.err
-	}
-	inc, err := a.opts.Store.Incident(r.Context(), r.PathValue("id"))
+	inc, n, c, err := a.reportInput(r)
 	if err != nil {
-		return nil, fmt.Errorf("read incident: %w", err)
-	}
-	n := inc.Reports
-	if v := p.values.Get("report"); v != "" {
-		if n, err = number("report", v); err != nil {
-			return nil, err
-		}
-	}
-	if n == 0 {
-		return nil, problem(kindNotFound, "The incident has no report yet.")
-	}
-	c, err := a.opts.Store.ReportInput(r.Context(), inc.ID, n)
-	if err != nil {
-		return nil, fmt.Errorf("read report input: %w", err)
+		return nil, err
 	}
 	name := strings.Map(func(c rune) rune {
 		if c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
@@ -184,6 +167,50 @@ type question struct {
 
 // hindsight is how much of what came after the trouble an ad hoc triage looks at by default.
 const hindsight = 10 * time.Minute
+
+// reportInput reads what a report saw: of the query parameter report, or of the latest one.
+func (a *API) reportInput(r *request) (inc triage.Incident, n int, c triage.Case, err error) {
+	p := query(r, "report")
+	if p.err != nil {
+		return inc, n, c, p.err
+	}
+	if inc, err = a.opts.Store.Incident(r.Context(), r.PathValue("id")); err != nil {
+		return inc, n, c, fmt.Errorf("read incident: %w", err)
+	}
+	n = inc.Reports
+	if v := p.values.Get("report"); v != "" {
+		if n, err = number("report", v); err != nil {
+			return inc, n, c, err
+		}
+	}
+	if n == 0 {
+		return inc, n, c, problem(kindNotFound, "The incident has no report yet.")
+	}
+	if c, err = a.opts.Store.ReportInput(r.Context(), inc.ID, n); err != nil {
+		return inc, n, c, fmt.Errorf("read report input: %w", err)
+	}
+	return inc, n, c, nil
+}
+
+// getPicture paints the time axis of a report, for messages and post-mortems.
+func (a *API) getPicture(r *request) (any, error) {
+	if a.opts.Picture == nil {
+		return nil, problem(kindNotFound, "This daemon paints no pictures.")
+	}
+	inc, n, c, err := a.reportInput(r)
+	if err != nil {
+		return nil, err
+	}
+	report, err := a.opts.Store.Report(r.Context(), inc.ID, n)
+	if err != nil {
+		return nil, fmt.Errorf("read report: %w", err)
+	}
+	png, err := a.opts.Picture(report, c)
+	if err != nil {
+		return nil, fmt.Errorf("paint timeline: %w", err)
+	}
+	return reply{raw: png, header: http.Header{"Content-Type": {"image/png"}}}, nil
+}
 
 // postTriage answers a question. Nothing is stored or posted.
 func (a *API) postTriage(r *request) (any, error) {

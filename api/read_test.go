@@ -125,7 +125,7 @@ func TestNotFound(t *testing.T) {
 	h := newHarness(t, nil)
 	for _, target := range []string{
 		"/api/v1/incidents/none", "/api/v1/incidents/none/reports", "/api/v1/incidents/none/reports/1", "/api/v1/incidents/inc-1/reports/2",
-		"/api/v1/incidents/none/timeline", "/api/v1/incidents/none/case", "/api/v1/incidents/inc-1/case?report=9",
+		"/api/v1/incidents/none/timeline", "/api/v1/incidents/inc-1/timeline.png", "/api/v1/incidents/none/case", "/api/v1/incidents/inc-1/case?report=9",
 	} {
 		wantProblem(t, h.call(http.MethodGet, target, ""), 404, "not-found")
 	}
@@ -272,4 +272,22 @@ func TestWithoutOptionalParts(t *testing.T) {
 	wantProblem(t, h.call(http.MethodGet, "/metrics", ""), 404, "not-found")
 	wantProblem(t, h.call(http.MethodPost, "/-/reload", ""), 404, "not-found")
 	wantStatus(t, h.call(http.MethodPost, "/api/v1/triage", `{"service":"a"}`), 200)
+}
+
+// The picture is of the report asked for, and what the painter makes is passed on as it is.
+func TestPictureIsPainted(t *testing.T) {
+	var got int
+	h := newHarness(t, func(o *api.Options) {
+		o.Picture = func(r triage.Report, c triage.Case) ([]byte, error) {
+			got = r.Number
+			if len(c.Alerts) == 0 {
+				t.Error("the case of the report was not handed on")
+			}
+			return []byte("\x89PNG"), nil
+		}
+	})
+	res := h.call(http.MethodGet, "/api/v1/incidents/inc-1/timeline.png?report=1", "")
+	if res.Code != http.StatusOK || res.Header().Get("Content-Type") != "image/png" || got != 1 {
+		t.Errorf("got %d %s for report %d", res.Code, res.Header().Get("Content-Type"), got)
+	}
 }

@@ -18,6 +18,7 @@ func (a *API) routes() {
 	a.route("GET /api/v1/incidents/{id}/reports", ScopeRead, laneRead, a.getReports)
 	a.route("GET /api/v1/incidents/{id}/reports/{n}", ScopeRead, laneRead, a.getReport)
 	a.route("GET /api/v1/incidents/{id}/timeline", ScopeRead, laneRead, a.getTimeline)
+	a.route("GET /api/v1/incidents/{id}/timeline.png", ScopeRead, laneRead, a.getPicture)
 	a.route("GET /api/v1/incidents/{id}/case", ScopeRead, laneRead, a.getCase)
 	a.route("GET /api/v1/incidents/{id}/postmortem", ScopeRead, laneRead, a.getPostmortem)
 	a.route("POST /api/v1/incidents/{id}/feedback", ScopeFeedback, laneSmall, a.postFeedback)

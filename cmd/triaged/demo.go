@@ -7,7 +7,7 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/promslog"
-	"github.com/prometheus/exporter-toolkit/web"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/cmd/triaged/demo"
@@ -29,7 +29,7 @@ func demoCommand(app *kingpin.Application) command {
 		o.Serve = func(ctx context.Context, configFile, storage, listen string) error {
 			return serve(ctx, serveOptions{
 				configFile: configFile, storage: storage,
-				web: &web.FlagConfig{WebListenAddresses: &[]string{listen}, WebSystemdSocket: new(bool), WebConfigFile: new(string)},
+				web: &toolkit.FlagConfig{WebListenAddresses: &[]string{listen}, WebSystemdSocket: new(bool), WebConfigFile: new(string)},
 			}, o.Logger)
 		}
 		o.Card = func(inc triage.Incident, r triage.Report) string {

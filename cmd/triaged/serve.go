@@ -20,7 +20,7 @@ import (
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/common/version"
-	"github.com/prometheus/exporter-toolkit/web"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 	"golang.org/x/sync/errgroup"
 
@@ -32,6 +32,7 @@ import (
 	"github.com/triaged-dev/triaged/sources/cloudevents"
 	"github.com/triaged-dev/triaged/sources/prometheus"
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/web"
 )
 
 const defaultListen = "127.0.0.1:9792"
@@ -39,7 +40,7 @@ const defaultListen = "127.0.0.1:9792"
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	configFile, storage, externalURL string
-	web                              *web.FlagConfig
+	web                              *toolkit.FlagConfig
 }
 
 func serveCommand(app *kingpin.Application) command {
@@ -120,13 +121,19 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	defer closeAll(listeners)
 	reload := &reloader{options: o, parts: parts, alerts: alerts, running: cfg, log: log.With("component", "reload")}
 	reload.register(reg)
+	var pages *web.Web // built below, on the API's own guard
 	handler, err := api.New(api.Options{
 		Config: cfg.Auth, ListenAddresses: addresses(listeners),
 		Store: store, Collector: col, Alerts: alertIntake{alerts}, Resender: alerts, Triager: parts,
 		NotFound: notFound, FeedbackLinks: feedback,
 		Topology: parts, Directory: parts.directory, CloudEvents: cloudevents.DecodeHTTP,
 		Events: col.Subscribe, Updates: incidentFeed(alerts),
-		Healthy: func(ctx context.Context) error { _, err := store.DueDeliveries(ctx, time.Now(), 1); return err },
+		Picture: func(r triage.Report, c triage.Case) ([]byte, error) { return pages.TimelinePNG(r, c) },
+		Healthy: func(ctx context.Context) error { // takes the lock of each part; whether they are ready is another question
+			_, _ = col.Sources(), alerts.Ready()
+			_, err := store.DueDeliveries(ctx, time.Now(), 1)
+			return err
+		},
 		Ready: []api.Check{
 			{Name: "collector", Err: col.Ready}, {Name: "alerting", Err: alerts.Ready},
 		},
@@ -137,8 +144,17 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 		return err
 	}
 	reload.api = handler
+	pages, err = web.New(web.Options{
+		Store: store, Collector: col, Resender: alerts, NotFound: notFound,
+		Protect:  func(s web.Scope, next http.Handler) http.Handler { return handler.Protect(api.Scope(s), next) },
+		Topology: parts, Directory: parts.directory, ConfigYAML: reload.redacted, Version: version.Version,
+		Logger: log.With("component", "web"), Registerer: reg,
+	})
+	if err != nil {
+		return err
+	}
 	server := &http.Server{
-		Handler: doors(handler.Handler(), parts), ReadHeaderTimeout: api.ReadHeaderTimeout, IdleTimeout: api.IdleTimeout, MaxHeaderBytes: api.MaxHeaderBytes,
+		Handler: doors(handler.Handler(), parts, pages.Handler()), ReadHeaderTimeout: api.ReadHeaderTimeout, ReadTimeout: api.ReadTimeout, WriteTimeout: api.WriteTimeout, IdleTimeout: api.IdleTimeout, MaxHeaderBytes: api.MaxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 
@@ -152,7 +168,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	work.Go(func() error { return reload.onSignal(workCtx) })
 
 	doors := make(chan error, 1)
-	go func() { doors <- web.ServeMultiple(listeners, server, o.web, log) }()
+	go func() { doors <- toolkit.ServeMultiple(listeners, server, o.web, log) }()
 	log.Info("listening", "addresses", addresses(listeners), "started_in", time.Since(started).Round(time.Millisecond))
 
 	select {
@@ -189,12 +205,15 @@ func (o serveOptions) load() (*configs.Config, error) {
 	return cfg, nil
 }
 
-// doors puts the hooks, which authenticate by themselves, beside the API.
-func doors(api, hooks http.Handler) http.Handler {
+// doors says who answers what: the API, the hooks, which authenticate by themselves, and the pages everything else.
+func doors(api, hooks, pages http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	for _, path := range []string{"/api/", "/-/", "/metrics", "/feedback/"} {
+		mux.Handle(path, api)
+	}
 	mux.Handle("/hooks/", hooks)
 	mux.Handle("/v2/change/enqueue", hooks)
-	mux.Handle("/", api)
+	mux.Handle("/", pages)
 	return mux
 }
 
@@ -221,7 +240,7 @@ func pump(ctx context.Context, col *collector.Collector, alerts *alerting.Alerti
 }
 
 // listen opens the listeners before anything runs, so that a taken port is an error at start.
-func listen(flags *web.FlagConfig) ([]net.Listener, error) {
+func listen(flags *toolkit.FlagConfig) ([]net.Listener, error) {
 	var out []net.Listener
 	for _, address := range *flags.WebListenAddresses {
 		l, err := net.Listen("tcp", address)
