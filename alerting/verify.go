@@ -103,8 +103,11 @@ func Verify(in VerifyInput) triage.Checked {
 	}
 	out.Outcome = triage.CheckStuck
 	out.Sentence = fmt.Sprintf("trigger removed, system may be stuck: %s at %s, %s after more than %s", what, clock(at), symptom.words(in.Service), limit)
-	if ownSeen && own.back && in.Undid.Service != in.Service {
+	switch {
+	case ownSeen && own.back && in.Undid.Service != in.Service:
 		out.Sentence += "; " + in.Undid.Service + " itself is back"
+	case ownSeen && own.level >= sameFrom && in.Undid.Service != in.Service:
+		out.Sentence += "; or it was not the trigger: " + in.Undid.Service + " itself has not moved"
 	}
 	out.Steps = []string{
 		"shed load on " + firstNonEmpty(in.Service, "what fails") + ", cap retries of its callers, then let traffic back in slices",

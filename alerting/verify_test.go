@@ -102,6 +102,7 @@ func TestVerify(t *testing.T) {
 		"stuck by the team's own times": {
 			13, broken(0), func(in *VerifyInput) { in.Limits.GiveUp, in.Restores = model.Duration(4*time.Minute), 12 }, triage.CheckStuck, []string{"90 % of 12 restores here were faster"},
 		},
+		"stuck, or not the trigger":      {19, broken(0), func(in *VerifyInput) { own(in, broken(0)) }, triage.CheckStuck, []string{"or it was not the trigger: pricing itself has not moved"}},
 		"did not help":                   {29, broken(0), nil, triage.CheckNotHelped, []string{"undoing it did not help"}},
 		"did not help, nor its service":  {29, broken(0), func(in *VerifyInput) { own(in, broken(0)) }, triage.CheckNotHelped, []string{"and pricing itself has not moved"}},
 		"half way is better, not back":   {19, func(m float64) float64 { return min(broken(0)(m), max(.06, .14-max(0, m-8)*.05)) }, nil, triage.CheckStuck, []string{"better than it was"}},

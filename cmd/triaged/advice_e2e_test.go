@@ -211,14 +211,14 @@ receivers: [{name: room, webhook_configs: [{url: "%s"}]}]
 	time.Sleep(75 * time.Second) // a healthy past, from which a change point can be told
 	now := time.Now()
 	flip(t, d.asker, 1, "pricing-1", "new-pricing", "off", "on", now)
-	slow := flip(t, d.asker, 1, "pricing-2", "new-search", "off", "on", now.Add(-8*time.Second))
+	slow := flip(t, d.asker, 1, "pricing-2", "new-search", "off", "on", now.Add(-12*time.Second))
 	quick := flip(t, d.asker, 1, "pricing-2", "fast-cart", "off", "on", now)
 	d.post(t, "/api/v1/changes", triage.Change{
 		ID: "argocd:shop/pricing-3/1", Kind: triage.KindDeploy, Status: triage.StatusSucceeded, Version: "v812", PreviousVersion: "v811",
 		Scope:     triage.Scope{Service: "pricing-3", Environment: "production", Cluster: "prod-eu1", Namespace: "shop"},
 		StartedAt: now.Add(-4 * time.Second).UTC(), FinishedAt: now.UTC(), Refs: []triage.Ref{{System: "argocd", ID: "pricing-3/1"}},
 	})
-	time.Sleep(time.Second)
+	time.Sleep(10 * time.Second)
 	app.set(30, "pricing-1", "checkout-1", "pricing-2", "checkout-2", "pricing-3", "checkout-3")
 
 	t.Log(box.wait(t, 60*time.Second, "checkout-1", "LIKELY: flag new-pricing", "DO: set flag new-pricing back to off", "/features/new-pricing/environments/production/off"))
