@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -24,44 +25,73 @@ type committer interface {
 	CommitMessages(ctx context.Context, msgs ...kafka.Message) error
 }
 
-// consume takes batches off the queue until ctx ends; it returns why.
+// batch is a run of records with what was read in them.
+type batch struct {
+	msgs        []kafka.Message
+	events      []triage.Event
+	quarantined int
+	newest      time.Time // of the records
+}
+
+// consume takes batches off the queue until ctx ends; it returns why. The next batch is decoded while one is being stored,
+// which takes about as long.
 func (s *Source) consume(ctx context.Context, emit triage.Emit, reader committer, q *queue, marks *marks) error {
-	for {
-		msgs, err := q.take(ctx)
-		if err != nil {
-			return err
+	decoded := make(chan batch)
+	var decoding sync.WaitGroup
+	defer decoding.Wait()
+	decoding.Go(func() {
+		for {
+			msgs, err := q.take(ctx)
+			if err != nil {
+				return
+			}
+			select {
+			case decoded <- s.decodeAll(ctx, msgs):
+			case <-ctx.Done():
+				return
+			}
 		}
-		if err := s.deliver(ctx, emit, reader, msgs, marks); err != nil {
-			return err
+	})
+	for {
+		select {
+		case b := <-decoded:
+			if err := s.deliver(ctx, emit, reader, b, marks); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }
 
-// deliver decodes one batch, hands it on in one emit and only then commits it. It returns an error only when ctx ends.
-func (s *Source) deliver(ctx context.Context, emit triage.Emit, reader committer, msgs []kafka.Message, marks *marks) error {
-	events := make([]triage.Event, 0, len(msgs))
-	quarantined := 0
-	var newest time.Time
+// decodeAll reads a run of records and puts those that cannot be read into the quarantine.
+func (s *Source) decodeAll(ctx context.Context, msgs []kafka.Message) batch {
+	b := batch{msgs: msgs, events: make([]triage.Event, 0, len(msgs))}
 	for _, m := range msgs {
 		es, outcome, err := s.read(m)
 		if outcome == outcomeQuarantined {
-			quarantined++
+			b.quarantined++
 			s.keep(ctx, m, err)
 		}
 		s.metrics.records.WithLabelValues(s.cfg.Name, outcome).Inc()
-		events = append(events, es...)
-		if m.Time.After(newest) {
-			newest = m.Time
+		b.events = append(b.events, es...)
+		if m.Time.After(b.newest) {
+			b.newest = m.Time
 		}
 	}
-	if len(events) > 0 {
-		if err := s.hand(ctx, emit, events); err != nil {
+	return b
+}
+
+// deliver hands one batch on in one emit and only then commits it. It returns an error only when ctx ends.
+func (s *Source) deliver(ctx context.Context, emit triage.Emit, reader committer, b batch, marks *marks) error {
+	if len(b.events) > 0 {
+		if err := s.hand(ctx, emit, b.events); err != nil {
 			return err
 		}
 	}
-	s.state.accepted(len(msgs), len(events), quarantined, newest, s.now())
+	s.state.accepted(len(b.msgs), len(b.events), b.quarantined, b.newest, s.now())
 	last := make(map[partition]kafka.Message)
-	for _, m := range msgs {
+	for _, m := range b.msgs {
 		last[partition{m.Topic, m.Partition}] = m
 	}
 	commits := make([]kafka.Message, 0, len(last))
