@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"syscall"
 	"time"
 )
@@ -16,7 +17,8 @@ import (
 type options struct {
 	binary string        // of triaged
 	format string        // of bench: text or json
-	only   string        // of bench: lines whose name contains this
+	only   string        // of bench: which measurement
+	cpu    string        // file for a CPU profile of this process
 	short  bool          // small sizes, for a quick look
 	seed   uint64        // of crash
 	kills  int           // of crash
@@ -47,7 +49,8 @@ func run(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("proof", flag.ContinueOnError)
 	fs.StringVar(&o.binary, "binary", "bin/triaged", "the triaged to measure")
 	fs.StringVar(&o.format, "format", "text", "bench: text (readable by benchstat) or json")
-	fs.StringVar(&o.only, "only", "", "bench: only lines whose name contains this")
+	fs.StringVar(&o.only, "only", "", "bench: only this measurement (kafka, http, journal, rank, post, storm, size, restart), or one line of kafka by its name")
+	fs.StringVar(&o.cpu, "cpuprofile", "", "write a CPU profile of this process, in which kafka, journal and rank are measured")
 	fs.BoolVar(&o.short, "short", false, "small sizes")
 	fs.Uint64Var(&o.seed, "seed", 1, "crash: of the random moments")
 	fs.IntVar(&o.kills, "kills", 300, "crash: how often to kill")
@@ -64,6 +67,17 @@ func run(ctx context.Context, args []string) error {
 	}
 	if _, err := os.Stat(o.binary); err != nil {
 		return fmt.Errorf("-binary (make build makes it): %w", err)
+	}
+	if o.cpu != "" {
+		f, err := os.Create(o.cpu)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	switch fs.Arg(0) {
 	case "bench":

@@ -125,6 +125,7 @@ func slowloris(ctx context.Context, o options) error {
 				}
 				tick := time.NewTicker(200 * time.Millisecond)
 				defer tick.Stop()
+				enough := time.After(20 * time.Second)
 				for {
 					select {
 					case <-gone:
@@ -134,7 +135,7 @@ func slowloris(ctx context.Context, o options) error {
 						return
 					case <-tick.C:
 						_, _ = c.Write([]byte("x")) // it may be gone: the reader says so
-					case <-time.After(30 * time.Second):
+					case <-enough:
 						return
 					}
 				}
