@@ -21,6 +21,7 @@ type Config struct {
 	MaxSuspects    int            `yaml:"max_suspects"`    // suspects listed in a report; the rest of the mass stays with them
 	MinProbability float64        `yaml:"min_probability"` // a reversal is advised from here
 	MinFlag        float64        `yaml:"min_probability_flag"`
+	MinRollback    float64        `yaml:"min_probability_rollback"` // of a deploy: it takes everything else of the release along
 	MinPause       float64        `yaml:"min_probability_pause"`
 	MinMargin      float64        `yaml:"min_margin"` // between first and second
 	Assume         Assume         `yaml:"assume"`
@@ -46,7 +47,7 @@ func DefaultConfig() Config {
 	return Config{
 		Lookback: d(30 * time.Minute), Grace: d(30 * time.Second), Widen: d(24 * time.Hour), WidenBelow: 0.20,
 		Deadline: d(5 * time.Second), SeriesHistory: d(time.Hour), MaxHops: 4, MaxServices: 60, MaxSuspects: 20,
-		MinProbability: 0.60, MinFlag: 0.40, MinPause: 0.30, MinMargin: 0.25,
+		MinProbability: 0.60, MinFlag: 0.40, MinRollback: 0.75, MinPause: 0.30, MinMargin: 0.25,
 		Assume: Assume{For: 0, Eval: d(time.Minute), Scrape: d(30 * time.Second), Range: d(5 * time.Minute), Late: d(10 * time.Minute), Declared: d(2 * time.Hour)},
 	}
 }
@@ -83,7 +84,7 @@ func (c Config) validate() error {
 		v   float64
 	}{
 		{"widen_below", c.WidenBelow}, {"min_probability", c.MinProbability},
-		{"min_probability_flag", c.MinFlag},
+		{"min_probability_flag", c.MinFlag}, {"min_probability_rollback", c.MinRollback},
 		{"min_probability_pause", c.MinPause}, {"min_margin", c.MinMargin},
 	} {
 		if !(p.v >= 0 && p.v <= 1) {

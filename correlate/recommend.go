@@ -24,7 +24,7 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 	rec.Owner = m.ownerOf(l.ch.Service)
 	likely := p >= m.threshold(l.ch.Kind) && margin >= m.cfg.MinMargin
 	harm := m.harm(l)
-	act := likely && l.direct && !l.veto && !m.in.Widened && reversal(l.ch) != "" && harm == ""
+	act := likely && l.direct && m.together(l) && !l.veto && !m.in.Widened && reversal(l.ch) != "" && harm == ""
 	switch {
 	case !act && running(l.ch, m.at) && p >= m.cfg.MinPause && !l.veto && harm == "" && !m.in.Widened:
 		m.target(&rec, l)
@@ -60,10 +60,27 @@ func (m *ranking) margin(n *none) float64 {
 }
 
 func (m *ranking) threshold(k triage.Kind) float64 {
-	if k == triage.KindFlag {
+	switch k {
+	case triage.KindFlag:
 		return m.cfg.MinFlag
+	case triage.KindDeploy, triage.KindRollback:
+		return max(m.cfg.MinProbability, m.cfg.MinRollback)
 	}
 	return m.cfg.MinProbability
+}
+
+// apart is how long after a fault shows on its service it may show at the symptom: calls carry it at once.
+const apart = ms(2 * 60_000)
+
+// together reports whether the shift of the changed service came with the symptom's. One that was there well before is
+// perhaps another matter, and is not acted on without a look.
+func (m *ranking) together(c *candidate) bool {
+	p := c.own.best
+	if p == nil {
+		return true
+	}
+	k := p.firstAfter(c.own.at)
+	return k >= len(p.bad) || m.onset.best <= p.end(k)+max(apart, p.step/2)
 }
 
 // reversal is the action that undoes a change, "" where none is known.
@@ -90,6 +107,9 @@ func (m *ranking) harm(c *candidate) string {
 	ch := c.ch
 	if ch.Reversible.Value == triage.ReversibleNo {
 		return orDefault(ch.Reversible.Reason, "it cannot be undone")
+	}
+	if ch.Kind == triage.KindRollback && ch.Reversible.Value != triage.ReversibleYes {
+		return "it is itself a way back, and undoing it brings back what was taken out"
 	}
 	if ch.Kind == triage.KindMigration && ch.Reversible.Value != triage.ReversibleYes {
 		return "a migration changed data or schema"

@@ -27,6 +27,10 @@ func TestRecommendation(t *testing.T) {
 		}, triage.VerdictAct, triage.ActionRollback, "return pricing to v1 in prod-eu1/shop"},
 		{"a rollback that is itself the trigger", func(in *Input) {
 			in.Changes[0].Kind, in.Changes[0].PreviousVersion = triage.KindRollback, "v3"
+		}, triage.VerdictHarmful, triage.ActionDoNotRollBack, "brings back what was taken out"},
+		{"a rollback known to be safe to undo", func(in *Input) {
+			in.Changes[0].Kind, in.Changes[0].PreviousVersion = triage.KindRollback, "v3"
+			in.Changes[0].Reversible.Value = triage.ReversibleYes
 		}, triage.VerdictAct, triage.ActionRollback, "return pricing to v3"},
 		{"auto-sync is said", func(in *Input) {
 			in.Changes[0].Kind = triage.KindDeploy
@@ -107,5 +111,20 @@ func TestWhyTheSecondIsSecond(t *testing.T) {
 	n, sentence := evidenceFor(&r.Suspects[1], "order")
 	if n != 0 || !strings.HasPrefix(sentence, "second because of ") {
 		t.Errorf("got %+d %q", n, sentence)
+	}
+}
+
+// A shift of the changed service minutes before the symptom's is not acted on; one that came with it is.
+func TestShiftsBelongTogether(t *testing.T) {
+	m := newRanking(flagScene())
+	p := m.services["pricing"].signals[signalIndex(triage.SignalErrors)][0]
+	for _, tc := range []struct {
+		before ms
+		want   bool
+	}{{0, true}, {apart / 2, true}, {apart + 2*p.step, false}} {
+		c := candidate{own: ownShift{best: p, at: m.onset.best - tc.before}}
+		if got := m.together(&c); got != tc.want {
+			t.Errorf("%s before the symptom: want %v, got %v", tc.before.duration(), tc.want, got)
+		}
 	}
 }
