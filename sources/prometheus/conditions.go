@@ -43,6 +43,30 @@ var expiries = []struct{ metric, by string }{
 	{"x509_cert_not_after", "namespace, secret_name, subject_CN"},
 }
 
+// Conditions are states that are anomalies while they hold and began within [from, to] (an autoscaler at its maximum, a rollout
+// that does not progress), and certificates that expired then. What was read is returned also with an error.
+func (s *Source) Conditions(ctx context.Context, from, to time.Time) ([]triage.Anomaly, error) {
+	found, err := s.discover(ctx, s.client)
+	if err != nil {
+		return nil, err
+	}
+	var out []triage.Anomaly
+	var errs []error
+	for start := from; start.Before(to) && ctx.Err() == nil; start = start.Add(changeChunk) {
+		end := start.Add(changeChunk)
+		if end.After(to) {
+			end = to
+		}
+		r, err := s.newChangeReader(ctx, s.client, found, start, end)
+		if err != nil {
+			return out, errors.Join(append(errs, err)...)
+		}
+		as, err := r.conditions(ctx)
+		out, errs = append(out, as...), append(errs, err)
+	}
+	return out, errors.Join(errs...)
+}
+
 // conditions are the states that began, and certificates that expired, within the stretch. What was read is returned also with
 // an error.
 func (r *changeReader) conditions(ctx context.Context) ([]triage.Anomaly, error) {

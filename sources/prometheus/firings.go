@@ -16,6 +16,8 @@ import (
 const (
 	firingStep = time.Minute
 	firingGap  = 5 * time.Minute // a pause up to this long is the same firing
+
+	leastFiringChunk = time.Hour // of one query
 )
 
 // Firings are the alerts that fired within [from, to], each firing by itself, by StartsAt: what ALERTS remembers. Times are a
@@ -30,18 +32,26 @@ func (s *Source) Firings(ctx context.Context, from, to time.Time, progress func(
 	open := make(map[string]*triage.Alert)
 	var out []*triage.Alert
 	var err error
-	for start := from; start.Before(to) && err == nil; start = start.Add(changeChunk) {
-		end := start.Add(changeChunk)
+	chunk := changeChunk
+	for start := from; start.Before(to); {
+		end := start.Add(chunk)
 		if end.After(to) {
 			end = to
 		}
 		var m model.Matrix
 		m, err = s.client.matrix(ctx, fmt.Sprintf(`count_over_time(ALERTS{alertstate="firing",severity!~"none|info"}[%s])`, model.Duration(firingStep)),
 			newGrid(start, end, firingStep))
+		if r := reasonFor(s.cfg.Name, err); (r == ReasonTooLarge || r == ReasonRefused) && chunk > leastFiringChunk {
+			chunk /= 4 // many alerts that never end: less at once
+			continue
+		}
+		if err != nil {
+			break
+		}
 		for _, st := range sortedMatrix(m) {
 			out = fired(open, out, st, external)
 		}
-		if progress != nil && err == nil {
+		if start = end; progress != nil {
 			progress(float64(end.Sub(from)) / float64(to.Sub(from)))
 		}
 	}
