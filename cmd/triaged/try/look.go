@@ -105,6 +105,10 @@ func (t *trial) changed(ctx context.Context) {
 			t.missed("part of the changes of "+start.Format("2006-01-02"), err)
 		}
 	}
+	var err error
+	if t.states, err = t.source.Conditions(ctx, t.from, t.to); err != nil && ctx.Err() == nil {
+		t.missed("part of the conditions of autoscalers, rollouts and certificates", err)
+	}
 	if t.o.ChangesFile != "" {
 		cs, err := readChanges(t.o.ChangesFile)
 		if err != nil {

@@ -84,3 +84,24 @@ func (p past) FindChanges(ctx context.Context, q triage.ChangeQuery) ([]triage.C
 
 // Outcomes has none: nobody has said yet what it was.
 func (p past) Outcomes(context.Context) ([]triage.Outcome, error) { return nil, nil }
+
+// window is the past with its anomalies, as the ranking asks for them.
+type window struct {
+	past
+	anomalies []triage.Anomaly
+}
+
+// FindAnomalies are those that began in the question's time.
+func (w window) FindAnomalies(_ context.Context, q triage.ChangeQuery) ([]triage.Anomaly, error) {
+	var out []triage.Anomaly
+	for _, a := range w.anomalies {
+		if a.Onset.Latest.Before(q.From) || a.Onset.Best.Add(heardAfter).After(q.To) {
+			continue
+		}
+		if len(q.Services) == 0 || a.Service == "" || slices.Contains(q.Services, a.Service) {
+			a.ObservedAt, a.EndedAt = a.Onset.Best.Add(heardAfter), time.Time{}
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}

@@ -83,6 +83,7 @@ type trial struct {
 	dir      *triage.Directory
 	firings  []triage.Alert // of everything that is no mere information
 	known    past
+	states   []triage.Anomaly
 	grouped  []page
 	answered []Page
 	notes    []string // what could not be had, one sentence each
@@ -99,6 +100,7 @@ func newTrial(o Options) (*trial, error) {
 		cfg.HTTPConfig.BasicAuth = auth
 	}
 	cfg.MaxInFlight, cfg.QueriesPerMinute = maxInFlight, o.Budget
+	cfg.MaxResponseBytes, cfg.MaxSeries = 64<<20, 20_000
 	cfg.Timeout = model.Duration(30 * time.Second)
 	cfg.Topology.Lookback = model.Duration(time.Hour)
 	cfg.DiscoveryInterval = model.Duration(time.Hour)
@@ -139,7 +141,7 @@ func (t *trial) answer(ctx context.Context) {
 			float64(len(t.answered))/float64(min(len(t.grouped), t.o.MaxPages)))
 		p := t.grouped[i]
 		c, err := correlate.New(correlate.Options{
-			Config: cfg, Window: t.known, Store: t.known, Metrics: t.source, Topology: t, Coverage: t, Directory: t.dir,
+			Config: cfg, Window: window{t.known, t.states}, Store: t.known, Metrics: t.source, Topology: t, Coverage: t, Directory: t.dir,
 		})
 		if err != nil {
 			t.notes = append(t.notes, err.Error())
