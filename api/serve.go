@@ -183,8 +183,9 @@ func (a *API) readBody(w *writer, r *request, limit int64) (free func(), err err
 		buf.Grow(int(r.ContentLength) + bytes.MinRead)
 	}
 	_, err = buf.ReadFrom(http.MaxBytesReader(w.ResponseWriter, r.Body, limit))
-	if timed {
-		// The server reads on in the background to notice a client that goes away; that must not time out.
+	if timed && err == nil {
+		// The server reads on in the background to notice a client that goes away; that must not time out. Where the body did not
+		// come, the deadline stays: the server reads the rest of it before it closes, and a slow sender could hold it there.
 		_ = rc.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
