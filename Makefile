@@ -2,6 +2,9 @@
 # make test    every test; those against real peers run where the peers are installed
 # make check   format, vet, lint, module files
 # make bench   the benchmarks, each beside its limit measured in the same run
+# make crash   kill -9 at random moments, broken disks and journals: counts what is lost
+# make chaos   peers that misbehave, overload, and a long soak
+# make sbom    what is linked into the binary, with versions and licences (CycloneDX)
 
 GO            ?= go
 PKGS          ?= ./...
@@ -16,7 +19,7 @@ IMAGE         ?= triaged:$(VERSION)
 # REQUIRE_PEERS=1 turns a test that would be skipped for want of a peer into a failure.
 export REQUIRE_PEERS
 
-.PHONY: run build test check fmt lint bench fuzz vuln image clean
+.PHONY: run build test check fmt lint bench crash chaos sbom fuzz vuln image clean
 
 run: build
 	./bin/triaged demo
@@ -41,8 +44,25 @@ fmt:
 lint:
 	$(LINT) run
 
-bench:
-	$(GO) test -run='^$$' -bench=. -benchmem $(PKGS)
+PROOF = $(GO) run ./cmd/proof -binary=bin/triaged
+
+# BENCH=json prints the harness's lines as JSON and leaves the packages' own benchmarks out.
+BENCH ?= text
+bench: build
+	$(PROOF) -format=$(BENCH) bench
+	@[ $(BENCH) = json ] || $(GO) test -run='^$$' -bench=. -benchmem $(PKGS)
+
+KILLS ?= 300
+SEED  ?= 1
+crash: build
+	$(PROOF) -kills=$(KILLS) -seed=$(SEED) crash
+
+SOAK ?= 15m
+chaos: build
+	$(PROOF) -soak=$(SOAK) chaos
+
+sbom: build
+	$(PROOF) sbom > bin/triaged.cdx.json
 
 FUZZTIME ?= 30s
 fuzz:

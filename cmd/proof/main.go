@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string) error {
 	fs.IntVar(&o.kills, "kills", 300, "crash: how often to kill")
 	fs.DurationVar(&o.soak, "soak", 15*time.Minute, "chaos: length of the soak")
 	fs.Usage = func() {
-		fmt.Fprintln(fs.Output(), "usage: proof [flags] bench|crash|chaos")
+		fmt.Fprintln(fs.Output(), "usage: proof [flags] bench|crash|chaos|sbom")
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
@@ -86,7 +86,9 @@ func run(ctx context.Context, args []string) error {
 		return crash(ctx, o)
 	case "chaos":
 		return chaos(ctx, o)
+	case "sbom":
+		return sbom(o, o.out)
 	}
 	fs.Usage()
-	return fmt.Errorf("%q is not one of bench, crash, chaos", fs.Arg(0))
+	return fmt.Errorf("%q is not one of bench, crash, chaos, sbom", fs.Arg(0))
 }

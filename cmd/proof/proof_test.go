@@ -76,6 +76,9 @@ func TestDiskFaults(t *testing.T) {
 
 // Every kind of peer misbehaves in turn: reports come in time, and what waited arrives once, when the peer behaves again.
 func TestPeersMisbehave(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 40 seconds")
+	}
 	o, _ := shortly(t)
 	if err := peersMisbehave(t.Context(), o); err != nil {
 		t.Error(err)
