@@ -1,9 +1,11 @@
 package configs
 
 import (
+	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/log"
 	"github.com/triaged-dev/triaged/alerting/pagerduty"
 	"github.com/triaged-dev/triaged/alerting/slack"
+	"github.com/triaged-dev/triaged/alerting/teams"
 	"github.com/triaged-dev/triaged/alerting/webhook"
 )
 
@@ -14,10 +16,14 @@ type Receiver struct {
 	Webhook   []webhook.Config   `yaml:"webhook_configs,omitempty"`
 	Slack     []slack.Config     `yaml:"slack_configs,omitempty"`
 	PagerDuty []pagerduty.Config `yaml:"pagerduty_configs,omitempty"`
+	Teams     []teams.Config     `yaml:"teams_configs,omitempty"`
+
+	// OnUncertain is for channels that cannot be read back: what to do when a post may have arrived.
+	OnUncertain alerting.OnUncertain `yaml:"on_uncertain,omitempty"`
 }
 
 func (r Receiver) integrations() int {
-	return len(r.Log) + len(r.Webhook) + len(r.Slack) + len(r.PagerDuty)
+	return len(r.Log) + len(r.Webhook) + len(r.Slack) + len(r.PagerDuty) + len(r.Teams)
 }
 
 func (r *Receiver) setDirectory(dir string) {
@@ -26,6 +32,9 @@ func (r *Receiver) setDirectory(dir string) {
 	}
 	for i := range r.Slack {
 		r.Slack[i].SetDirectory(dir)
+	}
+	for i := range r.Teams {
+		r.Teams[i].SetDirectory(dir)
 	}
 	for i := range r.PagerDuty {
 		r.PagerDuty[i].SetDirectory(dir)

@@ -38,7 +38,7 @@ func checkConfigCommand(app *kingpin.Application) command {
 				fmt.Fprintf(s.err, "%s: warning: %s\n", name, w)
 			}
 			fmt.Fprintf(s.out, "%s: ok: %d services, %d sources, %d receivers\n", name, len(cfg.Services),
-				len(cfg.Sources.Kafka)+len(cfg.Sources.GitHub)+len(cfg.Sources.Prometheus), len(cfg.Receivers))
+				len(cfg.Sources.Kafka)+len(cfg.Sources.GitHub)+len(cfg.Sources.Prometheus)+len(cfg.Hooks), len(cfg.Receivers))
 			for _, sample := range book.Samples(cfg.Directory().Map()) {
 				fmt.Fprintf(s.out, "  %s:\n    %s\n", sample.Rule, strings.Join(sample.Steps, "\n    "))
 			}

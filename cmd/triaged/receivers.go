@@ -10,6 +10,7 @@ import (
 	"github.com/triaged-dev/triaged/alerting/log"
 	"github.com/triaged-dev/triaged/alerting/pagerduty"
 	"github.com/triaged-dev/triaged/alerting/slack"
+	"github.com/triaged-dev/triaged/alerting/teams"
 	"github.com/triaged-dev/triaged/alerting/webhook"
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/sources/alertmanager"
@@ -34,10 +35,13 @@ func receivers(cfg []configs.Receiver, alertmanagers []alertmanager.Config, logg
 				return
 			}
 			rate, burst := 0.0, 0
-			if kind == "slack" { // about one message a second and channel is what Slack takes, with short bursts
+			switch kind {
+			case "slack": // about one message a second and channel is what Slack takes, with short bursts
 				rate, burst = 1, 5
+			case "teams":
+				rate, burst = 4, 4
 			}
-			out[r.Name] = append(out[r.Name], alerting.Integration{Name: name, Notifier: n, Concurrency: 4, Rate: rate, Burst: burst})
+			out[r.Name] = append(out[r.Name], alerting.Integration{Name: name, Notifier: n, Concurrency: 4, Rate: rate, Burst: burst, OnUncertain: r.OnUncertain})
 		}
 		for i, c := range r.Log {
 			n, err := log.New(c, logger.With("receiver", r.Name), os.Stdout)
@@ -50,6 +54,10 @@ func receivers(cfg []configs.Receiver, alertmanagers []alertmanager.Config, logg
 		for i, c := range r.Slack {
 			n, err := slack.New(slack.Options{Config: c})
 			add("slack", i, n, err)
+		}
+		for i, c := range r.Teams {
+			n, err := teams.New(teams.Options{Config: c})
+			add("teams", i, n, err)
 		}
 		for i, c := range r.PagerDuty {
 			n, err := pagerduty.New(pagerduty.Options{Config: c, Keys: keys})
