@@ -24,6 +24,11 @@ type Store interface {
 	Outcomes(ctx context.Context) ([]triage.Outcome, error)
 }
 
+// AlertLog knows when an alert of this name fired on this service since then.
+type AlertLog interface {
+	AlertHistory(ctx context.Context, name, service string, since time.Time) ([]triage.Alert, error)
+}
+
 // Metrics reads the alert's own series and the signals of services. It may hang: both calls are given a deadline, and are
 // left behind when they do not keep it.
 type Metrics interface {
@@ -44,6 +49,7 @@ type Options struct {
 	Config     Config
 	Window     Window
 	Store      Store
+	Alerts     AlertLog
 	Metrics    Metrics
 	Topology   TopologySource
 	Coverage   CoverageSource

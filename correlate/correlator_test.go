@@ -290,3 +290,33 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// fakeAlertLog knows earlier firings of one alert.
+type fakeAlertLog map[string][]triage.Alert
+
+func (f fakeAlertLog) AlertHistory(_ context.Context, name, service string, _ time.Time) ([]triage.Alert, error) {
+	return f[name+"/"+service], nil
+}
+
+// Earlier firings are read by name and service, without the present one, and are part of what the report can be made from again.
+func TestEarlierFiringsAreRead(t *testing.T) {
+	in := flagScene()
+	was := triage.Alert{Labels: in.Alerts[0].Labels, Annotations: map[string]string{"summary": "s"}, StartsAt: before("30h"), EndsAt: before("29h50m")}
+	c, err := New(Options{
+		Config: DefaultConfig(), Window: &fakeWindow{changes: in.Changes}, Now: func() time.Time { return t0 },
+		Alerts: fakeAlertLog{"CheckoutErrors/checkout": {in.Alerts[0], was}, "CheckoutErrors/search": {was, was}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := c.Triage(t.Context(), triage.Request{Incident: triage.Incident{ID: "inc-1", Alerts: in.Alerts}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := a.Input.Earlier; len(e) != 1 || !e[0].StartsAt.Equal(was.StartsAt) || e[0].Annotations != nil {
+		t.Errorf("want the one earlier firing, bare, got %+v", e)
+	}
+	if again := InputOf(a.Input); len(again.Earlier) != 1 {
+		t.Errorf("the case lost it: %+v", again.Earlier)
+	}
+}

@@ -320,3 +320,47 @@ func TestTheStageThatBrokeItCounts(t *testing.T) {
 		t.Errorf("want the staged rollout first\n%s", dump(r))
 	}
 }
+
+// What fired many times and cleared by itself each time speaks for none, and the report says how often; firings that lasted
+// do not.
+func TestEarlierFiringsSpeakForNone(t *testing.T) {
+	plain := Rank(flagScene()).None
+	for _, tc := range []struct {
+		lasted time.Duration
+		says   string
+	}{{10 * time.Minute, "this alert fired 13 times in 14 d, 13 of them cleared by themselves within 30 min"}, {3 * time.Hour, ""}} {
+		in := flagScene()
+		for i := range 13 {
+			at := before("26h").Add(-time.Duration(i) * 24 * time.Hour)
+			in.Earlier = append(in.Earlier, triage.Alert{StartsAt: at, EndsAt: at.Add(tc.lasted)})
+		}
+		r := Rank(in)
+		checkSums(t, r)
+		said := ""
+		for _, e := range r.None.Evidence {
+			if e.Factor == "recurs" {
+				said = e.Sentence
+			}
+		}
+		if said != tc.says || (tc.says != "") != (r.None.Probability > plain.Probability) {
+			t.Errorf("lasting %s: want %q, got %q; none %.3f, without history %.3f", tc.lasted, tc.says, said, r.None.Probability, plain.Probability)
+		}
+	}
+}
+
+// A series that came and went in the hour before as badly as now says so; one that did so once does not.
+func TestBumpsBefore(t *testing.T) {
+	for _, tc := range []struct{ times, want int }{{0, 0}, {1, 1}, {5, 5}} {
+		s := series("a", triage.SignalErrors, 0.002, 0.001, 0.2, before("2m"))
+		for i := range tc.times {
+			for k := range 6 {
+				s.Values[30+30*i+k] += 0.2
+			}
+		}
+		p, _ := prepare(&s, "a", t0)
+		p.state = len(p.bad)
+		if got := p.bumps(-180_000); got != tc.want {
+			t.Errorf("%d bumps: counted %d", tc.times, got)
+		}
+	}
+}

@@ -37,7 +37,7 @@ func (g *gathering) gather(ctx context.Context) error {
 	if a := firstAlert(in.Alerts); !a.StartsAt.IsZero() && a.StartsAt.Before(fired) {
 		fired = a.StartsAt
 	}
-	from := fired.Add(-in.lookback() - onsetSlack)
+	from := fired.Add(-in.lookback() - max(onsetSlack, g.declared()))
 	// Not by environment: a change that names none, or another one, is weighed by its scope and not hidden.
 	q := triage.ChangeQuery{From: from, To: in.At, Services: g.reach}
 	changes, err := g.c.Window.Find(ctx, q)
@@ -55,6 +55,7 @@ func (g *gathering) gather(ctx context.Context) error {
 			g.missed("history", err)
 		}
 	}
+	g.earlier(ctx, fired)
 	if g.c.Coverage != nil {
 		in.Coverage = g.c.Coverage.Coverage(from, in.At)
 	}
@@ -62,6 +63,38 @@ func (g *gathering) gather(ctx context.Context) error {
 		g.series(ctx, fired)
 	}
 	return nil
+}
+
+// How far back, and how many, earlier firings of the alert are read.
+const (
+	earlierSpan = 14 * 24 * time.Hour
+	earlierMost = 200
+)
+
+// earlier reads when this alert fired before, bare of all but its times: annotations and links say nothing here.
+func (g *gathering) earlier(ctx context.Context, fired time.Time) {
+	a := firstAlert(g.in.Alerts)
+	if g.c.Alerts == nil || a.Name() == "" || g.in.Scope.Service == "" {
+		return
+	}
+	found, err := g.c.Alerts.AlertHistory(ctx, a.Name(), g.in.Scope.Service, fired.Add(-earlierSpan))
+	if err != nil {
+		g.missed("history", err)
+		return
+	}
+	for _, was := range found {
+		if was.StartsAt.Before(fired) && len(g.in.Earlier) < earlierMost {
+			g.in.Earlier = append(g.in.Earlier, triage.Alert{Labels: was.Labels, Status: was.Status, StartsAt: was.StartsAt, EndsAt: was.EndsAt})
+		}
+	}
+}
+
+// declared is how much longer ago than usual the trouble may have begun: people declare late.
+func (g *gathering) declared() time.Duration {
+	if byHand(firstAlert(g.in.Alerts)) {
+		return time.Duration(g.c.Config.Assume.Declared)
+	}
+	return 0
 }
 
 // services are those a cause can sit on, nearest first, bounded; nil where the topology does not know the symptom.
@@ -109,7 +142,7 @@ type answer struct {
 // series asks for the symptom, the signals and their split by version at once, and takes what has come when the deadline
 // does. A question that hangs is left to end by itself: its answer goes into a buffer nobody reads.
 func (g *gathering) series(ctx context.Context, fired time.Time) {
-	from := fired.Add(-time.Duration(g.c.Config.SeriesHistory))
+	from := fired.Add(-time.Duration(g.c.Config.SeriesHistory) - g.declared())
 	answers := make(chan answer, 3)
 	open := make(map[string]bool)
 	ask := func(part string, question func() answer) {

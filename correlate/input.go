@@ -24,6 +24,7 @@ type Input struct {
 	Services   map[string]triage.Service
 	Coverage   []triage.Coverage
 	History    []triage.Outcome
+	Earlier    []triage.Alert     // earlier firings of the first alert, over two weeks
 	Checked    []triage.Checked   // what undoing did so far
 	ChangeRate map[string]float64 // usual changes per hour, by service; absent: counted from Changes
 	Notes      []string           // carried into the report
@@ -38,7 +39,7 @@ func InputOf(c triage.Case) Input {
 	at := c.ReportTime()
 	in := Input{
 		At: at, Alerts: c.Alerts, Symptom: c.Symptom, Anomalies: c.Anomalies, Series: c.Series,
-		Topology: c.Topology, Services: c.Services, Coverage: c.Coverage, History: c.History,
+		Topology: c.Topology, Services: c.Services, Coverage: c.Coverage, History: c.History, Earlier: c.Earlier,
 	}
 	if a := c.Ask; a != nil {
 		in.IncidentID, in.Number, in.Cause, in.Scope = a.IncidentID, a.Number, a.Cause, a.Scope
@@ -60,7 +61,7 @@ func (in Input) Case(id string) triage.Case {
 	return triage.Case{
 		Schema: triage.CaseSchema, ID: id, Window: triage.CaseWindow{From: from, To: in.At}, ReportAt: in.At,
 		Topology: in.Topology, Services: in.Services, Changes: in.Changes, Anomalies: in.Anomalies, Alerts: in.Alerts,
-		Symptom: in.Symptom, Series: in.Series, Coverage: in.Coverage, History: in.History,
+		Symptom: in.Symptom, Series: in.Series, Coverage: in.Coverage, History: in.History, Earlier: in.Earlier,
 		Ask: &triage.CaseAsk{
 			IncidentID: in.IncidentID, Number: in.Number, Cause: in.Cause, Scope: in.Scope,
 			LookbackS: in.lookback().Seconds(), Widened: in.Widened, Deadline: in.Deadline,

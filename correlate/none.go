@@ -38,6 +38,7 @@ func (m *ranking) weighNone() none {
 	if blind > 0 {
 		n.add(m, "blind", float64(m.w.NoneBlind*float64(min(blind, 3))), fmt.Sprintf("%s could not be heard as usual", plural(blind, "source")))
 	}
+	m.recurs(&n)
 	if up, before, after := m.surge(); up {
 		n.add(m, "surge", m.w.NoneSurge, fmt.Sprintf("traffic of %s rose first: %s → %s", m.scope.Service, before, after))
 	}

@@ -125,3 +125,72 @@ func TestFineSeriesAreAveraged(t *testing.T) {
 		t.Errorf("want 60 bins of 10 s ending now: step %d, n %d, last %g, end %d", p.step, len(p.raw), p.raw[len(p.raw)-1], p.end(len(p.raw)-1))
 	}
 }
+
+// A flag that flips two seconds before a series of a second's step leaves its range is as prompt as can be: clocks and
+// windows place neither better. Begun after the range was left it is not.
+func TestAFlagSecondsBeforeTheOnsetIsPrompt(t *testing.T) {
+	s := triage.Series{Metric: "errors", Labels: map[string]string{"service": "a"}, Signal: triage.SignalErrors, Better: triage.BetterLower,
+		Role: triage.RoleSymptom, Stamp: triage.StampEnd, StepS: 1, Start: t0.Add(-20 * time.Minute)}
+	onset := before("2m3s")
+	for i := range 1200 {
+		v := 0.002
+		if i%10 == 0 {
+			v = 0
+		}
+		if d := s.Start.Add(time.Duration(i) * time.Second).Sub(onset).Seconds(); d > 0 {
+			v += min(0.2, 0.02*d) // rate[10s]
+		}
+		s.Values = append(s.Values, v)
+	}
+	at := func(start time.Time) triage.MilliNats {
+		r := Rank(Input{At: t0, Series: []triage.Series{s}, Symptom: &triage.Symptom{RuleFound: true, ForS: 60, EvalIntervalS: 1, ScrapeIntervalS: 1,
+			LongestRangeS: 20, ActiveAt: onset.Add(6 * time.Second)},
+			Alerts:  []triage.Alert{{StartsAt: t0, Labels: map[string]string{"service": "a"}}},
+			Changes: []triage.Change{{ID: "f", Kind: triage.KindFlag, Scope: triage.Scope{Service: "a"}, StartedAt: start, ObservedAt: start}}})
+		n, _ := evidenceFor(find(r, "f"), "timing")
+		return n
+	}
+	prompt, late := at(onset.Add(-2*time.Second)), at(onset.Add(15*time.Second))
+	if prompt < 2500 || late > prompt-1500 {
+		t.Errorf("two seconds before: want at least +2500, got %+d; fifteen after: %+d", prompt, late)
+	}
+}
+
+// An incident that people declare may have begun long before; one a rule raised may not.
+func TestDeclaredIncidentsBeginEarlier(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		labels   map[string]string
+		expr     string
+		earliest string
+	}{
+		{"declared", map[string]string{"alertname": "IncidentDeclared"}, "", "1h40m"},
+		{"reported", map[string]string{"alertname": "Checkout", "reported_by": "support"}, "", "1h40m"},
+		{"a rule", map[string]string{"alertname": "CheckoutErrors"}, "", "10m"},
+		{"a rule with such a name", map[string]string{"alertname": "IncidentBudget"}, "up == 0", "10m"},
+	} {
+		r := Rank(Input{At: t0, Scope: triage.Scope{Service: "a"}, Alerts: []triage.Alert{{StartsAt: t0, Labels: tc.labels, Expr: tc.expr}}})
+		long := !r.Onset.Earliest.After(before("1h40m"))
+		if long != (tc.earliest == "1h40m") {
+			t.Errorf("%s: earliest %s before", tc.name, t0.Sub(r.Onset.Earliest))
+		}
+	}
+}
+
+// Half of what people declare began within 5 minutes, three in four within 23, nine in ten within 121.
+func TestLateShareMeetsTheQuantiles(t *testing.T) {
+	for minutes, want := range map[float64]float64{5: 0.5, 23: 0.75, 121: 0.9} {
+		if got := lateShare(ms(minutes * 60000)); got < want-0.02 || got > want+0.02 {
+			t.Errorf("%g min: want about %g, got %g", minutes, want, got)
+		}
+	}
+}
+
+// Bad for hours and still: the onset lies where it began, though the older half of the series is bad too.
+func TestARunLongerThanTheOlderHalf(t *testing.T) {
+	s := series("a", triage.SignalErrors, 0.002, 0.001, 0.2, before("48m"))
+	r := Rank(symptomOnly(s))
+	if d := r.Onset.Earliest.Sub(before("48m")).Abs(); d > 12*time.Minute || r.Onset.AlreadyDegraded {
+		t.Errorf("want earliest towards 48 minutes before, got %s before: %+v", t0.Sub(r.Onset.Earliest), r.Onset)
+	}
+}

@@ -91,7 +91,7 @@ func (p *prepared) badRun(earliest, latest ms) run {
 	}
 	half := start / 2
 	r := p.runAgainst(max(0, half-beforeMax), half, start, end)
-	if oldest := min(beforeMax, half/2); (r.n == 0 || r.whole) && oldest >= 8 {
+	for oldest := min(beforeMax, half/2); (r.n == 0 || r.whole) && oldest >= 8; oldest /= 2 {
 		if old := p.runAgainst(0, oldest, start, end); old.n > 0 && !old.whole {
 			return old
 		}

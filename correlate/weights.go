@@ -97,6 +97,7 @@ type Weights struct {
 	NoneDiffuse float64 `w:"none.diffuse"`
 	NoneBlind   float64 `w:"none.blind"`
 	NoneQuiet   float64 `w:"none.quiet"`
+	NoneRecurs  float64 `w:"none.recurs"`
 	NoneSurge   float64 `w:"none.surge"`
 	NoneVendor  float64 `w:"none.vendor"`
 	Temperature float64 `w:"temperature"`

@@ -23,8 +23,9 @@ type Case struct {
 	Series    []Series           `json:"series"`
 	Coverage  []Coverage         `json:"coverage,omitempty"`
 	History   []Outcome          `json:"history,omitempty"`
-	Events    []CaseEvent        `json:"events,omitempty"` // what happens after report_at
-	Ask       *CaseAsk           `json:"ask,omitempty"`    // what was asked, where the Case is the input of a report
+	Earlier   []Alert            `json:"earlier,omitempty"` // earlier firings of the first alert, over two weeks
+	Events    []CaseEvent        `json:"events,omitempty"`  // what happens after report_at
+	Ask       *CaseAsk           `json:"ask,omitempty"`     // what was asked, where the Case is the input of a report
 }
 
 // CaseAsk is what a report was asked for, besides the evidence: with it the Case replays to the same report.

@@ -104,7 +104,7 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	}
 	g.metrics = prometheus.NewSet(servers)
 	opts := correlate.Options{
-		Config: cfg.Correlate, Window: p.collector, Store: p.store, Topology: p, Coverage: p.collector,
+		Config: cfg.Correlate, Window: p.collector, Store: p.store, Alerts: p.store, Topology: p, Coverage: p.collector,
 		Directory: g.directory, Logger: p.log.With("component", "correlate"), Registerer: p.reg,
 	}
 	if len(servers) > 0 { // without a server there is nothing to ask: an empty set would look like a blind one
