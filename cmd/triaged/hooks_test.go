@@ -1,0 +1,98 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/triaged-dev/triaged/sources/mapping"
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// Whoever is shipped can be used by name, says how a sender proves itself, and is in the manual.
+func TestEveryShippedMappingIsUsable(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/hooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mappings{compiled: make(map[string]*mapping.Mapping)}
+	names := shippedNames()
+	if len(names) < 10 {
+		t.Fatalf("shipped: %v", names)
+	}
+	for _, name := range names {
+		found, err := m.named(name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if len(found.Auth()) == 0 {
+			t.Errorf("%s does not say how its sender proves itself", name)
+		}
+		if !strings.Contains(string(manual), "`"+name+"`") {
+			t.Errorf("docs/hooks.md does not name %s", name)
+		}
+	}
+}
+
+// What the snippet for Argo CD posts is what the hook of that name reads.
+func TestArgoCDSnippet(t *testing.T) {
+	raw, err := os.ReadFile("../../configs/hooks/senders/argocd-notifications-cm.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cm struct{ Data map[string]string }
+	if err := yaml.Unmarshal(raw, &cm); err != nil {
+		t.Fatal(err)
+	}
+	var template struct {
+		Webhook map[string]struct{ Method, Path, Body string }
+	}
+	if err := yaml.Unmarshal([]byte(cm.Data["template.triaged-change"]), &template); err != nil {
+		t.Fatal(err)
+	}
+	w := template.Webhook["triaged"]
+	if w.Method != "POST" || w.Path != "/hooks/argocd" || !strings.Contains(cm.Data["service.webhook.triaged"], "Bearer $triaged-token") {
+		t.Errorf("template: %+v", w)
+	}
+	body := strings.NewReplacer(
+		"{{ toJson .context.argocdUrl }}", `"https://argocd.example.com"`,
+		"{{ toJson .app }}", `{"metadata":{"name":"checkout","namespace":"argocd"},"spec":{"destination":{"namespace":"shop"}},"status":{"operationState":{"phase":"Succeeded","startedAt":"2026-03-02T14:21:07Z","finishedAt":"2026-03-02T14:22:01Z"}}}`,
+	).Replace(w.Body)
+	d := startDaemon(t, "hooks: [{name: argocd, type: argocd, secret: tok, environment: production}]\n")
+	d.hook(t, w.Path, map[string][]string{"Authorization": {"Bearer tok"}}, []byte(body))
+	var c triage.Change
+	if err := d.get("/api/v1/changes/argocd:argocd/checkout/2026-03-02T14:21:07Z", &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Service != "checkout" || c.Environment != "production" || c.Status != triage.StatusSucceeded || c.Source != "argocd" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// A mapping of the user's own serves a hook and wins over a shipped one of its name; a broken one is told by check-config with
+// its place.
+func TestOwnMapping(t *testing.T) {
+	dir := t.TempDir()
+	const rules = "auth: [{scheme: token, header: X-Token}]\nrules:\n  - match: has(body.app)\n    change: {id: \"'own:' + body.app\", kind: deploy, service: body.app, started_at: received}\n"
+	write(t, filepath.Join(dir, "gitlab.yaml"), rules)
+	d := startDaemonIn(t, dir, "mappings: ['gitlab.yaml']\nhooks: [{name: a, type: gitlab, secret: s}, {name: b, mapping: gitlab.yaml, secret: s}]\n")
+	for i, path := range []string{"/hooks/a", "/hooks/b"} {
+		d.hook(t, path, map[string][]string{"X-Token": {"s"}}, []byte(`{"app":"app`+string(rune('0'+i))+`"}`))
+		var c triage.Change
+		if err := d.get("/api/v1/changes/own:app"+string(rune('0'+i)), &c); err != nil || time.Since(c.StartedAt) > time.Minute {
+			t.Errorf("%s: %+v (%v)", path, c, err)
+		}
+	}
+	broken := t.TempDir()
+	write(t, filepath.Join(broken, "bad.yaml"), strings.Replace(rules, "has(body.app)", "has(body.app", 1))
+	file := write(t, filepath.Join(broken, "triaged.yml"), "mappings: [bad.yaml]\n")
+	out := &lockedBuffer{}
+	if code := run(t.Context(), []string{"check-config", file}, streams{nil, out, out}); code != 1 || !strings.Contains(out.String(), "bad.yaml: rules[0].match") {
+		t.Errorf("check-config: %d: %s", code, out)
+	}
+}
