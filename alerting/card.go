@@ -41,8 +41,8 @@ func NewCard(in CardInput) Card {
 		Links: Links{Page: cleanURL(in.Links.Page)},
 		Stamp: fmt.Sprintf("report %d · %s UTC", in.Report.Number, clock(in.Report.CreatedAt)),
 	}
-	v := judge(in.Report)
-	if v.word == wordLikely { // "it was this" needs exactly one this
+	v := in.Report.Standing()
+	if v.Word == triage.WordLikely { // "it was this" needs exactly one this
 		c.Links.Yes, c.Links.No = cleanURL(in.Links.Yes), cleanURL(in.Links.No)
 	}
 	if in.Incident.State == triage.IncidentRecovered {
@@ -91,13 +91,13 @@ func (c Card) Text() string {
 	return b.String()
 }
 
-func mark(in CardInput, v judgement) string {
+func mark(in CardInput, v triage.Standing) string {
 	switch {
 	case in.Incident.State == triage.IncidentMitigating:
 		return "🟡"
-	case v.word == wordNone:
+	case v.Word == triage.WordNone:
 		return "⚪"
-	case v.word == wordSeparate || in.Report.Recommendation.Verdict == triage.VerdictHarmful:
+	case v.Word == triage.WordSeparate || in.Report.Recommendation.Verdict == triage.VerdictHarmful:
 		return "🟠"
 	}
 	return "🔴"
@@ -158,44 +158,44 @@ func pagedAt(inc triage.Incident) time.Time {
 }
 
 // changed tells a reader of an earlier report that its statement no longer stands.
-func (c *Card) changed(in CardInput, v judgement) {
+func (c *Card) changed(in CardInput, v triage.Standing) {
 	if in.Previous == nil || standing(*in.Previous) == standing(in.Report) {
 		return
 	}
-	was := judge(*in.Previous)
-	if was.word == v.word && sameNamed(was, v) {
+	was := in.Previous.Standing()
+	if was.Word == v.Word && sameNamed(was, v) {
 		c.add("CHANGED", "the advice, not the suspect; the earlier report advised: "+adviceInShort(*in.Previous))
 		return
 	}
 	c.add("CHANGED", fmt.Sprintf("report %d said %s", in.Previous.Number, statement(was)))
 }
 
-func sameNamed(a, b judgement) bool {
-	if len(a.named) != len(b.named) {
+func sameNamed(a, b triage.Standing) bool {
+	if len(a.Named) != len(b.Named) {
 		return false
 	}
-	for i := range a.named {
-		if a.named[i].ID() != b.named[i].ID() {
+	for i := range a.Named {
+		if a.Named[i].ID() != b.Named[i].ID() {
 			return false
 		}
 	}
 	return true
 }
 
-// statement is a judgement in one phrase.
-func statement(v judgement) string {
-	names := make([]string, 0, len(v.named))
-	for _, s := range v.named {
+// statement is a headline in one phrase.
+func statement(v triage.Standing) string {
+	names := make([]string, 0, len(v.Named))
+	for _, s := range v.Named {
 		names = append(names, describeSuspect(s))
 	}
 	if len(names) == 0 {
-		return string(v.word)
+		return string(v.Word)
 	}
-	return string(v.word) + ": " + strings.Join(names, " / ")
+	return string(v.Word) + ": " + strings.Join(names, " / ")
 }
 
 // recovered is the short card that ends an incident.
-func (c *Card) recovered(in CardInput, v judgement) {
+func (c *Card) recovered(in CardInput, v triage.Standing) {
 	c.Mark = "🟢"
 	name := clean(firstNonEmpty(in.Incident.Service, in.Incident.Title), maxPhrase)
 	c.Headline = "recovered: " + name
@@ -208,8 +208,8 @@ func (c *Card) recovered(in CardInput, v judgement) {
 	if p := place(in.Incident.Scope); p != "" {
 		c.Headline += " · " + p
 	}
-	if len(v.named) > 0 && v.word == wordLikely {
-		c.add("SUSPECT WAS", describeSuspect(v.named[0])+", "+whenOf(v.named[0], in.Report))
+	if len(v.Named) > 0 && v.Word == triage.WordLikely {
+		c.add("SUSPECT WAS", describeSuspect(v.Named[0])+", "+whenOf(v.Named[0], in.Report))
 	} else {
 		c.add("SUSPECT WAS", "none I could name")
 	}

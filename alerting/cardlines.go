@@ -11,15 +11,15 @@ import (
 )
 
 // verdict writes the headline statement with what speaks for and against it.
-func (c *Card) verdict(in CardInput, v judgement) {
+func (c *Card) verdict(in CardInput, v triage.Standing) {
 	r := in.Report
-	switch v.word {
-	case wordLikely:
-		s := v.named[0]
-		c.add(string(wordLikely), describeSuspect(s)+where(s, in)+" "+whenOf(s, r), reasons(s, r)...)
-	case wordSeparate:
+	switch v.Word {
+	case triage.WordLikely:
+		s := v.Named[0]
+		c.add(string(triage.WordLikely), describeSuspect(s)+where(s, in)+" "+whenOf(s, r), reasons(s, r)...)
+	case triage.WordSeparate:
 		c.separate(in, v)
-	case wordNone:
+	case triage.WordNone:
 		c.none(r)
 	}
 }
@@ -57,7 +57,7 @@ func reasons(s triage.Suspect, r triage.Report) []string {
 
 // minor is what weighs less than half a nat and says only where or what a change is: no line for it at night, all of it on the page.
 func minor(e triage.Evidence) bool {
-	return e.Contribution > -500 && (neutralFactors[e.Factor] || e.Factor == "topology")
+	return e.Contribution > -500 && (e.Neutral() || e.Factor == "topology")
 }
 
 // misfits counts the changes that were weighed and found too light to mention.
@@ -95,23 +95,23 @@ func sentences(es []triage.Evidence, n int) string {
 	return strings.Join(out, "; ")
 }
 
-func (c *Card) separate(in CardInput, v judgement) {
-	switch len(v.named) {
+func (c *Card) separate(in CardInput, v triage.Standing) {
+	switch len(v.Named) {
 	case 0:
-		c.add(string(wordSeparate), "nothing but timing points at any change I saw")
+		c.add(string(triage.WordSeparate), "nothing but timing points at any change I saw")
 	case 1:
-		s := v.named[0]
-		c.add(string(wordSeparate), describeSuspect(s)+where(s, in)+" "+whenOf(s, in.Report)+", from a cause I did not see", reasons(s, in.Report)...)
+		s := v.Named[0]
+		c.add(string(triage.WordSeparate), describeSuspect(s)+where(s, in)+" "+whenOf(s, in.Report)+", from a cause I did not see", reasons(s, in.Report)...)
 	default:
-		sub := make([]string, 0, len(v.named))
-		for _, s := range v.named {
+		sub := make([]string, 0, len(v.Named))
+		for _, s := range v.Named {
 			line := describeSuspect(s) + where(s, in) + " " + whenOf(s, in.Report)
 			if why := sentences(directFirst(s.For), 1); why != "" {
 				line += " · " + why
 			}
 			sub = append(sub, line)
 		}
-		c.add(string(wordSeparate), "these "+fmt.Sprint(len(sub))+" fit about as well", sub...)
+		c.add(string(triage.WordSeparate), "these "+fmt.Sprint(len(sub))+" fit about as well", sub...)
 	}
 }
 
@@ -137,14 +137,14 @@ func (c *Card) none(r triage.Report) {
 	if s := sentences(r.None.Evidence, 2); s != "" {
 		sub = append(sub, "because: "+s)
 	}
-	c.add(string(wordNone), text, sub...)
-	if lead := r.Leader(); lead != nil && lead.Anomaly != nil && lead.Probability >= possibleFrom {
+	c.add(string(triage.WordNone), text, sub...)
+	if lead := r.Leader(); lead != nil && lead.Anomaly != nil && lead.Probability >= triage.PossibleFrom {
 		c.add("POINTS AT", describeSuspect(*lead)+" "+whenOf(*lead, r), sentences(directFirst(lead.For), 1))
 	}
 }
 
 // advice writes what to do, or the refusal with its reason.
-func (c *Card) advice(in CardInput, v judgement) {
+func (c *Card) advice(in CardInput, v triage.Standing) {
 	rec := withTarget(in.Report)
 	reason := strings.TrimPrefix(strings.TrimSuffix(clean(rec.Reason, maxSentence), "."), "undoing it would do harm: ")
 	switch rec.Verdict {
@@ -304,22 +304,25 @@ func (c *Card) checks(in CardInput) {
 }
 
 // rest writes the further hypotheses, so that no more than three suspects are named in all, and what a reader must know.
-func (c *Card) rest(in CardInput, v judgement) {
+// mentionFrom is the probability below which a suspect is only counted among those that do not fit.
+const mentionFrom = 0.03
+
+func (c *Card) rest(in CardInput, v triage.Standing) {
 	r := in.Report
 	var next []string
 	for _, s := range r.Suspects {
-		named := slices.ContainsFunc(v.named, func(o triage.Suspect) bool { return o.ID() == s.ID() })
-		pointed := v.word == wordNone && s.Rank == 1 && s.Anomaly != nil && s.Probability >= possibleFrom
-		if named || pointed || s.Probability < mentionFrom || len(v.named)+len(next) >= 3 || (v.word == wordNone && len(next) >= 2) {
+		named := slices.ContainsFunc(v.Named, func(o triage.Suspect) bool { return o.ID() == s.ID() })
+		pointed := v.Word == triage.WordNone && s.Rank == 1 && s.Anomaly != nil && s.Probability >= triage.PossibleFrom
+		if named || pointed || s.Probability < mentionFrom || len(v.Named)+len(next) >= 3 || (v.Word == triage.WordNone && len(next) >= 2) {
 			continue
 		}
 		t := describeSuspect(s) + " " + clockDay(suspectAt(s), r.CreatedAt) + ", " + odds(s.Probability, in.Percentages)
-		if onlyTiming(s) {
+		if s.OnlyTiming() {
 			t += " (its time only)"
 		}
 		next = append(next, t)
 	}
-	if v.word != wordNone {
+	if v.Word != triage.WordNone {
 		next = append(next, "something I cannot see, "+odds(r.None.Probability, in.Percentages))
 	}
 	if len(next) > 0 {

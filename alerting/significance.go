@@ -38,13 +38,13 @@ func significance(prev *triage.Report, prevState triage.IncidentState, r triage.
 // standing is what a report claims, without its numbers: the word on its card, whom it names, what it advises.
 // Suspects below the headline may swap places without a new post.
 func standing(r triage.Report) string {
-	v := judge(r)
-	parts := []string{string(v.word), string(r.Recommendation.Verdict), string(r.Recommendation.Action)}
+	v := r.Standing()
+	parts := []string{string(v.Word), string(r.Recommendation.Verdict), string(r.Recommendation.Action)}
 	if t := r.Recommendation.Target; t != nil {
 		parts = append(parts, string(t.ChangeID))
 	}
-	ids := make([]string, 0, len(v.named))
-	for _, s := range v.named {
+	ids := make([]string, 0, len(v.Named))
+	for _, s := range v.Named {
 		ids = append(ids, s.ID())
 	}
 	slices.Sort(ids)

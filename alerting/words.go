@@ -236,7 +236,7 @@ func odds(p float64, percentages bool) string {
 	switch {
 	case percentages:
 		return fmt.Sprintf("%.0f %%", 100*p)
-	case p >= possibleFrom:
+	case p >= triage.PossibleFrom:
 		return "possible"
 	}
 	return "unlikely"

@@ -30,18 +30,24 @@ func (r Report) Standing() Standing {
 	if lead == nil {
 		return Standing{Word: WordNone}
 	}
+	// A shift with no change behind it may lead: then no change fits, and it is said where it points.
+	if lead.Change == nil {
+		return Standing{Word: WordNone}
+	}
 	rec := r.Recommendation
+	// What the advice calls too close to act on must not be called likely above it.
+	undecided := rec.Verdict == VerdictCannotTell && len(r.Suspects) > 1 && r.Suspects[1].Probability >= PossibleFrom
 	switch {
 	case rec.Verdict == VerdictAct && rec.Target != nil && lead.ID() == string(rec.Target.ChangeID):
 		return Standing{WordLikely, r.Suspects[:1]}
 	case r.None.Probability >= lead.Probability && rec.Verdict != VerdictHarmful:
 		return Standing{Word: WordNone}
-	case lead.Probability >= LikelyFrom && (!lead.OnlyTiming() || rec.Verdict == VerdictHarmful):
+	case lead.Probability >= LikelyFrom && !undecided && (!lead.OnlyTiming() || rec.Verdict == VerdictHarmful):
 		return Standing{WordLikely, r.Suspects[:1]}
 	}
 	s := Standing{Word: WordSeparate}
 	for _, o := range r.Suspects {
-		if len(s.Named) < 3 && o.Probability >= PossibleFrom && lead.Probability-o.Probability <= CloseBy && !o.OnlyTiming() {
+		if len(s.Named) < 3 && o.Probability >= PossibleFrom && (undecided || lead.Probability-o.Probability <= CloseBy) && !o.OnlyTiming() {
 			s.Named = append(s.Named, o)
 		}
 	}
@@ -54,10 +60,13 @@ var neutralFactors = map[string]bool{
 	"history": true, "reverted": true,
 }
 
+// Neutral reports whether the evidence says when, what and how often, but not that the change touched what fails.
+func (e Evidence) Neutral() bool { return neutralFactors[e.Factor] }
+
 // OnlyTiming reports whether nothing but its time and nature speaks for s.
 func (s Suspect) OnlyTiming() bool {
 	for _, e := range s.For {
-		if e.Direct || (e.Contribution > 0 && !neutralFactors[e.Factor]) {
+		if e.Direct || (e.Contribution > 0 && !e.Neutral()) {
 			return false
 		}
 	}
