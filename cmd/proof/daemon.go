@@ -48,7 +48,8 @@ type daemon struct {
 	binary  string
 	dir     string // holds triaged.yml and data/
 	address string
-	env     []string
+	args    []string // besides those every daemon gets
+	token   string   // sent with every request, if there is one
 	log     tail
 	client  *http.Client
 
@@ -90,7 +91,7 @@ func (d *daemon) journalPath() string { return filepath.Join(d.dataDir(), "triag
 // start starts the process and returns at once.
 func (d *daemon) start() error {
 	cmd := exec.Command(d.binary, "serve", "--config.file="+filepath.Join(d.dir, "triaged.yml"), "--storage.path="+d.dataDir(), "--web.listen-address="+d.address)
-	cmd.Env = append(os.Environ(), d.env...)
+	cmd.Args = append(cmd.Args, d.args...)
 	cmd.Stdout, cmd.Stderr = &d.log, &d.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -181,6 +182,9 @@ func (d *daemon) do(ctx context.Context, method, path string, body []byte) ([]by
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if d.token != "" {
+		req.Header.Set("Authorization", "Bearer "+d.token)
+	}
 	resp, err := d.client.Do(req)
 	if err != nil {
 		return nil, err
