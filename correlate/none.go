@@ -25,7 +25,7 @@ func (n *none) add(m *ranking, factor string, nats float64, sentence string) {
 // one: the mean, over the services the symptom depends on, of the likelihood that it began there.
 func (m *ranking) weighNone() none {
 	var n none
-	n.add(m, "rate", ln(float64(m.w.NoneRate*perLookback))+m.quiet(), "some incidents have no change behind them: about 3 in 10 at a usual rate of changes")
+	n.add(m, "rate", ln(float64(m.w.NoneRate*perLookback))+m.quiet(), "some incidents have no change behind them: about 3 in 10")
 	if !m.w.omits("own") || !m.w.omits("cascade") {
 		m.noneOrigin(&n)
 	}

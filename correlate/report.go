@@ -195,9 +195,12 @@ func (m *ranking) trigger(r *triage.Report, n *none) {
 	}
 }
 
-// changedAt reports whether a candidate that is not ruled out sits on the service.
+// changedAt reports whether a candidate that is not ruled out sits on the service, or reaches it with every other.
 func (m *ranking) changedAt(name string) bool {
-	return slices.ContainsFunc(m.candidates, func(c *candidate) bool { return c.ch.Service == name && !c.veto })
+	return slices.ContainsFunc(m.candidates, func(c *candidate) bool {
+		everywhere := c.ch.Global || c.ch.Service == ""
+		return !c.veto && (c.ch.Service == name || everywhere && float64(c.micros) >= 0.05*million)
+	})
 }
 
 // anomalyOf describes the shift of a service at the onset: the one that was reported, else the one its series show.
