@@ -309,7 +309,10 @@ func (d *dispatcher) attempt(ctx context.Context, i *integration, del triage.Del
 	d.a.metrics.latency.WithLabelValues(i.key).Observe(d.a.now().Sub(began).Seconds())
 	d.a.metrics.notifications.WithLabelValues(i.key).Inc()
 	if err != nil {
-		d.failed(ctx, i, del, asDeliveryError(err))
+		e := *asDeliveryError(err)
+		// An attempt that failed for certain says nothing about the one before it: it may have failed while looking for that.
+		e.Uncertain = e.Uncertain || n.Uncertain
+		d.failed(ctx, i, del, &e)
 		return
 	}
 	del.RemoteID, del.LastError = receipt.RemoteID, clean(receipt.Detail, maxErrorText)

@@ -355,3 +355,32 @@ triaged_notifications_total{receiver="oncall/it"} 1
 		}
 	})
 }
+
+// Once an attempt may have arrived, that stays so until one is known to have: looking for it may fail, too, and then the next attempt
+// has to look again instead of posting anew.
+func TestUncertaintyOutlastsAFailedLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, newFakeStore(), func(o *Options) { o.Config.SecondLooks = nil })
+		b.notifier.answer(func(n int, _ Notification) error {
+			switch n {
+			case 1:
+				return &DeliveryError{Reason: ReasonDeadline, Retryable: true, Uncertain: true, Err: errors.New("no answer")}
+			case 2:
+				return &DeliveryError{Reason: ReasonRateLimited, Retryable: true, Err: errors.New("look for an earlier message: too many requests")}
+			}
+			return nil
+		})
+		b.accept(t, alert("checkout", time.Now()))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		got := b.notifier.got()
+		if len(got) != 3 {
+			t.Fatalf("want 3 attempts, got %d", len(got))
+		}
+		for i, want := range []bool{false, true, true} {
+			if got[i].Uncertain != want {
+				t.Errorf("attempt %d: want uncertain %t, got %t", i+1, want, got[i].Uncertain)
+			}
+		}
+	})
+}
