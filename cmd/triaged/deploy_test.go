@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
@@ -110,7 +111,7 @@ func TestDeployNamesOnlyMetricsThereAre(t *testing.T) {
 			if !ok {
 				return nil
 			}
-			i := slices.IndexFunc(v.LabelMatchers, func(m *labels.Matcher) bool { return m.Name == labels.MetricName })
+			i := slices.IndexFunc(v.LabelMatchers, func(m *labels.Matcher) bool { return m.Name == model.MetricNameLabel })
 			name := v.LabelMatchers[i].Value
 			base := name
 			for _, suffix := range []string{"_bucket", "_count", "_sum"} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -30,7 +31,7 @@ func tryCommand(app *kingpin.Application) command {
 	clause.Flag("verbose", "Print whole cards.").Short('v').BoolVar(&o.Verbose)
 	return command{clause: clause, run: func(ctx context.Context, s streams, _ *promslog.Config) error {
 		if o.Days < 1 || o.Days > 90 || o.MaxPages < 1 || o.Budget < 10 {
-			return fmt.Errorf("--days must lie between 1 and 90, --max-pages be at least 1 and --queries-per-minute at least 10")
+			return errors.New("--days must lie between 1 and 90, --max-pages be at least 1 and --queries-per-minute at least 10")
 		}
 		o.HTTPConfig = config.DefaultHTTPClientConfig
 		if httpConfig != "" {

@@ -104,7 +104,7 @@ func (s *Source) ActiveSince(ctx context.Context, a triage.Alert) (time.Time, er
 	}
 	var match []string
 	for _, k := range slices.Sorted(maps.Keys(a.Labels)) {
-		if external[k] != a.Labels[k] && model.LabelName(k).IsValidLegacy() {
+		if external[k] != a.Labels[k] && model.LegacyValidation.IsValidLabelName(k) {
 			match = append(match, fmt.Sprintf(`%s="%s"`, k, promEscape(a.Labels[k])))
 		}
 	}

@@ -1,6 +1,9 @@
 package backfill
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // simulate counts requests by minute: by day and night, with noise, with what bad versions, the script and failing callees do.
 func (w *World) simulate() {
@@ -49,8 +52,28 @@ type podShare struct {
 	from   int // minute it became ready
 }
 
-// pods are those that serve in the minute: two, replaced one and three minutes after a rollout begins.
+// pods are those that serve in the minute; the slice is shared between minutes.
 func (s *service) pods(minute int) []podShare {
+	if s.serving == nil {
+		s.serving = make([][]podShare, steps)
+		for i := range steps {
+			if i > 0 && !s.moves(i) {
+				s.serving[i] = s.serving[i-1]
+				continue
+			}
+			s.serving[i] = s.podsAt(i)
+		}
+	}
+	return s.serving[minute]
+}
+
+// moves reports whether a pod comes or goes in the minute.
+func (s *service) moves(minute int) bool {
+	return slices.ContainsFunc(s.phases, func(p phase) bool { return p.at+1 == minute || p.at+3 == minute })
+}
+
+// podsAt are two, replaced one and three minutes after a rollout begins.
+func (s *service) podsAt(minute int) []podShare {
 	now := 0
 	for i, p := range s.phases {
 		if p.at+1 <= minute {

@@ -55,6 +55,7 @@ type service struct {
 	total   []float64 // requests by minute, once simulated
 	failed  []float64
 	slowly  []float64
+	serving [][]podShare // by minute; made when it is first asked for, once all phases are known
 }
 
 type replicaSet struct {

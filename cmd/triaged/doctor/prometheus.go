@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,14 +25,12 @@ const maxRules = 60
 
 // prometheus examines one server and returns the number of calls it knows and the kinds of change it shows.
 func (e *examination) prometheus(ctx context.Context, cfg *configs.Config, pc prometheus.Config) (edges int, seen kinds) {
-	watch := &watch{}
-	if rt, err := config.NewRoundTripperFromConfig(pc.HTTPConfig, "prometheus", config.WithUserAgent("triaged")); err != nil {
+	rt, err := config.NewRoundTripperFromConfig(pc.HTTPConfig, "prometheus", config.WithUserAgent("triaged"))
+	if err != nil {
 		e.wrong("prometheus", pc.Name, "its http_config cannot be used: "+err.Error(), "mend http_config of "+pc.Name)
 		return 0, seen
-	} else {
-		watch.next = rt
 	}
-	watch.now = e.now
+	watch := &watch{next: rt, now: e.now}
 	pc.Reference.Days, pc.Anomalies.Enabled, pc.Cache.MaxBytes = nil, false, 4<<20
 	pc.QueriesPerMinute = max(pc.QueriesPerMinute, 600)
 	pc.Topology.Lookback = model.Duration(max(time.Duration(pc.Topology.Lookback), time.Hour))
@@ -118,9 +117,7 @@ func (e *examination) rules(ctx context.Context, cfg *configs.Config, name strin
 
 func withName(r prometheus.AlertRule) map[string]string {
 	out := map[string]string{"alertname": r.Name}
-	for k, v := range r.Labels {
-		out[k] = v
-	}
+	maps.Copy(out, r.Labels)
 	return out
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,7 +52,10 @@ const maxSecret = 1 << 20
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err.(*os.PathError).Err
+		if pe, ok := errors.AsType[*os.PathError](err); ok {
+			err = pe.Err // the path is said beside it
+		}
+		return nil, err
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, maxSecret))

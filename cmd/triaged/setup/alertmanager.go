@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -110,7 +111,7 @@ func ReadAlertmanager(ctx context.Context, address string, hc config.HTTPClientC
 
 // bare takes the URL out of an error of net/http.
 func bare(err error) error {
-	if u, ok := err.(*url.Error); ok {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -2,6 +2,7 @@ package setup
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -150,9 +151,7 @@ func (f *found) pages(p printer) {
 			continue
 		}
 		ls := map[string]string{"alertname": r.Name}
-		for k, v := range r.Labels {
-			ls[k] = v
-		}
+		maps.Copy(ls, r.Labels)
 		usualFound = usualFound || usual.All(ls)
 		all = appendNew(all, sev)
 		pager := slices.ContainsFunc(f.ams, func(am Alertmanager) bool {

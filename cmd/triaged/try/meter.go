@@ -1,6 +1,7 @@
 package try
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -95,7 +96,7 @@ func splitCredentials(raw string) (string, *config.BasicAuth, error) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
-		return "", nil, fmt.Errorf("--prometheus: must be a URL, like http://prometheus:9090")
+		return "", nil, errors.New("--prometheus: must be a URL, like http://prometheus:9090")
 	}
 	if u.User == nil {
 		return raw, nil, nil

@@ -98,6 +98,7 @@ func decode(t *testing.T, out *bytes.Buffer) try.Result {
 // what it says must be so.
 func TestTryOnARealPrometheus(t *testing.T) {
 	w, url := serveFortnight(t)
+	t.Run("ended early", func(t *testing.T) { endedEarly(t, url) })
 	var out bytes.Buffer
 	o := options(url, &out)
 	o.HTML = filepath.Join(t.TempDir(), "try.html")
@@ -110,9 +111,9 @@ func TestTryOnARealPrometheus(t *testing.T) {
 	if r.Cost.MaxInFlight > 4 || r.Cost.Failed > 0 || r.Cost.Queries == 0 {
 		t.Errorf("cost: %+v", r.Cost)
 	}
-	// What the default budget of 600 a minute would have added.
-	if atBudget := took + time.Duration(r.Cost.Queries)*time.Minute/600; atBudget > 3*time.Minute {
-		t.Errorf("with the default budget it would take %s; the limit is 3 min", atBudget)
+	// With the default budget of 600 a minute so many take a minute and a half, however fast the server; the limit is three.
+	if r.Cost.Queries > 900 {
+		t.Errorf("%d queries for 20 pages", r.Cost.Queries)
 	}
 	if r.Summary.Pages != len(w.Pages) || len(r.Pages) != len(w.Pages) {
 		t.Fatalf("want %d pages, got %d, %d answered", len(w.Pages), r.Summary.Pages, len(r.Pages))
@@ -201,8 +202,7 @@ func checkPage(t *testing.T, p try.Page, truth backfill.Page) (named bool) {
 }
 
 // Ended early, it must print what it has, and say so.
-func TestTryEndedEarlyKeepsWhatIsDone(t *testing.T) {
-	_, url := serveFortnight(t)
+func endedEarly(t *testing.T, url string) {
 	var out bytes.Buffer
 	o := options(url, &out)
 	ctx, cancel := context.WithCancel(t.Context())

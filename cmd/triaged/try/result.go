@@ -87,13 +87,13 @@ func (t *trial) result(interrupted bool) Result {
 		s.ByKind[string(c.Kind)]++
 	}
 	for _, p := range t.answered {
-		switch {
-		case p.Word == triage.WordLikely:
+		switch p.Word {
+		case triage.WordLikely:
 			s.Named++
 			if p.Undone {
 				s.Undone++
 			}
-		case p.Word == triage.WordSeparate:
+		case triage.WordSeparate:
 			s.Separate++
 		default:
 			s.Silent++
