@@ -34,6 +34,13 @@ func DecodeAnomaly(data []byte, prefix string) (Anomaly, error) {
 
 // DecodeEvent reads the envelope of the triaged format: {"change":…} or {"anomaly":…}.
 func DecodeEvent(data []byte) (Event, error) {
+	// Nearly all events are well-formed, and those are read in one pass; what is wrong with the others is found part by part.
+	if e, err := decodeWhole[Event](data); err == nil && (e.Change == nil) != (e.Anomaly == nil) {
+		if e.Change != nil {
+			return e, e.Change.Validate("change")
+		}
+		return e, e.Anomaly.Validate("anomaly")
+	}
 	var env struct {
 		Change  json.RawMessage `json:"change"`
 		Anomaly json.RawMessage `json:"anomaly"`
@@ -55,16 +62,28 @@ func DecodeEvent(data []byte) (Event, error) {
 	return Event{}, &FieldError{Field: "event", Value: clip(data), Remedy: remedy}
 }
 
-// decodeStrict tries the whole value at once, and only if that fails goes field by field to say what is wrong with each.
-func decodeStrict[T any](data []byte, prefix string) (T, error) {
-	var v T
+var errTrailing = errors.New("something follows the value")
+
+// decodeWhole reads exactly one value without unknown fields.
+func decodeWhole[T any](data []byte) (v T, err error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	err := dec.Decode(&v)
+	if err := dec.Decode(&v); err != nil {
+		return v, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return v, errTrailing
+	}
+	return v, nil
+}
+
+// decodeStrict tries the whole value at once, and only if that fails goes field by field to say what is wrong with each.
+func decodeStrict[T any](data []byte, prefix string) (T, error) {
+	v, err := decodeWhole[T](data)
+	if errors.Is(err, errTrailing) {
+		return v, &FieldError{Field: prefix, Value: clip(data), Remedy: "send one JSON object with nothing after it"}
+	}
 	if err == nil {
-		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-			return v, &FieldError{Field: prefix, Value: clip(data), Remedy: "send one JSON object with nothing after it"}
-		}
 		if bytes.Equal(bytes.TrimSpace(data), []byte("null")) {
 			return v, &FieldError{Field: prefix, Value: "null", Remedy: "send a JSON object"}
 		}

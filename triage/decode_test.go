@@ -85,3 +85,24 @@ func FuzzDecodeEvent(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkDecodeEvent reads one ordinary deploy of about 1 kB.
+func BenchmarkDecodeEvent(b *testing.B) {
+	c := Change{
+		ID: "ci:0123456789", Source: "ci", Kind: KindDeploy, Status: StatusSucceeded, Scope: Scope{Service: "checkout", Environment: "production"},
+		StartedAt: time.Date(2026, 3, 1, 3, 2, 10, 0, time.UTC), FinishedAt: time.Date(2026, 3, 1, 3, 4, 10, 0, time.UTC), Version: "v812",
+		Title: "Deploy to production", URL: "https://ci.example/runs/1", Refs: []Ref{{System: "ci", ID: "1"}},
+		Labels: map[string]string{"sha": strings.Repeat("a", 40), "note": strings.Repeat("x", 500)},
+	}
+	data, err := json.Marshal(Event{Change: &c})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := DecodeEvent(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
