@@ -18,7 +18,7 @@ import (
 // benchKafka measures Kafka → decode → fold → journal (fsync) → window → commit, against the reader and decoder alone, and
 // against the journal alone given the same changes in the same batches.
 func benchKafka(ctx context.Context, o options, r *results) error {
-	n := 60_000
+	n := 40_000
 	partitions, sizes := []int32{1, 4, 16}, []int{512, 1024, 4096}
 	if o.short {
 		n, partitions, sizes = 5_000, []int32{4}, []int{1024}
