@@ -2,6 +2,7 @@ package backfill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -12,13 +13,13 @@ import (
 
 // WriteBlocks writes the fortnight as one TSDB block below dir, which a Prometheus can open as its storage. About 5 million
 // samples take 5 s and 200 MB.
-func (w *World) WriteBlocks(ctx context.Context, dir string) error {
+func (w *World) WriteBlocks(ctx context.Context, dir string) (err error) {
 	// The head takes samples up to half its range behind the newest: series come one after the other.
 	bw, err := tsdb.NewBlockWriter(slog.New(slog.DiscardHandler), dir, (3 * days * 24 * time.Hour).Milliseconds())
 	if err != nil {
 		return fmt.Errorf("open a block in %s: %w", dir, err)
 	}
-	defer bw.Close()
+	defer func() { err = errors.Join(err, bw.Close()) }()
 	err = w.Each(func(ls []string, samples []Sample) error {
 		app := bw.Appender(ctx)
 		lset := labels.FromStrings(ls...)

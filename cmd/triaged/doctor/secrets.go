@@ -29,7 +29,7 @@ func (e *examination) secrets(cfg *configs.Config) {
 		case v.Type() == reflect.TypeFor[config.Secret]() && v.String() != "":
 			n++
 			e.expiry(path, []byte(v.String()))
-		case v.Kind() == reflect.String && (strings.HasSuffix(path, "_file")) && v.String() != "":
+		case v.Kind() == reflect.String && strings.HasSuffix(path, "_file") && v.String() != "":
 			n++
 			body, err := readFile(v.String())
 			switch {
@@ -94,6 +94,7 @@ func walk(v reflect.Value, path string, visit func(string, reflect.Value)) {
 		}
 	case reflect.String:
 		visit(path, v)
+	default: // numbers hold no secret
 	}
 }
 

@@ -81,8 +81,11 @@ func TestNote(t *testing.T) {
 		want  string
 	}{
 		{"never before", store{alerts: []triage.Alert{inc.Alerts[0]}}, ""},
-		{"twice before", store{alerts: []triage.Alert{inc.Alerts[0], firing(200, 210), firing(0, 20)}, changes: changes},
-			"High5xx fired twice in the 14 d before, 1 cleared alone, 1 came after a change of the service; last time it cleared alone after 10 min"},
+		{
+			"twice before",
+			store{alerts: []triage.Alert{inc.Alerts[0], firing(200, 210), firing(0, 20)}, changes: changes},
+			"High5xx fired twice in the 14 d before, 1 cleared alone, 1 came after a change of the service; last time it cleared alone after 10 min",
+		},
 		{"too many changes to be sure", store{alerts: []triage.Alert{firing(0, 20)}, changes: changes, next: "more"}, "High5xx fired once in the 14 d before"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -27,8 +27,10 @@ func serve(t *testing.T, original string, severities ...string) (prometheus stri
 	t.Cleanup(am.Close)
 	var rules []any
 	for i, s := range severities {
-		rules = append(rules, map[string]any{"type": "alerting", "name": fmt.Sprintf("A%d", i), "query": "up == 0", "duration": 0, "labels": map[string]string{"severity": s},
-			"annotations": map[string]string{}, "alerts": []any{}, "health": "ok", "state": "inactive", "lastEvaluation": "2026-03-01T00:00:00Z"})
+		rules = append(rules, map[string]any{
+			"type": "alerting", "name": fmt.Sprintf("A%d", i), "query": "up == 0", "duration": 0, "labels": map[string]string{"severity": s},
+			"annotations": map[string]string{}, "alerts": []any{}, "health": "ok", "state": "inactive", "lastEvaluation": "2026-03-01T00:00:00Z",
+		})
 	}
 	p := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		data := any([]string{})
