@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -319,4 +320,29 @@ func TestEarlierFiringsAreRead(t *testing.T) {
 	if again := InputOf(a.Input); len(again.Earlier) != 1 {
 		t.Errorf("the case lost it: %+v", again.Earlier)
 	}
+}
+
+// However much changes at once, a report weighs and keeps a bounded part of it: the symptom's own changes and the nearest ones.
+func TestAStormOfChangesIsCut(t *testing.T) {
+	o, w, req := parts()
+	o.Topology = nil // so that everything is in reach
+	service := req.Incident.Service
+	w.changes = append(w.changes, change("own", triage.KindConfig, service, "29m"))
+	for i := range 3 * maxChanges {
+		w.changes = append(w.changes, change(fmt.Sprintf("storm-%05d", i), triage.KindDeploy, fmt.Sprintf("other-%d", i%300), fmt.Sprintf("%dm", 1+i%28)))
+	}
+	a, err := newCorrelator(t, o).Triage(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(a.Input.Changes); n != maxChanges {
+		t.Errorf("want %d changes kept with the report, got %d", maxChanges, n)
+	}
+	if !slices.ContainsFunc(a.Input.Changes, func(c triage.Change) bool { return c.ID == "own" }) {
+		t.Error("the symptom's own change must be among them")
+	}
+	if !strings.Contains(strings.Join(a.Report.Notes, " "), "nearest to the alert were weighed") {
+		t.Errorf("the report must say so: %q", a.Report.Notes)
+	}
+	checkSums(t, a.Report)
 }
