@@ -22,7 +22,10 @@ func chaos(ctx context.Context, o options) error {
 	fmt.Fprintf(o.out, "load %s\n", load())
 	var bad error
 	for _, part := range []func(context.Context, options) error{peersMisbehave, overload, slowloris, soak} {
-		bad = errors.Join(bad, part(ctx, o))
+		if err := part(ctx, o); err != nil {
+			fmt.Fprintf(o.out, "FAIL  %v\n", err)
+			bad = errors.Join(bad, err)
+		}
 	}
 	return bad
 }
