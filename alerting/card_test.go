@@ -25,7 +25,8 @@ func at(clock string) time.Time {
 	return t
 }
 
-func percent(p float64) *float64 { return &p }
+//go:fix inline
+func percent(p float64) *float64 { return new(p) }
 
 func cardInput(service string) CardInput {
 	scope := triage.Scope{Service: service, Environment: "production", Region: "eu1"}

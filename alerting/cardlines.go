@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -111,7 +112,7 @@ func (c *Card) separate(in CardInput, v triage.Standing) {
 			}
 			sub = append(sub, line)
 		}
-		c.add(string(triage.WordSeparate), "these "+fmt.Sprint(len(sub))+" fit about as well", sub...)
+		c.add(string(triage.WordSeparate), "these "+strconv.Itoa(len(sub))+" fit about as well", sub...)
 	}
 }
 
@@ -152,6 +153,7 @@ func (c *Card) advice(in CardInput, v triage.Standing) {
 		c.add("A ROLLBACK WOULD DO HARM", reason)
 	case triage.VerdictWillNotHelp:
 		c.add("A ROLLBACK WILL NOT HELP", reason)
+	default: // nothing to do for the others
 	}
 	switch {
 	case rec.Action.Reversal() && rec.Target != nil && undone(in.Report, rec.Target.ChangeID):
@@ -279,7 +281,7 @@ func alsoUndoes(us []triage.Undone) string {
 		}
 	}
 	if more := len(us) - len(names); more > 0 {
-		return plural(len(us), "change", "changes") + ": " + strings.Join(names, ", ") + " and " + fmt.Sprint(more) + " more"
+		return plural(len(us), "change", "changes") + ": " + strings.Join(names, ", ") + " and " + strconv.Itoa(more) + " more"
 	}
 	return plural(len(us), "change", "changes") + ": " + strings.Join(names, ", ")
 }

@@ -43,7 +43,6 @@ type entry struct {
 	report     *triage.Report       // latest
 	posted     *triage.Report       // latest that went to the outbox
 	postedAs   triage.IncidentState // state that one told of
-	wasPosted  bool                 // at least one report went to the outbox
 	reach      map[string]bool      // services whose changes could matter, as of the latest report; nil: not computed
 	looks      []time.Time          // second looks still to come, ascending
 	wanted     string               // cause of a triage that found the queue full

@@ -141,15 +141,18 @@ func (h jobHeap) Less(i, j int) bool {
 	}
 	return h[i].order < h[j].order
 }
+
 func (h jobHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = i, j
 }
+
 func (h *jobHeap) Push(x any) {
 	j := x.(*job)
 	j.index = len(*h)
 	*h = append(*h, j)
 }
+
 func (h *jobHeap) Pop() any {
 	old := *h
 	j := old[len(old)-1]

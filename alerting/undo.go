@@ -74,8 +74,10 @@ func (a *Alerting) noteUndo(e *entry, undid triage.Change, c triage.Change, now 
 	e.undoFailed = ""
 	e.undos = append(slices.Clone(e.undos), &undoing{
 		undid: undid, undo: c, onset: e.report.Onset.Interval, note: undoSentence(&c),
-		checked: triage.Checked{Undid: undid.ID, By: c.ID, At: undoneAt(c).UTC(), Asked: now.UTC(), Outcome: triage.CheckWatching,
-			Sentence: undoneWord(undid) + " at " + clock(undoneAt(c)) + "; the symptom is being watched"},
+		checked: triage.Checked{
+			Undid: undid.ID, By: c.ID, At: undoneAt(c).UTC(), Asked: now.UTC(), Outcome: triage.CheckWatching,
+			Sentence: undoneWord(undid) + " at " + clock(undoneAt(c)) + "; the symptom is being watched",
+		},
 		next: now.Add(time.Duration(a.cfg.Verify.Interval)),
 	})
 	if e.inc.State == triage.IncidentRecovered {

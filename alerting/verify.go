@@ -92,7 +92,7 @@ func Verify(in VerifyInput) triage.Checked {
 	if in.Restores > 0 {
 		limit = fmt.Sprintf("%s (90 %% of %d restores here were faster)", span(giveUp), in.Restores)
 	}
-	if span1 >= moveOn && !(ownSeen && own.back) {
+	if span1 >= moveOn && (!ownSeen || !own.back) {
 		out.Outcome = triage.CheckNotHelped
 		out.Sentence = fmt.Sprintf("%s at %s; %s after %s: undoing it did not help", what, clock(at), symptom.words(in.Service), span(span1))
 		if ownSeen && own.level >= sameFrom {
@@ -168,6 +168,7 @@ func undoneWord(c triage.Change) string {
 		return "config " + name + " was reverted"
 	case triage.KindDeploy, triage.KindRollback:
 		return name + " was rolled back"
+	default: // nothing to do for the others
 	}
 	return string(c.Kind) + " " + name + " was undone"
 }

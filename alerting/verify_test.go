@@ -13,7 +13,7 @@ import (
 const verifyStep = 15 * time.Second
 
 // seriesOf samples f every 15 s from an hour before t0 until now; f is given minutes since t0, the onset.
-func seriesOf(signal triage.Signal, service string, now time.Time, f func(min float64) float64) triage.Series {
+func seriesOf(signal triage.Signal, service string, now time.Time, f func(minutes float64) float64) triage.Series {
 	s := triage.Series{
 		Metric: string(signal), Signal: signal, Labels: map[string]string{"service": service}, Stamp: triage.StampEnd,
 		StepS: verifyStep.Seconds(), Start: t0.Add(-time.Hour),

@@ -41,20 +41,20 @@ func clean(s string, n int) string {
 	return s
 }
 
-// replaceFold replaces old, in any case, by new.
-func replaceFold(s, old, new string) string {
+// replaceFold replaces old, in any case.
+func replaceFold(s, old, with string) string {
 	for {
 		i := strings.Index(strings.ToLower(s), old)
 		if i < 0 || len(strings.ToLower(s)) != len(s) {
 			return s
 		}
-		s = s[:i] + new + s[i+len(old):]
+		s = s[:i] + with + s[i+len(old):]
 	}
 }
 
 // cleanURL keeps http and https addresses without spaces or control characters; anything else is dropped.
 func cleanURL(s string) string {
-	if len(s) > triage.MaxURL || !(strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")) {
+	if len(s) > triage.MaxURL || (!strings.HasPrefix(s, "https://") && !strings.HasPrefix(s, "http://")) {
 		return ""
 	}
 	if strings.ContainsFunc(s, func(r rune) bool {
@@ -176,6 +176,7 @@ func symptomNoun(r triage.Report) string {
 		return "the traffic shift"
 	case triage.SignalSaturation:
 		return "the saturation"
+	default: // nothing to do for the others
 	}
 	return "the symptom"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -175,7 +176,7 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 	if err := a.store.SaveReport(ctx, inc, answer, deliveries); err != nil {
 		return fmt.Errorf("journal report %d of incident %s: %w", report.Number, inc.ID, err)
 	}
-	a.metrics.reports.WithLabelValues(fmt.Sprint(len(deliveries) > 0)).Inc()
+	a.metrics.reports.WithLabelValues(strconv.FormatBool(len(deliveries) > 0)).Inc()
 	a.mu.Lock()
 	e.inc.Reports, e.inc.UpdatedAt = inc.Reports, inc.UpdatedAt
 	if len(deliveries) > 0 {

@@ -105,7 +105,7 @@ func (out *accuracy) add(s scored, minutes *[]float64) {
 		}
 	}
 	labelled := truth != "" || none
-	if !labelled && !(named && rejected[triage.ChangeID(standing.Named[0].ID())]) {
+	if !labelled && (!named || !rejected[triage.ChangeID(standing.Named[0].ID())]) {
 		return
 	}
 	out.Labels++

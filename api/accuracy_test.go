@@ -114,8 +114,10 @@ func TestPostmortem(t *testing.T) {
 	first.Severity = &triage.Severity{Level: "P1", Reasons: []string{"checkout is tier 1"}}
 	last := first
 	last.Number, last.CreatedAt = 2, now.Add(8*time.Minute)
-	last.Checked = []triage.Checked{{Undid: "push:flag", By: "push:off", At: now.Add(2 * time.Minute), Turned: now.Add(3 * time.Minute), Outcome: triage.CheckVerified,
-		Sentence: "checkout recovered 60 s after flag new-pricing went back, and has stayed so for 3 min"}}
+	last.Checked = []triage.Checked{{
+		Undid: "push:flag", By: "push:off", At: now.Add(2 * time.Minute), Turned: now.Add(3 * time.Minute), Outcome: triage.CheckVerified,
+		Sentence: "checkout recovered 60 s after flag new-pricing went back, and has stayed so for 3 min",
+	}}
 	last.Hold = []triage.Undone{{ChangeID: "d9", Title: "deploy search v9", At: now.Add(time.Minute)}}
 	last.Coverage = []triage.Coverage{{Source: "terraform", State: triage.SourceSilent, Detail: "nothing since 01:12"}}
 	h.reports["inc-1"] = []triage.Report{first, last}

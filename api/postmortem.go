@@ -185,6 +185,7 @@ func (d *draft) timeline() {
 				continue
 			}
 			text = regexp.MustCompile(`^suspect \d+: `).ReplaceAllString(text, "")
+		default: // nothing to do for the others
 		}
 		d.line("| %s | %s |", clockOf(m.At), cell(text))
 	}

@@ -49,7 +49,7 @@ func Strip(steps []string) []string {
 // The report given is not changed. Without advice to act on a change, or a playbook for it, the report stays as it is.
 func (b *Book) Apply(r triage.Report, services map[string]triage.Service) triage.Report {
 	rec := r.Recommendation
-	if b == nil || rec.Verdict != triage.VerdictAct || rec.Target == nil || !(rec.Action.Reversal() || rec.Action == triage.ActionPauseRollout) {
+	if b == nil || rec.Verdict != triage.VerdictAct || rec.Target == nil || (!rec.Action.Reversal() && rec.Action != triage.ActionPauseRollout) {
 		return r
 	}
 	i := slices.IndexFunc(r.Suspects, func(s triage.Suspect) bool { return s.Change != nil && s.Change.ID == rec.Target.ChangeID })
@@ -251,8 +251,6 @@ func (b *Book) values(rec triage.Recommendation, ch triage.Change, rule Rule) ma
 			}
 		}
 	}
-	for k, x := range rule.Values {
-		v[k] = x
-	}
+	maps.Copy(v, rule.Values)
 	return v
 }

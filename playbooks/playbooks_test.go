@@ -55,62 +55,120 @@ func TestReadyMade(t *testing.T) {
 		tune func(*triage.Recommendation, *triage.Change)
 		want []string
 	}{
-		"argocd, by hand": {detect, change(triage.KindDeploy, "argocd:a", "argocd"), live, nil,
-			[]string{"run: argocd app rollback pricing --argocd-context prod-eu1"}},
-		"argocd, others would go too": {detect, change(triage.KindDeploy, "argocd:a", "argocd"), live, func(r *triage.Recommendation, _ *triage.Change) { r.AlsoUndoes = []triage.Undone{{ChangeID: "b"}} },
-			[]string{"run: argocd app history pricing --argocd-context prod-eu1", "with it: then argocd app rollback with the id of v811"}},
-		"argocd, auto-sync": {detect, change(triage.KindDeploy, "argocd:a", "argocd"), synced, nil,
-			[]string{"run: git revert --no-edit 4f2a9c1d7e3b", "run: git push origin HEAD:main", "with it: in a clone of acme/pricing; Argo CD applies it by itself"}},
-		"argocd, unknown": {detect, change(triage.KindDeploy, "argocd:a", "argocd"), triage.Service{}, nil,
-			[]string{"no command: whether a GitOps controller owns pricing is not known (services: auto_sync); what is undone by hand might be applied again"}},
-		"rollouts, running": {detect, change(triage.KindDeploy, "argo-rollouts:a", ""), live, func(_ *triage.Recommendation, c *triage.Change) { c.Status = triage.StatusStarted },
-			[]string{"run: kubectl argo rollouts abort pricing --context prod-eu1 -n shop"}},
-		"rollouts, through": {detect, change(triage.KindDeploy, "argo-rollouts:a", ""), live, nil,
-			[]string{"run: kubectl argo rollouts undo pricing --context prod-eu1 -n shop"}},
-		"rollouts, pause": {detect, change(triage.KindDeploy, "argo-rollouts:a", ""), triage.Service{}, func(r *triage.Recommendation, _ *triage.Change) { r.Action = triage.ActionPauseRollout },
-			[]string{"run: kubectl argo rollouts pause pricing --context prod-eu1 -n shop"}},
-		"kubectl": {detect, change(triage.KindDeploy, "prom:a", "kubernetes-replicaset"), live, nil,
-			[]string{"run: kubectl --context prod-eu1 -n shop rollout undo deployment/pricing"}},
+		"argocd, by hand": {
+			detect, change(triage.KindDeploy, "argocd:a", "argocd"), live, nil,
+			[]string{"run: argocd app rollback pricing --argocd-context prod-eu1"},
+		},
+		"argocd, others would go too": {
+			detect, change(triage.KindDeploy, "argocd:a", "argocd"), live, func(r *triage.Recommendation, _ *triage.Change) { r.AlsoUndoes = []triage.Undone{{ChangeID: "b"}} },
+			[]string{"run: argocd app history pricing --argocd-context prod-eu1", "with it: then argocd app rollback with the id of v811"},
+		},
+		"argocd, auto-sync": {
+			detect, change(triage.KindDeploy, "argocd:a", "argocd"), synced, nil,
+			[]string{"run: git revert --no-edit 4f2a9c1d7e3b", "run: git push origin HEAD:main", "with it: in a clone of acme/pricing; Argo CD applies it by itself"},
+		},
+		"argocd, unknown": {
+			detect, change(triage.KindDeploy, "argocd:a", "argocd"),
+			triage.Service{},
+			nil,
+			[]string{"no command: whether a GitOps controller owns pricing is not known (services: auto_sync); what is undone by hand might be applied again"},
+		},
+		"rollouts, running": {
+			detect, change(triage.KindDeploy, "argo-rollouts:a", ""), live, func(_ *triage.Recommendation, c *triage.Change) { c.Status = triage.StatusStarted },
+			[]string{"run: kubectl argo rollouts abort pricing --context prod-eu1 -n shop"},
+		},
+		"rollouts, through": {
+			detect, change(triage.KindDeploy, "argo-rollouts:a", ""), live, nil,
+			[]string{"run: kubectl argo rollouts undo pricing --context prod-eu1 -n shop"},
+		},
+		"rollouts, pause": {
+			detect, change(triage.KindDeploy, "argo-rollouts:a", ""),
+			triage.Service{},
+			func(r *triage.Recommendation, _ *triage.Change) { r.Action = triage.ActionPauseRollout },
+			[]string{"run: kubectl argo rollouts pause pricing --context prod-eu1 -n shop"},
+		},
+		"kubectl": {
+			detect, change(triage.KindDeploy, "prom:a", "kubernetes-replicaset"), live, nil,
+			[]string{"run: kubectl --context prod-eu1 -n shop rollout undo deployment/pricing"},
+		},
 		"kubectl, known revision": {detect, change(triage.KindDeploy, "prom:a", "kubernetes-replicaset"), live, func(r *triage.Recommendation, c *triage.Change) {
 			c.Labels["previous_revision"] = "41"
 			r.AlsoUndoes = []triage.Undone{{ChangeID: "b"}}
 		}, []string{"run: kubectl --context prod-eu1 -n shop rollout undo deployment/pricing --to-revision=41"}},
-		"kubectl, auto-sync": {detect, change(triage.KindDeploy, "prom:a", "kubernetes-replicaset"), synced, nil,
-			[]string{"no command: auto-sync is on: what is undone by hand would be applied again; revert in the repository, or suspend the sync first"}},
-		"kubectl, no cluster": {detect, change(triage.KindDeploy, "prom:a", "kubernetes-replicaset"), live, func(_ *triage.Recommendation, c *triage.Change) { c.Cluster = "" },
-			[]string{"no command: its context is not known"}},
-		"kubectl, no namespace": {detect, change(triage.KindDeploy, "prom:a", "kubernetes-replicaset"), live, func(_ *triage.Recommendation, c *triage.Change) { c.Namespace = "" },
-			[]string{"no command: its namespace is not known"}},
-		"helm, with a context of its own": {book(t, "{contexts: {prod-eu1: gke_acme_eu1}, rules: [{use: helm, values: {release: pricing-api}}]}"), change(triage.KindDeploy, "x", ""), live, nil,
-			[]string{"run: helm --kube-context gke_acme_eu1 -n shop rollback pricing-api 0 --wait", "with it: 0 is the release before"}},
+		"kubectl, auto-sync": {
+			detect, change(triage.KindDeploy, "prom:a", "kubernetes-replicaset"), synced, nil,
+			[]string{"no command: auto-sync is on: what is undone by hand would be applied again; revert in the repository, or suspend the sync first"},
+		},
+		"kubectl, no cluster": {
+			detect, change(triage.KindDeploy, "prom:a", "kubernetes-replicaset"), live, func(_ *triage.Recommendation, c *triage.Change) { c.Cluster = "" },
+			[]string{"no command: its context is not known"},
+		},
+		"kubectl, no namespace": {
+			detect, change(triage.KindDeploy, "prom:a", "kubernetes-replicaset"), live, func(_ *triage.Recommendation, c *triage.Change) { c.Namespace = "" },
+			[]string{"no command: its namespace is not known"},
+		},
+		"helm, with a context of its own": {
+			book(t, "{contexts: {prod-eu1: gke_acme_eu1}, rules: [{use: helm, values: {release: pricing-api}}]}"), change(triage.KindDeploy, "x", ""), live, nil,
+			[]string{"run: helm --kube-context gke_acme_eu1 -n shop rollback pricing-api 0 --wait", "with it: 0 is the release before"},
+		},
 		"flux": {detect, change(triage.KindDeploy, "flux:a", ""), triage.Service{}, func(_ *triage.Recommendation, c *triage.Change) {
 			c.Labels = map[string]string{"owner": "Kustomization/flux-system/apps", "revision": "main@sha1:4f2a9c1d7e3b"}
 		}, []string{"run: git revert --no-edit 4f2a9c1d7e3b", "run: flux reconcile kustomization apps --with-source --context prod-eu1 -n flux-system", "with it: push between the two, in a clone of the repository Flux reads"}},
-		"github": {detect, change(triage.KindDeploy, "github:a", "github-deployment"), triage.Service{}, nil,
-			[]string{"run: gh run list --repo acme/pricing --commit 9b1c2d3e4f5a --status success", "with it: then gh run rerun with the id of the run that deployed it; it deploys v811 again", "open: https://github.com/acme/pricing/actions"}},
-		"gitlab": {book(t, "{rules: [{use: gitlab, values: {gitlab_host: gitlab.example.com}}]}"), change(triage.KindDeploy, "gitlab:a", ""), triage.Service{}, nil,
-			[]string{"with it: on the page of the environment, press Re-deploy beside v811", "open: https://gitlab.example.com/acme/pricing/-/environments"}},
+		"github": {
+			detect, change(triage.KindDeploy, "github:a", "github-deployment"),
+			triage.Service{},
+			nil,
+			[]string{"run: gh run list --repo acme/pricing --commit 9b1c2d3e4f5a --status success", "with it: then gh run rerun with the id of the run that deployed it; it deploys v811 again", "open: https://github.com/acme/pricing/actions"},
+		},
+		"gitlab": {
+			book(t, "{rules: [{use: gitlab, values: {gitlab_host: gitlab.example.com}}]}"), change(triage.KindDeploy, "gitlab:a", ""),
+			triage.Service{},
+			nil,
+			[]string{"with it: on the page of the environment, press Re-deploy beside v811", "open: https://gitlab.example.com/acme/pricing/-/environments"},
+		},
 		"launchdarkly off": {detect, change(triage.KindFlag, "launchdarkly:a", "launchdarkly"), triage.Service{}, nil, []string{
 			`run: curl -fsS -X PATCH https://app.launchdarkly.com/api/v2/flags/shop/new-pricing -H 'Authorization: '"${LAUNCHDARKLY_ACCESS_TOKEN}" -H 'Content-Type: application/json; domain-model=launchdarkly.semanticpatch' -d '{"environmentKey":"production","instructions":[{"kind":"turnFlagOff"}]}'`,
-			"open: https://app.launchdarkly.com/shop/production/features/new-pricing"}},
+			"open: https://app.launchdarkly.com/shop/production/features/new-pricing",
+		}},
 		"launchdarkly back on": {detect, change(triage.KindFlag, "launchdarkly:a", "launchdarkly"), triage.Service{}, func(r *triage.Recommendation, _ *triage.Change) { r.Target.To = "on" }, []string{
 			`run: curl -fsS -X PATCH https://app.launchdarkly.com/api/v2/flags/shop/new-pricing -H 'Authorization: '"${LAUNCHDARKLY_ACCESS_TOKEN}" -H 'Content-Type: application/json; domain-model=launchdarkly.semanticpatch' -d '{"environmentKey":"production","instructions":[{"kind":"turnFlagOn"}]}'`,
-			"open: https://app.launchdarkly.com/shop/production/features/new-pricing"}},
-		"launchdarkly, a share is set by hand": {detect, change(triage.KindFlag, "launchdarkly:a", "launchdarkly"), triage.Service{}, func(r *triage.Recommendation, _ *triage.Change) { r.Target.To = "25 %" },
-			[]string{"no command: new-pricing goes back to 25 %, which is neither on nor off: set it by hand", "open: https://app.launchdarkly.com/shop/production/features/new-pricing"}},
-		"unleash": {detect, change(triage.KindFlag, "unleash:a", "unleash"), triage.Service{}, nil,
-			[]string{`run: curl -fsS -X POST "${UNLEASH_URL}"/api/admin/projects/shop/features/new-pricing/environments/production/off -H 'Authorization: '"${UNLEASH_TOKEN}"`}},
+			"open: https://app.launchdarkly.com/shop/production/features/new-pricing",
+		}},
+		"launchdarkly, a share is set by hand": {
+			detect, change(triage.KindFlag, "launchdarkly:a", "launchdarkly"),
+			triage.Service{},
+			func(r *triage.Recommendation, _ *triage.Change) { r.Target.To = "25 %" },
+			[]string{"no command: new-pricing goes back to 25 %, which is neither on nor off: set it by hand", "open: https://app.launchdarkly.com/shop/production/features/new-pricing"},
+		},
+		"unleash": {
+			detect, change(triage.KindFlag, "unleash:a", "unleash"),
+			triage.Service{},
+			nil,
+			[]string{`run: curl -fsS -X POST "${UNLEASH_URL}"/api/admin/projects/shop/features/new-pricing/environments/production/off -H 'Authorization: '"${UNLEASH_TOKEN}"`},
+		},
 		"flagsmith, without its key": {detect, change(triage.KindFlag, "flagsmith:a", ""), triage.Service{}, nil, []string{"no command: its flagsmith host is not known"}},
-		"flagsmith": {book(t, "{rules: [{use: flagsmith, values: {flagsmith_host: api.flagsmith.com, environment_key: aBc, featurestate: '77'}}]}"), change(triage.KindFlag, "flagsmith:a", ""), triage.Service{}, nil,
-			[]string{`run: curl -fsS -X PATCH https://api.flagsmith.com/api/v1/environments/aBc/featurestates/77/ -H 'Authorization: Token '"${FLAGSMITH_TOKEN}" -H 'Content-Type: application/json' -d '{"enabled":false}'`}},
-		"terraform": {book(t, "{rules: [{use: terraform, values: {directory: infra/prod}}]}"), change(triage.KindInfra, "terraform:a", ""), triage.Service{}, nil,
-			[]string{"run: git revert --no-edit 4f2a9c1d7e3b", "run: terraform -chdir=infra/prod plan -out=revert.tfplan", "with it: read the plan before anybody applies it; what was destroyed does not come back by itself"}},
+		"flagsmith": {
+			book(t, "{rules: [{use: flagsmith, values: {flagsmith_host: api.flagsmith.com, environment_key: aBc, featurestate: '77'}}]}"), change(triage.KindFlag, "flagsmith:a", ""),
+			triage.Service{},
+			nil,
+			[]string{`run: curl -fsS -X PATCH https://api.flagsmith.com/api/v1/environments/aBc/featurestates/77/ -H 'Authorization: Token '"${FLAGSMITH_TOKEN}" -H 'Content-Type: application/json' -d '{"enabled":false}'`},
+		},
+		"terraform": {
+			book(t, "{rules: [{use: terraform, values: {directory: infra/prod}}]}"), change(triage.KindInfra, "terraform:a", ""),
+			triage.Service{},
+			nil,
+			[]string{"run: git revert --no-edit 4f2a9c1d7e3b", "run: terraform -chdir=infra/prod plan -out=revert.tfplan", "with it: read the plan before anybody applies it; what was destroyed does not come back by itself"},
+		},
 		"a runbook alone":  {detect, change(triage.KindDeploy, "x", ""), triage.Service{Runbook: "https://runbooks.example.com/p"}, nil, []string{"runbook: https://runbooks.example.com/p"}},
 		"nothing to say":   {detect, change(triage.KindDeploy, "x", ""), triage.Service{}, nil, nil},
 		"detection is off": {book(t, "{detect: false}"), change(triage.KindDeploy, "argocd:a", "argocd"), live, nil, nil},
-		"own commands": {book(t, `{rules: [{kinds: [deploy], gitops: none, commands: [[deployctl, rollback, --service, "{{service}}", --to, "{{to}}"]], link: "https://deploy.example.com/{{service}}", runbook: "https://r.example.com/x"}]}`),
-			change(triage.KindDeploy, "x", ""), triage.Service{}, nil,
-			[]string{"run: deployctl rollback --service pricing --to v811", "open: https://deploy.example.com/pricing", "runbook: https://r.example.com/x"}},
+		"own commands": {
+			book(t, `{rules: [{kinds: [deploy], gitops: none, commands: [[deployctl, rollback, --service, "{{service}}", --to, "{{to}}"]], link: "https://deploy.example.com/{{service}}", runbook: "https://r.example.com/x"}]}`),
+			change(triage.KindDeploy, "x", ""),
+			triage.Service{},
+			nil,
+			[]string{"run: deployctl rollback --service pricing --to v811", "open: https://deploy.example.com/pricing", "runbook: https://r.example.com/x"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ch := tc.ch

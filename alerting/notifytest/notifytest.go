@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,9 +51,7 @@ func (f Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // Respond makes a response.
 func Respond(status int, header http.Header, body string) *http.Response {
 	rec := httptest.NewRecorder()
-	for k, vs := range header {
-		rec.Header()[k] = vs
-	}
+	maps.Copy(rec.Header(), header)
 	rec.WriteHeader(status)
 	_, _ = rec.WriteString(body)
 	return rec.Result()
@@ -130,21 +130,17 @@ func statuses() []int {
 }
 
 func (s Subject) retryable(code int) bool {
-	for _, c := range s.Final {
-		if c == code {
-			return false
-		}
+	if slices.Contains(s.Final, code) {
+		return false
 	}
-	for _, c := range s.Again {
-		if c == code {
-			return true
-		}
+	if slices.Contains(s.Again, code) {
+		return true
 	}
 	return code >= 500 || code == 429 || code == 408 || code == 425
 }
 
 // fail posts against a peer and returns the error, checked for what must not be in it.
-func (s Subject) fail(t *testing.T, ctx context.Context, peer Transport) *alerting.DeliveryError {
+func (s Subject) fail(ctx context.Context, t *testing.T, peer Transport) *alerting.DeliveryError {
 	t.Helper()
 	_, err := s.New(t, peer).Notify(ctx, Notification())
 	if err == nil {
@@ -163,7 +159,7 @@ func (s Subject) fail(t *testing.T, ctx context.Context, peer Transport) *alerti
 }
 
 func (s Subject) status(t *testing.T, code int) {
-	de := s.fail(t, t.Context(), func(*http.Request) (*http.Response, error) {
+	de := s.fail(t.Context(), t, func(*http.Request) (*http.Response, error) {
 		return Respond(code, nil, "no "+Secret), nil
 	})
 	if want := s.retryable(code); de.Retryable != want {
@@ -184,7 +180,7 @@ func (s Subject) status(t *testing.T, code int) {
 }
 
 func (s Subject) retryAfter(t *testing.T) {
-	de := s.fail(t, t.Context(), func(*http.Request) (*http.Response, error) {
+	de := s.fail(t.Context(), t, func(*http.Request) (*http.Response, error) {
 		return Respond(429, http.Header{"Retry-After": {"37"}}, ""), nil
 	})
 	if want := 37 * time.Second; de.RetryAfter != want || !de.Retryable {
@@ -197,7 +193,7 @@ func (s Subject) hanging(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		began := time.Now()
-		de := s.fail(t, ctx, func(r *http.Request) (*http.Response, error) {
+		de := s.fail(ctx, t, func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
@@ -211,7 +207,7 @@ func (s Subject) hanging(t *testing.T) {
 }
 
 func (s Subject) broken(t *testing.T) {
-	de := s.fail(t, t.Context(), func(r *http.Request) (*http.Response, error) {
+	de := s.fail(t.Context(), t, func(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("read tcp 10.0.0.1:443->https://hooks.example.com/" + Secret + ": connection reset by peer")
 	})
 	if !de.Retryable {
@@ -221,7 +217,7 @@ func (s Subject) broken(t *testing.T) {
 
 func (s Subject) redirect(t *testing.T) {
 	var elsewhere atomic.Int32
-	_ = s.fail(t, t.Context(), func(r *http.Request) (*http.Response, error) {
+	_ = s.fail(t.Context(), t, func(r *http.Request) (*http.Response, error) {
 		if strings.HasPrefix(r.URL.Host, "evil.") {
 			elsewhere.Add(1)
 			return s.OK(r), nil

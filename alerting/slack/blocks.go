@@ -65,9 +65,11 @@ func line(l alerting.Line) string {
 	if l.URL != "" && len(l.URL) <= maxURL {
 		s += "  <" + escape(l.URL) + "|open>"
 	}
+	var sSb68 strings.Builder
 	for _, sub := range l.Sub {
-		s += "\n        " + escape(sub)
+		sSb68.WriteString("\n        " + escape(sub))
 	}
+	s += sSb68.String()
 	return s
 }
 

@@ -140,7 +140,7 @@ scrape_configs: [{job_name: shop, static_configs: [{targets: [%q]}]}]
 	var posted struct{ Items []triage.Delivery }
 	eventually(t, 5*time.Second, "a delivery in shadow", func() error {
 		if err := d.get("/api/v1/deliveries", &posted); err != nil || len(posted.Items) == 0 {
-			return fmt.Errorf("%d deliveries: %v", len(posted.Items), err)
+			return fmt.Errorf("%d deliveries: %w", len(posted.Items), err)
 		}
 		return nil
 	})

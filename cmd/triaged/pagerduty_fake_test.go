@@ -73,20 +73,20 @@ func (p *pagerDuty) do(r *http.Request, dedup, routing string, payload map[strin
 	if rest && (r.Header.Get("Authorization") != "Token token=pd-test" || !strings.Contains(r.Header.Get("Accept"), "version=2")) {
 		return http.StatusUnauthorized, map[string]any{"error": map[string]any{"message": "Unauthorized"}}
 	}
-	switch {
-	case r.URL.Path == "/v2/enqueue":
+	switch r.URL.Path {
+	case "/v2/enqueue":
 		if p.open[dedup] == "" {
 			p.open[dedup] = fmt.Sprintf("PINC%03d", len(p.open)+1)
 		}
 		return http.StatusAccepted, map[string]string{"status": "success", "message": "Event processed", "dedup_key": dedup}
-	case r.URL.Path == "/v2/change/enqueue":
+	case "/v2/change/enqueue":
 		summary, _ := payload["summary"].(string)
 		if n := utf8.RuneCountInString(summary); n == 0 || n > 1024 || routing == "" {
 			bad("a summary of %d characters, routing key %q", n, routing)
 		}
 		p.changes = append(p.changes, payload)
 		return http.StatusAccepted, map[string]string{"status": "success", "message": "Change event processed"}
-	case r.URL.Path == "/incidents":
+	case "/incidents":
 		list := []map[string]string{}
 		if id := p.open[r.URL.Query().Get("incident_key")]; id != "" {
 			list = append(list, map[string]string{"id": id, "status": "triggered"})

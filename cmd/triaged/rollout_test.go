@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,8 +175,10 @@ func TestOneRolloutIsOneChange(t *testing.T) {
 		event, state string
 		at           time.Time
 	}{
-		{"deployment", "", deployed}, {"deployment_status", "queued", deployed.Add(5 * time.Second)},
-		{"deployment_status", "in_progress", running}, {"deployment_status", "success", done.Add(10 * time.Second)},
+		{"deployment", "", deployed},
+		{"deployment_status", "queued", deployed.Add(5 * time.Second)},
+		{"deployment_status", "in_progress", running},
+		{"deployment_status", "success", done.Add(10 * time.Second)},
 	} {
 		header, body := githubDelivery(d.event, d.state, deployed, d.at)
 		if outcome, err := hub.Webhook(t.Context(), header, body, keep); err != nil || outcome != github.OutcomeAccepted {
@@ -192,8 +195,11 @@ func TestOneRolloutIsOneChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	fromKafka, err := cloudevents.DecodeRecord([]cloudevents.Header{
-		{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte("c-1")}, {Key: "ce_source", Value: []byte("/ci/acme")},
-		{Key: "ce_type", Value: []byte("dev.cdevents.service.deployed.0.1.1")}, {Key: "content-type", Value: []byte("application/json")},
+		{Key: "ce_specversion", Value: []byte("1.0")},
+		{Key: "ce_id", Value: []byte("c-1")},
+		{Key: "ce_source", Value: []byte("/ci/acme")},
+		{Key: "ce_type", Value: []byte("dev.cdevents.service.deployed.0.1.1")},
+		{Key: "content-type", Value: []byte("application/json")},
 	}, cdevent, done.Add(3*time.Second))
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +220,7 @@ func TestOneRolloutIsOneChange(t *testing.T) {
 	if len(reports) != 6 {
 		t.Fatalf("want six reports, got %d", len(reports))
 	}
-	twice := append(reports[:len(reports):len(reports)], reports...)
+	twice := append(slices.Clip(reports), reports...)
 
 	var reference *triage.Change
 	rapid.Check(t, func(r *rapid.T) {

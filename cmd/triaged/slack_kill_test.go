@@ -29,9 +29,15 @@ func TestKillLeavesOneSlackMessage(t *testing.T) {
 	}
 	t.Parallel()
 	for _, kills := range [][]killPoint{
-		{{1, stageBefore}}, {{1, stageAfter}}, {{1, stageSent}},
-		{{2, stageBefore}}, {{2, stageAfter}}, {{2, stageSent}},
-		{{3, stageBefore}}, {{3, stageAfter}}, {{3, stageSent}},
+		{{1, stageBefore}},
+		{{1, stageAfter}},
+		{{1, stageSent}},
+		{{2, stageBefore}},
+		{{2, stageAfter}},
+		{{2, stageSent}},
+		{{3, stageBefore}},
+		{{3, stageAfter}},
+		{{3, stageSent}},
 		{{1, stageAfter}, {2, stageBefore}}, // again while looking for the first attempt
 		{{1, stageBefore}, {2, stageSent}, {3, stageAfter}},
 		{{2, stageAfter}, {3, stageSent}, {4, stageAfter}},

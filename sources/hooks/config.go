@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/common/config"
@@ -93,7 +94,7 @@ func (c *Config) Validate() error {
 		add("type", c.Type, "give exactly one of type, the name of a mapping, and mapping, a file")
 	}
 	if c.MaxBytes < leastBytes || c.MaxBytes > mostBytes {
-		add("max_bytes", fmt.Sprint(c.MaxBytes), fmt.Sprintf("must lie between %d and %d", leastBytes, mostBytes))
+		add("max_bytes", strconv.FormatInt(c.MaxBytes, 10), fmt.Sprintf("must lie between %d and %d", leastBytes, mostBytes))
 	}
 	ways := 0
 	for _, given := range []bool{

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -123,9 +124,7 @@ func sign(body string) http.Header {
 
 func (b *bench) post(path, body string, h http.Header) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", path, strings.NewReader(body))
-	for k, v := range h {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, h)
 	w := httptest.NewRecorder()
 	b.ServeHTTP(w, r)
 	return w
