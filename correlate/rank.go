@@ -60,10 +60,31 @@ func (m *ranking) normalise(n *none) {
 	for _, c := range m.candidates {
 		total += weight(c.logOdds)
 	}
+	in := 0.0 // what the candidates in reach weigh together
+	for _, c := range m.candidates {
+		if c.inReach() {
+			in += weight(c.logOdds)
+		}
+	}
+	// The model may be wrong as a whole: onset or place misread, a cause that shows nowhere. So none keeps a little for the
+	// changes in reach, however little speaks for them, in the proportion the model gives them.
+	lift := 1.0
+	if most := m.w.NoneMost; in > 0 && weight(n.logOdds) > float64(most*total) {
+		lift = (weight(n.logOdds) + in - float64(most*total)) / in
+	}
 	rest := int64(million)
 	for _, c := range m.candidates {
-		c.micros = int64(float64(weight(c.logOdds) / total * million))
+		w := weight(c.logOdds)
+		if c.inReach() {
+			w = float64(w * lift)
+		}
+		c.micros = int64(float64(w / total * million))
 		rest -= c.micros
 	}
 	n.micros = rest
+}
+
+// inReach reports whether a fault in what the change touched can reach the symptom, as far as is known, and nothing rules it out.
+func (c *candidate) inReach() bool {
+	return !c.veto && (c.place == placeSelf || c.place == placeCallee || c.place == placeGlobal)
 }

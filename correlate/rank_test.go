@@ -282,3 +282,24 @@ func TestEmptyInputsAreAnswered(t *testing.T) {
 		})
 	}
 }
+
+// However little speaks for a change in reach, none must leave it something: the model itself may be wrong.
+func TestNoneIsNeverCertainWhileAChangeIsInReach(t *testing.T) {
+	at := time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
+	in := Input{
+		At:     at,
+		Scope:  triage.Scope{Service: "checkout"},
+		Alerts: []triage.Alert{{Labels: map[string]string{"alertname": "A", "service": "checkout"}, StartsAt: at, ForS: 60}},
+		Changes: []triage.Change{{
+			ID: "old", Kind: triage.KindFlag, Scope: triage.Scope{Service: "checkout"}, StartedAt: at.Add(-29 * time.Minute), ObservedAt: at.Add(-29 * time.Minute),
+		}},
+	}
+	most := DefaultWeights().NoneMost
+	if got := Rank(in).None.Probability; got > most+1e-6 {
+		t.Errorf("none has %.3f with a change in reach; at most %.2f", got, most)
+	}
+	in.Changes = nil
+	if got := Rank(in).None.Probability; got != 1 {
+		t.Errorf("without any change none must have everything, got %.3f", got)
+	}
+}

@@ -100,6 +100,7 @@ type Weights struct {
 	NoneRecurs  float64 `w:"none.recurs"`
 	NoneSurge   float64 `w:"none.surge"`
 	NoneVendor  float64 `w:"none.vendor"`
+	NoneMost    float64 `w:"none.most"`
 	Temperature float64 `w:"temperature"`
 
 	lags    *lagTable
