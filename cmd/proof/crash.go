@@ -157,7 +157,7 @@ func (k *killing) round(ctx context.Context, round int) error {
 		worker(func(n int) error { return k.push(ctx, fmt.Sprintf("push:%d/%d/%d", round, w, n)) })
 	}
 	worker(func(n int) error {
-		pause(ctx, 30*time.Millisecond)
+		pause(ctx, 150*time.Millisecond)
 		return k.alert(ctx, fmt.Sprintf("Alert%dx%d", round, n))
 	})
 	worker(func(n int) error {
@@ -294,7 +294,9 @@ func (k *killing) settle(ctx context.Context) error {
 	if _, err := k.d.startReady(ctx, time.Minute); err != nil {
 		return err
 	}
-	err := k.d.await(ctx, 3*time.Minute, func() error { return k.unfinished(ctx) })
+	// Slack takes one message a second in a channel, and the daemon keeps to that.
+	patience := 2*time.Minute + time.Duration(len(k.alerts))*3*time.Second
+	err := k.d.await(ctx, patience, func() error { return k.unfinished(ctx) })
 	if err != nil { // what is missing now is lost, and is counted below
 		k.tally.lost = append(k.tally.lost, err.Error())
 	}

@@ -63,6 +63,13 @@ func (s *sink) at(name string) time.Time {
 	return s.first[name]
 }
 
+// counts are the incidents posted, and all posts.
+func (s *sink) counts() (told, posts int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.first), s.posts
+}
+
 // fakeSlack keeps messages as Slack does and can be read back. It can be told to lose answers, which is what a kill looks like
 // from its side, and to be slow.
 type fakeSlack struct {
