@@ -42,6 +42,10 @@ type reply struct {
 func (a *API) route(pattern string, scope Scope, lane laneName, e endpoint) {
 	a.patterns = append(a.patterns, pattern)
 	a.mux.HandleFunc(pattern, a.watch(pattern, func(w *writer, r *request) error {
+		if r.ContentLength != 0 {
+			// Also for those refused below: the server reads the rest of their body before it lets go of the connection.
+			_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(time.Duration(r.settings.limits.BodyTimeout)))
+		}
 		release, err := a.admit(w, r, scope, lane)
 		if err != nil {
 			return err
