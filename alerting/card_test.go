@@ -25,9 +25,6 @@ func at(clock string) time.Time {
 	return t
 }
 
-//go:fix inline
-func percent(p float64) *float64 { return new(p) }
-
 func cardInput(service string) CardInput {
 	scope := triage.Scope{Service: service, Environment: "production", Region: "eu1"}
 	return CardInput{
@@ -51,7 +48,7 @@ func flagSuspect(p float64) triage.Suspect {
 		Change: &triage.Change{
 			ID: "ld#1", Kind: triage.KindFlag, Scope: triage.Scope{Service: "checkout", Environment: "production", Region: "eu1"},
 			StartedAt: at("03:01:30"), Title: "flag new-pricing turned on", Actor: "https://flags.example.com/users/dana",
-			Labels: map[string]string{"flag": "new-pricing", "from": "0", "to": "100 %"}, RolloutPercent: percent(100),
+			Labels: map[string]string{"flag": "new-pricing", "from": "0", "to": "100 %"}, RolloutPercent: new(100.0),
 		},
 		For: []triage.Evidence{
 			{Factor: "timing", Contribution: 1200, Sentence: "40 s before the onset"},

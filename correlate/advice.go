@@ -22,8 +22,10 @@ func (m *ranking) avoidAfter() []triage.Avoid {
 		if a == "" {
 			a = triage.ActionRollback
 		}
-		out = append(out, triage.Avoid{Action: a, Target: ch.ID, Class: triage.VerdictWillNotHelp,
-			Reason: fmt.Sprintf("%s began at %s, %s after the latest possible onset", label(ch), clock(ch.OccurredAt()), span1(m.rel(ch.OccurredAt())-m.onset.latest))})
+		out = append(out, triage.Avoid{
+			Action: a, Target: ch.ID, Class: triage.VerdictWillNotHelp,
+			Reason: fmt.Sprintf("%s began at %s, %s after the latest possible onset", label(ch), clock(ch.OccurredAt()), span1(m.rel(ch.OccurredAt())-m.onset.latest)),
+		})
 	}
 	return out
 }

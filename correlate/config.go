@@ -83,9 +83,12 @@ func (c Config) validate() error {
 		key string
 		v   float64
 	}{
-		{"widen_below", c.WidenBelow}, {"min_probability", c.MinProbability},
-		{"min_probability_flag", c.MinFlag}, {"min_probability_rollback", c.MinRollback},
-		{"min_probability_pause", c.MinPause}, {"min_margin", c.MinMargin},
+		{"widen_below", c.WidenBelow},
+		{"min_probability", c.MinProbability},
+		{"min_probability_flag", c.MinFlag},
+		{"min_probability_rollback", c.MinRollback},
+		{"min_probability_pause", c.MinPause},
+		{"min_margin", c.MinMargin},
 	} {
 		if !(p.v >= 0 && p.v <= 1) {
 			add(p.key, p.v, "must lie between 0 and 1")

@@ -157,14 +157,22 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
-		triaged: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "triaged_triages_total",
-			Help: "Alerts triaged, by verdict; error when the window could not be read."}, []string{"verdict"}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "triaged_correlate_duration_seconds",
-			Help: "Time from request to report, evidence included.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "triaged_evidence_failures_total",
-			Help: "Evidence that did not come in time or not at all, by part."}, []string{"part"}),
-		widened: prometheus.NewCounter(prometheus.CounterOpts{Name: "triaged_triage_widened_total",
-			Help: "Triages that searched the longer store because nothing near fitted."}),
+		triaged: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "triaged_triages_total",
+			Help: "Alerts triaged, by verdict; error when the window could not be read.",
+		}, []string{"verdict"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "triaged_correlate_duration_seconds",
+			Help: "Time from request to report, evidence included.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "triaged_evidence_failures_total",
+			Help: "Evidence that did not come in time or not at all, by part.",
+		}, []string{"part"}),
+		widened: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "triaged_triage_widened_total",
+			Help: "Triages that searched the longer store because nothing near fitted.",
+		}),
 	}
 	m.triaged, m.seconds = register(reg, m.triaged), register(reg, m.seconds)
 	m.failures, m.widened = register(reg, m.failures), register(reg, m.widened)

@@ -116,8 +116,10 @@ func parts() (Options, *fakeWindow, triage.Request) {
 			Topology: fixedTopology(in.Topology), Coverage: fixedCoverage(in.Coverage),
 			Directory: triage.NewDirectory(map[string]triage.Service{"checkout": {}, "pricing": {Owner: "team-pricing"}}, nil),
 			Now:       func() time.Time { return t0 },
-		}, w, triage.Request{Incident: triage.Incident{ID: "inc-1", Scope: triage.Scope{Service: "checkout"}, Alerts: in.Alerts},
-			At: t0, Cause: "alert", Number: 1}
+		}, w, triage.Request{
+			Incident: triage.Incident{ID: "inc-1", Scope: triage.Scope{Service: "checkout"}, Alerts: in.Alerts},
+			At:       t0, Cause: "alert", Number: 1,
+		}
 }
 
 func newCorrelator(t *testing.T, o Options) *Correlator {

@@ -211,8 +211,10 @@ func (d *Detector) shift(p *prepared, score, z float64) *Shift {
 		shape = triage.ShapeRamp
 	}
 	return &Shift{
-		Onset: triage.Onset{Interval: triage.Interval{Earliest: d.timeOf(p, lo), Best: d.timeOf(p, best), Latest: d.timeOf(p, hi).Add(p.step.duration())},
-			Shape: shape, Basis: "change point of the series"},
+		Onset: triage.Onset{
+			Interval: triage.Interval{Earliest: d.timeOf(p, lo), Best: d.timeOf(p, best), Latest: d.timeOf(p, hi).Add(p.step.duration())},
+			Shape:    shape, Basis: "change point of the series",
+		},
 		From: sh.before, To: sh.after, Effect: z, Score: score,
 	}
 }

@@ -81,6 +81,7 @@ func (m *ranking) topologyFactor(c *candidate) finding {
 		return finding{nats: m.w.PlaceNoGraph, say: func() string {
 			return fmt.Sprintf("it changed %s, and no topology says whether %s depends on it", c.ch.Service, orUnknown(sym))
 		}}
+	default: // nothing to do for the others
 	}
 	// Missing edges and shared nodes exist, but not many: all changes without a path share one small chance.
 	share := -ln(float64(max(1, m.offGraph)))

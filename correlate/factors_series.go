@@ -28,10 +28,12 @@ func (m *ranking) ownFactor(c *candidate) finding {
 		return finding{}
 	}
 	if o.earlier >= 3 && o.shift.after >= 0 {
-		return finding{nats: m.w.OwnVeto, veto: true,
+		return finding{
+			nats: m.w.OwnVeto, veto: true,
 			say: func() string {
 				return fmt.Sprintf("%s of %s had been bad for %s before it began", measure(o.best), c.ch.Service, plural(o.earlier, "sample"))
-			}}
+			},
+		}
 	}
 	n := m.w.explained(o.ratio, m.w.OriginShows)
 	f := finding{nats: n, say: func() string { return m.ownSentence(c) }}
@@ -119,10 +121,12 @@ func (m *ranking) splitBy(c *candidate, s *service, label string) finding {
 	what := fmt.Sprintf("%s %s", label, top.newValue)
 	switch {
 	case log > 1:
-		return finding{nats: min(log, m.w.SplitMax), direct: true,
+		return finding{
+			nats: min(log, m.w.SplitMax), direct: true,
 			say: func() string {
 				return fmt.Sprintf("only %s fails: %s %s against %s on the rest", what, measure(top.series), top.newRaw, top.oldRaw)
-			}}
+			},
+		}
 	case top.bothBad:
 		return finding{nats: m.w.SplitClear, say: func() string {
 			return fmt.Sprintf("%s is no worse than the rest: %s %s against %s", what, measure(top.series), top.newRaw, top.oldRaw)
@@ -146,7 +150,7 @@ func metricsOf(group []*prepared, label string) [][]*prepared {
 	var out [][]*prepared
 	last := ""
 	for _, p := range group {
-		if p.src.Labels[label] == "" && !(label == "pod" && podOf(p) != "") {
+		if p.src.Labels[label] == "" && (label != "pod" || podOf(p) == "") {
 			continue
 		}
 		if len(out) == 0 || p.src.Metric != last {

@@ -57,8 +57,10 @@ func TestFactors(t *testing.T) {
 		{"own without series", "own", "flag-1", func(in *Input) { in.Series = nil }, 0, 0, ""},
 		{"own by an anomaly where there are no series", "own", "flag-1", func(in *Input) {
 			in.Series = nil
-			in.Anomalies = []triage.Anomaly{{ID: "a", Scope: triage.Scope{Service: "pricing"}, Signal: triage.SignalErrors, Series: "pricing 5xx",
-				Onset: triage.Interval{Best: before("4m50s")}, From: 0.001, To: 0.3, Effect: 20}}
+			in.Anomalies = []triage.Anomaly{{
+				ID: "a", Scope: triage.Scope{Service: "pricing"}, Signal: triage.SignalErrors, Series: "pricing 5xx",
+				Onset: triage.Interval{Best: before("4m50s")}, From: 0.001, To: 0.3, Effect: 20,
+			}}
 		}, 1000, 6000, "pricing 5xx of pricing left its range at 03:02:10"},
 		{"cascade of callers", "cascade", "flag-1", nil, 1500, 8000, "callers of pricing that shifted with the symptom: 1 of 1"},
 		{"cascade of what did not move itself", "cascade", "cfg-1", nil, -1000, 1500, "callers of db"},
@@ -180,16 +182,31 @@ func TestSplits(t *testing.T) {
 		min, max triage.MilliNats
 		says     string
 	}{
-		{"new version bad", func(c *triage.Change) { c.Kind, c.Version = triage.KindDeploy, "v2" },
-			[]triage.Series{labelled("version", "v1", 0), labelled("version", "v2", 0.4)}, 3000, 7000, "only version v2 fails: errors 40"},
-		{"both versions bad", func(c *triage.Change) { c.Kind, c.Version = triage.KindDeploy, "v2" },
-			[]triage.Series{labelled("version", "v1", 0.4), labelled("version", "v2", 0.4)}, -1000, -300, "no worse than the rest"},
-		{"flag variant bad", func(c *triage.Change) { c.Version = "on" },
-			[]triage.Series{labelled("variant", "off", 0), labelled("variant", "on", 0.4)}, 3000, 7000, "only variant on fails"},
-		{"region of a step bad", func(c *triage.Change) { c.Steps = []triage.Step{{At: before("5m20s"), Region: "eu1"}} },
-			[]triage.Series{labelled("region", "us1", 0), labelled("region", "eu1", 0.4)}, 3000, 7000, "only region eu1 fails"},
-		{"young pods bad", func(c *triage.Change) { c.Kind = triage.KindDeploy },
-			[]triage.Series{labelled("pod", "pricing-old", 0), young}, 3000, 7000, "only pod pricing-new fails"},
+		{
+			"new version bad", func(c *triage.Change) { c.Kind, c.Version = triage.KindDeploy, "v2" },
+			[]triage.Series{labelled("version", "v1", 0), labelled("version", "v2", 0.4)},
+			3000, 7000, "only version v2 fails: errors 40",
+		},
+		{
+			"both versions bad", func(c *triage.Change) { c.Kind, c.Version = triage.KindDeploy, "v2" },
+			[]triage.Series{labelled("version", "v1", 0.4), labelled("version", "v2", 0.4)},
+			-1000, -300, "no worse than the rest",
+		},
+		{
+			"flag variant bad", func(c *triage.Change) { c.Version = "on" },
+			[]triage.Series{labelled("variant", "off", 0), labelled("variant", "on", 0.4)},
+			3000, 7000, "only variant on fails",
+		},
+		{
+			"region of a step bad", func(c *triage.Change) { c.Steps = []triage.Step{{At: before("5m20s"), Region: "eu1"}} },
+			[]triage.Series{labelled("region", "us1", 0), labelled("region", "eu1", 0.4)},
+			3000, 7000, "only region eu1 fails",
+		},
+		{
+			"young pods bad", func(c *triage.Change) { c.Kind = triage.KindDeploy },
+			[]triage.Series{labelled("pod", "pricing-old", 0), young},
+			3000, 7000, "only pod pricing-new fails",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := flagScene()

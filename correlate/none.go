@@ -53,6 +53,7 @@ func (m *ranking) quiet() float64 {
 		switch c.place {
 		case placeSelf, placeCallee, placeGlobal, placeNoService:
 			n++
+		default: // nothing to do for the others
 		}
 	}
 	per := (m.lookback + m.onset.latest - m.onset.earliest).minutes() / perLookback

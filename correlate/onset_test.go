@@ -43,9 +43,11 @@ func TestOnsetIsBoundedByTheRule(t *testing.T) {
 // symptomOnly is an alert on a service with one series of its own.
 func symptomOnly(s triage.Series) Input {
 	s.Role = triage.RoleSymptom
-	return Input{At: t0, Scope: triage.Scope{Service: "a"}, Series: []triage.Series{s},
+	return Input{
+		At: t0, Scope: triage.Scope{Service: "a"}, Series: []triage.Series{s},
 		Symptom: &triage.Symptom{RuleFound: true, ForS: 60, EvalIntervalS: 15, ScrapeIntervalS: 15, LongestRangeS: 300},
-		Alerts:  []triage.Alert{{StartsAt: t0, Labels: map[string]string{"service": "a"}}}}
+		Alerts:  []triage.Alert{{StartsAt: t0, Labels: map[string]string{"service": "a"}}},
+	}
 }
 
 func TestChangePointMovesBestInside(t *testing.T) {
@@ -98,8 +100,10 @@ func TestBadAllAlongIsAlreadyDegraded(t *testing.T) {
 
 // Counters become rates, a reset counts from zero, gaps stay gaps.
 func TestCountersBecomeRates(t *testing.T) {
-	s := triage.Series{Metric: "errors_total", Labels: map[string]string{"service": "a"}, Signal: triage.SignalErrors, Kind: "counter",
-		Stamp: triage.StampEnd, StepS: 15, Start: t0.Add(-75 * time.Second), Values: triage.Values{100, 115, 130, 15, 30, 60}}
+	s := triage.Series{
+		Metric: "errors_total", Labels: map[string]string{"service": "a"}, Signal: triage.SignalErrors, Kind: "counter",
+		Stamp: triage.StampEnd, StepS: 15, Start: t0.Add(-75 * time.Second), Values: triage.Values{100, 115, 130, 15, 30, 60},
+	}
 	p, ok := prepare(&s, "a", t0)
 	if !ok {
 		t.Fatal("nothing left")
@@ -129,8 +133,10 @@ func TestFineSeriesAreAveraged(t *testing.T) {
 // A flag that flips two seconds before a series of a second's step leaves its range is as prompt as can be: clocks and
 // windows place neither better. Begun after the range was left it is not.
 func TestAFlagSecondsBeforeTheOnsetIsPrompt(t *testing.T) {
-	s := triage.Series{Metric: "errors", Labels: map[string]string{"service": "a"}, Signal: triage.SignalErrors, Better: triage.BetterLower,
-		Role: triage.RoleSymptom, Stamp: triage.StampEnd, StepS: 1, Start: t0.Add(-20 * time.Minute)}
+	s := triage.Series{
+		Metric: "errors", Labels: map[string]string{"service": "a"}, Signal: triage.SignalErrors, Better: triage.BetterLower,
+		Role: triage.RoleSymptom, Stamp: triage.StampEnd, StepS: 1, Start: t0.Add(-20 * time.Minute),
+	}
 	onset := before("2m3s")
 	for i := range 1200 {
 		v := 0.002
@@ -143,10 +149,14 @@ func TestAFlagSecondsBeforeTheOnsetIsPrompt(t *testing.T) {
 		s.Values = append(s.Values, v)
 	}
 	at := func(start time.Time) triage.MilliNats {
-		r := Rank(Input{At: t0, Series: []triage.Series{s}, Symptom: &triage.Symptom{RuleFound: true, ForS: 60, EvalIntervalS: 1, ScrapeIntervalS: 1,
-			LongestRangeS: 20, ActiveAt: onset.Add(6 * time.Second)},
+		r := Rank(Input{
+			At: t0, Series: []triage.Series{s}, Symptom: &triage.Symptom{
+				RuleFound: true, ForS: 60, EvalIntervalS: 1, ScrapeIntervalS: 1,
+				LongestRangeS: 20, ActiveAt: onset.Add(6 * time.Second),
+			},
 			Alerts:  []triage.Alert{{StartsAt: t0, Labels: map[string]string{"service": "a"}}},
-			Changes: []triage.Change{{ID: "f", Kind: triage.KindFlag, Scope: triage.Scope{Service: "a"}, StartedAt: start, ObservedAt: start}}})
+			Changes: []triage.Change{{ID: "f", Kind: triage.KindFlag, Scope: triage.Scope{Service: "a"}, StartedAt: start, ObservedAt: start}},
+		})
 		n, _ := evidenceFor(find(r, "f"), "timing")
 		return n
 	}

@@ -38,10 +38,7 @@ func (m *ranking) ownShiftOf(c *candidate) ownShift {
 	}
 	for _, p := range c.act.parts {
 		for _, lag := range ownLags {
-			t := p.from + ms(lag.minutes*60000)
-			if t > max(0, m.onset.latest) {
-				t = max(0, m.onset.latest)
-			}
+			t := min(p.from+ms(lag.minutes*60000), max(0, m.onset.latest))
 			add(t, float64(0.5*p.weight*lag.weight))
 		}
 	}

@@ -96,8 +96,11 @@ func TestUnreachableShiftlessChangesMoveLittle(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		in   Input
-	}{{"guilty flag", flagScene()}, {"nothing to blame", func() Input { in := flagScene(); in.Changes = in.Changes[1:]; return in }()},
-		{"no series", func() Input { in := flagScene(); in.Series, in.Symptom = nil, nil; return in }()}} {
+	}{
+		{"guilty flag", flagScene()},
+		{"nothing to blame", func() Input { in := flagScene(); in.Changes = in.Changes[1:]; return in }()},
+		{"no series", func() Input { in := flagScene(); in.Series, in.Symptom = nil, nil; return in }()},
+	} {
 		t.Run(tc.name, func(t *testing.T) {
 			was := Rank(tc.in)
 			in := tc.in

@@ -30,7 +30,6 @@ type ranking struct {
 	after      []triage.Change // began after onset: not suspects, but the card says so
 	older      bool            // some changes lie before the lookback
 	offGraph   int             // candidates without a path to the symptom
-	shares     []originShare   // where the fault may sit, for none
 	onsetRatio map[string]float64
 	rates      map[string]float64 // changes per hour by service, counted
 	alertWords map[string]bool
@@ -119,8 +118,11 @@ var signalOrder = [numSignals]struct {
 	signal triage.Signal
 	share  float64
 }{
-	{triage.SignalErrors, 0.35}, {triage.SignalLatency, 0.35}, {triage.SignalSaturation, 0.15},
-	{triage.SignalTraffic, 0.10}, {triage.SignalCustom, 0.05},
+	{triage.SignalErrors, 0.35},
+	{triage.SignalLatency, 0.35},
+	{triage.SignalSaturation, 0.15},
+	{triage.SignalTraffic, 0.10},
+	{triage.SignalCustom, 0.05},
 }
 
 func signalIndex(s triage.Signal) int {

@@ -65,6 +65,7 @@ func (m *ranking) threshold(k triage.Kind) float64 {
 		return m.cfg.MinFlag
 	case triage.KindDeploy, triage.KindRollback:
 		return max(m.cfg.MinProbability, m.cfg.MinRollback)
+	default: // nothing to do for the others
 	}
 	return m.cfg.MinProbability
 }
@@ -92,6 +93,7 @@ func reversal(ch *triage.Change) triage.Action {
 		return triage.ActionConfigRevert
 	case triage.KindDeploy, triage.KindRollback:
 		return triage.ActionRollback
+	default: // nothing to do for the others
 	}
 	if ch.Reversible.Value == triage.ReversibleYes {
 		if ch.PreviousVersion != "" {
@@ -170,6 +172,7 @@ func (m *ranking) target(rec *triage.Recommendation, l *candidate) {
 		if t.To == "" {
 			t.To = ch.Labels["previous"]
 		}
+	default: // nothing to do for the others
 	}
 	if t.Name == "" {
 		t.Name = ch.Service

@@ -41,8 +41,10 @@ func (m *ranking) report(n *none) triage.Report {
 
 // suspect writes one candidate down.
 func (m *ranking) suspect(c *candidate, rank int) triage.Suspect {
-	s := triage.Suspect{Rank: rank, Probability: float64(c.micros) / million, LogOdds: c.logOdds, Path: m.path(c),
-		For: []triage.Evidence{}, Against: []triage.Evidence{}}
+	s := triage.Suspect{
+		Rank: rank, Probability: float64(c.micros) / million, LogOdds: c.logOdds, Path: m.path(c),
+		For: []triage.Evidence{}, Against: []triage.Evidence{},
+	}
 	ch := *c.ch
 	s.Change = &ch
 	if c.hops >= 0 {

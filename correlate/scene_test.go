@@ -25,14 +25,18 @@ func before(d string) time.Time {
 
 // change makes a finished change of a minute.
 func change(id string, kind triage.Kind, service, ago string) triage.Change {
-	return triage.Change{ID: triage.ChangeID(id), Kind: kind, Scope: triage.Scope{Service: service}, StartedAt: before(ago),
-		FinishedAt: before(ago).Add(time.Minute), ObservedAt: before(ago).Add(2 * time.Second), Status: triage.StatusSucceeded}
+	return triage.Change{
+		ID: triage.ChangeID(id), Kind: kind, Scope: triage.Scope{Service: service}, StartedAt: before(ago),
+		FinishedAt: before(ago).Add(time.Minute), ObservedAt: before(ago).Add(2 * time.Second), Status: triage.StatusSucceeded,
+	}
 }
 
 // series makes an hour of samples every 15 s, as Prometheus gives them, with seeded noise; effect is added from onset on.
 func series(service string, signal triage.Signal, base, noise, effect float64, onset time.Time) triage.Series {
-	s := triage.Series{Metric: string(signal), Labels: map[string]string{"service": service}, Signal: signal, Better: triage.BetterLower,
-		Stamp: triage.StampEnd, StepS: 15, Start: t0.Add(-time.Hour)}
+	s := triage.Series{
+		Metric: string(signal), Labels: map[string]string{"service": service}, Signal: signal, Better: triage.BetterLower,
+		Stamp: triage.StampEnd, StepS: 15, Start: t0.Add(-time.Hour),
+	}
 	rng := rand.New(rand.NewPCG(uint64(len(service))*7919+uint64(len(signal)), uint64(base*1e6)))
 	for i := range 241 {
 		v := base + noise*math.Abs(rng.NormFloat64())
@@ -52,8 +56,10 @@ func flagScene() Input {
 	onset := before("4m50s")
 	return Input{
 		IncidentID: "inc-1", At: t0,
-		Alerts: []triage.Alert{{Labels: map[string]string{"alertname": "CheckoutErrors", "service": "checkout"}, StartsAt: t0,
-			ActiveAt: before("4m"), ForS: 240, EvalIntervalS: 15}},
+		Alerts: []triage.Alert{{
+			Labels: map[string]string{"alertname": "CheckoutErrors", "service": "checkout"}, StartsAt: t0,
+			ActiveAt: before("4m"), ForS: 240, EvalIntervalS: 15,
+		}},
 		Changes: []triage.Change{
 			flag,
 			change("dep-1", triage.KindDeploy, "checkout", "24m"),
@@ -71,8 +77,10 @@ func flagScene() Input {
 			series("db", triage.SignalLatency, 0.01, 0.001, 0, time.Time{}),
 			series("search", triage.SignalErrors, 0.001, 0.001, 0, time.Time{}),
 		},
-		Symptom: &triage.Symptom{RuleFound: true, ForS: 240, EvalIntervalS: 15, ScrapeIntervalS: 15, LongestRangeS: 300, BadDirection: "higher",
-			Series: []triage.Series{series("checkout", triage.SignalErrors, 0.002, 0.001, 0.14, onset)}},
+		Symptom: &triage.Symptom{
+			RuleFound: true, ForS: 240, EvalIntervalS: 15, ScrapeIntervalS: 15, LongestRangeS: 300, BadDirection: "higher",
+			Series: []triage.Series{series("checkout", triage.SignalErrors, 0.002, 0.001, 0.14, onset)},
+		},
 		Services: map[string]triage.Service{"pricing": {Owner: "team-pricing", Channel: "#pricing-oncall"}},
 		Coverage: []triage.Coverage{{Source: "kafka", State: triage.SourceOK}},
 	}

@@ -3,6 +3,7 @@ package correlate
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -56,8 +57,8 @@ func (m *ranking) clearestSymptom() (*prepared, shift) {
 
 // lastSeen is the latest raw value that is no gap.
 func (p *prepared) lastSeen() float64 {
-	for i := len(p.raw) - 1; i >= 0; i-- {
-		if v := p.raw[i]; v == v {
+	for _, v := range slices.Backward(p.raw) {
+		if v == v {
 			return v
 		}
 	}

@@ -3,6 +3,7 @@ package correlate
 import (
 	"bytes"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -183,9 +184,18 @@ func (w Weights) With(o Overrides) (Weights, error) {
 	for _, p := range [...]struct {
 		name string
 		v    float64
-	}{{"temperature", w.Temperature}, {"lag.fast_min", w.LagFast}, {"lag.mid_min", w.LagMid}, {"lag.tail_min", w.LagTail}, {"lag.tail_sigma", w.LagTailSigma},
-		{"lag.flat_min", w.LagFlatEnd}, {"busy.reference", w.BusyReference}, {"shift.scale", w.ShiftScale},
-		{"shift.null_df", w.ShiftNullDF}, {"none.rate", w.NoneRate}} {
+	}{
+		{"temperature", w.Temperature},
+		{"lag.fast_min", w.LagFast},
+		{"lag.mid_min", w.LagMid},
+		{"lag.tail_min", w.LagTail},
+		{"lag.tail_sigma", w.LagTailSigma},
+		{"lag.flat_min", w.LagFlatEnd},
+		{"busy.reference", w.BusyReference},
+		{"shift.scale", w.ShiftScale},
+		{"shift.null_df", w.ShiftNullDF},
+		{"none.rate", w.NoneRate},
+	} {
 		if p.v <= 0 {
 			return w, fmt.Errorf("%s: %v: must be greater than 0", p.name, p.v)
 		}
@@ -223,7 +233,7 @@ func (w *Weights) omits(factor string) bool {
 // ReadWeights reads a table of "name: value" lines (YAML) over the embedded one.
 func ReadWeights(r io.Reader) (Weights, error) {
 	var o Overrides
-	if err := yaml.NewDecoder(r).Decode(&o); err != nil && err != io.EOF {
+	if err := yaml.NewDecoder(r).Decode(&o); err != nil && !errors.Is(err, io.EOF) {
 		return Weights{}, fmt.Errorf("read weights: %w", err)
 	}
 	return DefaultWeights().With(o)
@@ -248,8 +258,9 @@ func (w *Weights) kind(k triage.Kind) float64 {
 		return w.KindScale
 	case triage.KindCommand:
 		return w.KindCommand
+	default:
+		return w.KindOther
 	}
-	return w.KindOther
 }
 
 // slow reports whether changes of the kind roll out over minutes and can hurt late.
@@ -257,6 +268,7 @@ func slow(k triage.Kind) bool {
 	switch k {
 	case triage.KindDeploy, triage.KindRollback, triage.KindInfra, triage.KindMigration, triage.KindOther:
 		return true
+	default:
+		return false
 	}
-	return false
 }

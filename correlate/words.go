@@ -145,10 +145,10 @@ func (m *ranking) ownSentence(c *candidate) string {
 	o := &c.own
 	p, sh := o.best, o.shift
 	few := ""
-	switch {
-	case sh.nAfter == 1:
+	switch sh.nAfter {
+	case 1:
 		few = ", one sample"
-	case sh.nAfter == 2:
+	case 2:
 		few = ", two samples"
 	}
 	if sh.usedRef {

@@ -20,9 +20,6 @@ func at(hhmmss string) time.Time {
 
 func no() *bool { v := false; return &v }
 
-//go:fix inline
-func percent(p float64) *float64 { return new(p) }
-
 // regions is the split of a service that runs in two regions.
 var regions = []map[string]string{{"region": "eu1"}, {"region": "us1"}}
 
@@ -100,7 +97,7 @@ func guiltyFlag() scenario.Scenario {
 	flag := triage.Change{
 		ID: "flags:new-pricing/181", Kind: triage.KindFlag, Status: triage.StatusSucceeded,
 		Scope:     triage.Scope{Service: "pricing", Environment: "production", Region: "eu1", Cluster: "prod-eu1"},
-		StartedAt: at("03:01:30"), FinishedAt: at("03:01:30"), ObservedAt: at("03:01:32"), RolloutPercent: percent(100),
+		StartedAt: at("03:01:30"), FinishedAt: at("03:01:30"), ObservedAt: at("03:01:32"), RolloutPercent: new(100.0),
 		Title:      "flag new-pricing 0 → 100 % in prod-eu1",
 		Labels:     map[string]string{"flag": "new-pricing", "from": "0 %", "to": "100 %"},
 		Reversible: triage.Reversible{Value: triage.ReversibleYes, Reason: "a flag goes back to its previous value"},

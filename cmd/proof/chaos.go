@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -105,8 +106,8 @@ window: {ready_wait: 1s}
 }
 
 func (t *town) close() {
-	for i := len(t.closers) - 1; i >= 0; i-- {
-		t.closers[i]()
+	for _, v := range slices.Backward(t.closers) {
+		v()
 	}
 }
 

@@ -105,8 +105,11 @@ func produce(t *testing.T, broker, topic string, changes ...triage.Change) {
 			t.Fatal(err)
 		}
 		msgs = append(msgs, kafka.Message{Key: []byte(c.Service), Value: body, Headers: []kafka.Header{
-			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte(c.ID)}, {Key: "ce_source", Value: []byte("/ci")},
-			{Key: "ce_type", Value: []byte("dev.triaged.change.v1")}, {Key: "content-type", Value: []byte("application/json")},
+			{Key: "ce_specversion", Value: []byte("1.0")},
+			{Key: "ce_id", Value: []byte(c.ID)},
+			{Key: "ce_source", Value: []byte("/ci")},
+			{Key: "ce_type", Value: []byte("dev.triaged.change.v1")},
+			{Key: "content-type", Value: []byte("application/json")},
 		}})
 	}
 	eventually(t, 30*time.Second, "Kafka takes the deploys", func() error { // a new topic has no leader for a moment

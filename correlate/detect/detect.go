@@ -236,8 +236,10 @@ func decodeCSV(text []byte, name string) (sampled, error) {
 	if n > maxGrid || span > 100*365*24*time.Hour {
 		return sampled{}, fmt.Errorf("%d steps of %s from first to last sample; at most %d are read", n, step, maxGrid)
 	}
-	s := sampled{Series: triage.Series{Metric: metricName(name), Signal: triage.SignalCustom, Stamp: triage.StampStart,
-		StepS: step.Seconds(), Start: first, Values: make(triage.Values, n)}, at: make([]time.Time, n)}
+	s := sampled{Series: triage.Series{
+		Metric: metricName(name), Signal: triage.SignalCustom, Stamp: triage.StampStart,
+		StepS: step.Seconds(), Start: first, Values: make(triage.Values, n),
+	}, at: make([]time.Time, n)}
 	for i := range s.Values {
 		s.Values[i] = math.NaN()
 	}

@@ -132,10 +132,12 @@ func shiftOf(in correlate.Input, c triage.Change) float64 {
 		}
 		slices.Sort(dev)
 		z := (after[len(after)/2] - med) / max(dev[len(dev)/2]*1.4826, 0.01*math.Abs(med), 1e-12)
-		if s.Better == triage.BetterHigher {
+		switch s.Better {
+		case triage.BetterHigher:
 			z = -z
-		} else if s.Better == "" {
+		case "":
 			z = math.Abs(z)
+		case triage.BetterLower:
 		}
 		top = max(top, z)
 	}

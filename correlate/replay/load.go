@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -132,7 +133,7 @@ func decode(r io.Reader) (scenario, error) {
 	}
 	switch {
 	case s.in.Schema != triage.CaseSchema:
-		return s, &triage.FieldError{Field: "schema", Value: fmt.Sprint(s.in.Schema), Remedy: fmt.Sprintf("this version reads schema %d", triage.CaseSchema)}
+		return s, &triage.FieldError{Field: "schema", Value: strconv.Itoa(s.in.Schema), Remedy: fmt.Sprintf("this version reads schema %d", triage.CaseSchema)}
 	case len(s.in.Alerts) == 0 && s.in.ReportAt.IsZero():
 		return s, &triage.FieldError{Field: "alerts", Remedy: "needs at least one alert, or report_at"}
 	}

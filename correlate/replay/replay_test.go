@@ -183,8 +183,10 @@ func caseFile(id string) []byte {
 			}
 			values[i] = v
 		}
-		return map[string]any{"metric": "errors", "labels": map[string]string{"service": service}, "signal": "errors", "better": "lower",
-			"stamp": "end", "step_s": 15, "start": t0.Add(-30 * time.Minute), "values": values}
+		return map[string]any{
+			"metric": "errors", "labels": map[string]string{"service": service}, "signal": "errors", "better": "lower",
+			"stamp": "end", "step_s": 15, "start": t0.Add(-30 * time.Minute), "values": values,
+		}
 	}
 	data, err := json.Marshal(map[string]any{
 		"schema": 1, "id": id, "window": map[string]any{"from": t0.Add(-time.Hour), "to": t0},

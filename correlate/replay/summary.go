@@ -89,8 +89,10 @@ func summarise(os, twins []outcome, opts Options) summary {
 		Advised: adv.Value, WrongRollback: wrong.Value, WrongRefusal: refused.Value,
 		Brier: brier(os, even), LogLoss: logLoss(os, even), ECE: ece,
 		Baselines: make(map[string]baselineScore, len(baselines)),
-		Detail: map[string]interval{"top1": t1, "top3": t3, "named": all, "named_with_cause": withCause, "false_blame": fb,
-			"advised": adv, "wrong_rollback": wrong, "wrong_refusal": refused},
+		Detail: map[string]interval{
+			"top1": t1, "top3": t3, "named": all, "named_with_cause": withCause, "false_blame": fb,
+			"advised": adv, "wrong_rollback": wrong, "wrong_refusal": refused,
+		},
 	}
 	best := ""
 	for _, b := range baselines {
@@ -105,8 +107,10 @@ func summarise(os, twins []outcome, opts Options) summary {
 		s.NoneAUROC = &a
 		w := weighted(pool, noneShare)
 		bins, ece := reliability(pool, w)
-		s.Twins = &twinScore{Cases: len(pool), ECE: ece, Spiegelhalter: spiegelhalter(pool, w), LogLoss: logLoss(pool, w),
-			PriorLogLoss: priorLoss(pool, w), Brier: brier(pool, w), NoneAUROC: a, FalseBlame: falseBlamePool(pool, w), Reliability: bins}
+		s.Twins = &twinScore{
+			Cases: len(pool), ECE: ece, Spiegelhalter: spiegelhalter(pool, w), LogLoss: logLoss(pool, w),
+			PriorLogLoss: priorLoss(pool, w), Brier: brier(pool, w), NoneAUROC: a, FalseBlame: falseBlamePool(pool, w), Reliability: bins,
+		}
 	}
 	if t1.N > 0 {
 		s.Against = compare(os, best, s.Baselines[best], opts.Seed)
@@ -123,8 +127,10 @@ func summarise(os, twins []outcome, opts Options) summary {
 
 func resultOf(o outcome, opts Options) result {
 	rec := o.report.Recommendation
-	r := result{ID: o.s.in.ID, Truth: []string{}, Ranked: []ranked{}, None: o.pNone, Onset: o.report.Onset,
-		Recommendation: resultAdvice{Verdict: rec.Verdict, Action: rec.Action, Avoid: append([]triage.Avoid{}, rec.Avoid...)}}
+	r := result{
+		ID: o.s.in.ID, Truth: []string{}, Ranked: []ranked{}, None: o.pNone, Onset: o.report.Onset,
+		Recommendation: resultAdvice{Verdict: rec.Verdict, Action: rec.Action, Avoid: append([]triage.Avoid{}, rec.Avoid...)},
+	}
 	if rec.Target != nil {
 		r.Recommendation.Target = string(rec.Target.ChangeID)
 	}

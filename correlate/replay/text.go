@@ -108,7 +108,7 @@ func writeCase(w io.Writer, o outcome) {
 	fmt.Fprintf(w, "  symptom: %s\n  onset: %s – %s – %s, %s (%s)\n", r.Symptom.Sentence, r.Onset.Earliest.Format("15:04:05"),
 		r.Onset.Best.Format("15:04:05"), r.Onset.Latest.Format("15:04:05"), r.Onset.Shape, r.Onset.Basis)
 	for i, s := range r.Suspects {
-		if i >= 5 && !(s.Change != nil && slices.Contains(o.s.expect.Truth, s.Change.ID)) {
+		if i >= 5 && (s.Change == nil || !slices.Contains(o.s.expect.Truth, s.Change.ID)) {
 			continue
 		}
 		mark := " "
