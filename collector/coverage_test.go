@@ -130,11 +130,11 @@ func TestAnomalyStore(t *testing.T) {
 	ended.EndedAt = at(2)
 	s.put(ended)
 	find := func(q triage.ChangeQuery) string {
-		out := ""
+		var out strings.Builder
 		for _, a := range s.find(q) {
-			out += string(a.ID)
+			out.WriteString(string(a.ID))
 		}
-		return out
+		return out.String()
 	}
 	for _, tt := range []struct {
 		name, want string

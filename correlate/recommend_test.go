@@ -80,12 +80,13 @@ func TestRecommendation(t *testing.T) {
 			if rec.Verdict != tc.verdict || rec.Action != tc.action {
 				t.Fatalf("want %s %s, got\n%s", tc.verdict, tc.action, dump(r))
 			}
-			text := rec.Reason + "\n" + strings.Join(rec.Steps, "\n") + "\n" + rec.Check
+			var text strings.Builder
+			text.WriteString(rec.Reason + "\n" + strings.Join(rec.Steps, "\n") + "\n" + rec.Check)
 			for _, a := range rec.Avoid {
-				text += "\n" + a.Reason
+				text.WriteString("\n" + a.Reason)
 			}
-			if !strings.Contains(text, tc.says) {
-				t.Errorf("want it to say %q, got\n%s", tc.says, text)
+			if !strings.Contains(text.String(), tc.says) {
+				t.Errorf("want it to say %q, got\n%s", tc.says, text.String())
 			}
 			if rec.Action.Reversal() != (rec.Target != nil && rec.Verdict == triage.VerdictAct && rec.Action != triage.ActionPauseRollout) {
 				t.Errorf("a reversal needs a target: %+v", rec)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,17 +149,18 @@ func checkSums(t *testing.T, r triage.Report) {
 }
 
 func dump(r triage.Report) string {
-	out := fmt.Sprintf("%s\nonset %s – %s – %s %s %s\n", r.Symptom.Sentence, clock(r.Onset.Earliest), clock(r.Onset.Best), clock(r.Onset.Latest), r.Onset.Shape, r.Onset.Basis)
+	var out strings.Builder
+	out.WriteString(fmt.Sprintf("%s\nonset %s – %s – %s %s %s\n", r.Symptom.Sentence, clock(r.Onset.Earliest), clock(r.Onset.Best), clock(r.Onset.Latest), r.Onset.Shape, r.Onset.Basis))
 	for _, s := range r.Suspects {
-		out += fmt.Sprintf("%d. %.3f %s %d\n", s.Rank, s.Probability, s.ID(), s.LogOdds)
+		out.WriteString(fmt.Sprintf("%d. %.3f %s %d\n", s.Rank, s.Probability, s.ID(), s.LogOdds))
 		for _, e := range append(append([]triage.Evidence{}, s.For...), s.Against...) {
-			out += fmt.Sprintf("     %+d %s: %s\n", e.Contribution, e.Factor, e.Sentence)
+			out.WriteString(fmt.Sprintf("     %+d %s: %s\n", e.Contribution, e.Factor, e.Sentence))
 		}
 	}
-	out += fmt.Sprintf("none %.3f\n", r.None.Probability)
+	out.WriteString(fmt.Sprintf("none %.3f\n", r.None.Probability))
 	for _, e := range r.None.Evidence {
-		out += fmt.Sprintf("     %+d %s: %s\n", e.Contribution, e.Factor, e.Sentence)
+		out.WriteString(fmt.Sprintf("     %+d %s: %s\n", e.Contribution, e.Factor, e.Sentence))
 	}
 	rec := r.Recommendation
-	return out + fmt.Sprintf("%s %s: %s\nsteps %q\ncheck %q\navoid %v\nalso %v\nnotes %q\n", rec.Verdict, rec.Action, rec.Reason, rec.Steps, rec.Check, rec.Avoid, rec.AlsoUndoes, r.Notes)
+	return out.String() + fmt.Sprintf("%s %s: %s\nsteps %q\ncheck %q\navoid %v\nalso %v\nnotes %q\n", rec.Verdict, rec.Action, rec.Reason, rec.Steps, rec.Check, rec.Avoid, rec.AlsoUndoes, r.Notes)
 }

@@ -88,7 +88,8 @@ func summary(events []triage.Event, err error) string {
 	var lines []string
 	for _, e := range events {
 		c := e.Change
-		s := fmt.Sprintf("%s %s", c.Kind, c.Status)
+		var s strings.Builder
+		s.WriteString(fmt.Sprintf("%s %s", c.Kind, c.Status))
 		for _, f := range []struct{ name, value string }{
 			{"service", c.Service},
 			{"env", c.Environment},
@@ -98,13 +99,13 @@ func summary(events []triage.Event, err error) string {
 			{"reversible", string(c.Reversible.Value)},
 		} {
 			if f.value != "" {
-				s += " " + f.name + "=" + f.value
+				s.WriteString(" " + f.name + "=" + f.value)
 			}
 		}
 		if !c.StartedAt.IsZero() {
-			s += " started"
+			s.WriteString(" started")
 		}
-		lines = append(lines, s+" ?–"+c.FinishedAt.Format("2006-01-02T15:04:05Z")+" "+c.Title)
+		lines = append(lines, s.String()+" ?–"+c.FinishedAt.Format("2006-01-02T15:04:05Z")+" "+c.Title)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -45,7 +45,8 @@ func summary(events []triage.Event, err error) string {
 			continue
 		}
 		c := e.Change
-		s := fmt.Sprintf("%s %s %s", c.ID, c.Kind, c.Status)
+		var s strings.Builder
+		s.WriteString(fmt.Sprintf("%s %s %s", c.ID, c.Kind, c.Status))
 		for _, f := range []struct{ name, value string }{
 			{"service", c.Service},
 			{"env", c.Environment},
@@ -61,14 +62,14 @@ func summary(events []triage.Event, err error) string {
 			{"reversible", string(c.Reversible.Value)},
 		} {
 			if f.value != "" {
-				s += " " + f.name + "=" + f.value
+				s.WriteString(" " + f.name + "=" + f.value)
 			}
 		}
 		if c.RolloutPercent != nil {
-			s += fmt.Sprintf(" percent=%v", *c.RolloutPercent)
+			s.WriteString(fmt.Sprintf(" percent=%v", *c.RolloutPercent))
 		}
-		s += fmt.Sprintf(" %s–%s %q", at(c.StartedAt), at(c.FinishedAt), c.Title)
-		lines = append(lines, s)
+		s.WriteString(fmt.Sprintf(" %s–%s %q", at(c.StartedAt), at(c.FinishedAt), c.Title))
+		lines = append(lines, s.String())
 	}
 	return strings.Join(lines, "\n")
 }
