@@ -150,16 +150,16 @@ func checkSums(t *testing.T, r triage.Report) {
 
 func dump(r triage.Report) string {
 	var out strings.Builder
-	out.WriteString(fmt.Sprintf("%s\nonset %s – %s – %s %s %s\n", r.Symptom.Sentence, clock(r.Onset.Earliest), clock(r.Onset.Best), clock(r.Onset.Latest), r.Onset.Shape, r.Onset.Basis))
+	fmt.Fprintf(&out, "%s\nonset %s – %s – %s %s %s\n", r.Symptom.Sentence, clock(r.Onset.Earliest), clock(r.Onset.Best), clock(r.Onset.Latest), r.Onset.Shape, r.Onset.Basis)
 	for _, s := range r.Suspects {
-		out.WriteString(fmt.Sprintf("%d. %.3f %s %d\n", s.Rank, s.Probability, s.ID(), s.LogOdds))
+		fmt.Fprintf(&out, "%d. %.3f %s %d\n", s.Rank, s.Probability, s.ID(), s.LogOdds)
 		for _, e := range append(append([]triage.Evidence{}, s.For...), s.Against...) {
-			out.WriteString(fmt.Sprintf("     %+d %s: %s\n", e.Contribution, e.Factor, e.Sentence))
+			fmt.Fprintf(&out, "     %+d %s: %s\n", e.Contribution, e.Factor, e.Sentence)
 		}
 	}
-	out.WriteString(fmt.Sprintf("none %.3f\n", r.None.Probability))
+	fmt.Fprintf(&out, "none %.3f\n", r.None.Probability)
 	for _, e := range r.None.Evidence {
-		out.WriteString(fmt.Sprintf("     %+d %s: %s\n", e.Contribution, e.Factor, e.Sentence))
+		fmt.Fprintf(&out, "     %+d %s: %s\n", e.Contribution, e.Factor, e.Sentence)
 	}
 	rec := r.Recommendation
 	return out.String() + fmt.Sprintf("%s %s: %s\nsteps %q\ncheck %q\navoid %v\nalso %v\nnotes %q\n", rec.Verdict, rec.Action, rec.Reason, rec.Steps, rec.Check, rec.Avoid, rec.AlsoUndoes, r.Notes)

@@ -89,7 +89,7 @@ func summary(events []triage.Event, err error) string {
 	for _, e := range events {
 		c := e.Change
 		var s strings.Builder
-		s.WriteString(fmt.Sprintf("%s %s", c.Kind, c.Status))
+		fmt.Fprintf(&s, "%s %s", c.Kind, c.Status)
 		for _, f := range []struct{ name, value string }{
 			{"service", c.Service},
 			{"env", c.Environment},

@@ -46,7 +46,7 @@ func summary(events []triage.Event, err error) string {
 		}
 		c := e.Change
 		var s strings.Builder
-		s.WriteString(fmt.Sprintf("%s %s %s", c.ID, c.Kind, c.Status))
+		fmt.Fprintf(&s, "%s %s %s", c.ID, c.Kind, c.Status)
 		for _, f := range []struct{ name, value string }{
 			{"service", c.Service},
 			{"env", c.Environment},
@@ -66,9 +66,9 @@ func summary(events []triage.Event, err error) string {
 			}
 		}
 		if c.RolloutPercent != nil {
-			s.WriteString(fmt.Sprintf(" percent=%v", *c.RolloutPercent))
+			fmt.Fprintf(&s, " percent=%v", *c.RolloutPercent)
 		}
-		s.WriteString(fmt.Sprintf(" %s–%s %q", at(c.StartedAt), at(c.FinishedAt), c.Title))
+		fmt.Fprintf(&s, " %s–%s %q", at(c.StartedAt), at(c.FinishedAt), c.Title)
 		lines = append(lines, s.String())
 	}
 	return strings.Join(lines, "\n")
