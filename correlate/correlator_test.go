@@ -111,15 +111,16 @@ func (f fixedCoverage) Coverage(time.Time, time.Time) []triage.Coverage { return
 func parts() (Options, *fakeWindow, triage.Request) {
 	in := flagScene()
 	w := &fakeWindow{changes: in.Changes}
-	return Options{
-			Config: DefaultConfig(), Window: w, Store: fakeStore{}, Metrics: fakeMetrics{*in.Symptom, in.Series},
-			Topology: fixedTopology(in.Topology), Coverage: fixedCoverage(in.Coverage),
-			Directory: triage.NewDirectory(map[string]triage.Service{"checkout": {}, "pricing": {Owner: "team-pricing"}}, nil),
-			Now:       func() time.Time { return t0 },
-		}, w, triage.Request{
-			Incident: triage.Incident{ID: "inc-1", Scope: triage.Scope{Service: "checkout"}, Alerts: in.Alerts},
-			At:       t0, Cause: "alert", Number: 1,
-		}
+	o := Options{
+		Config: DefaultConfig(), Window: w, Store: fakeStore{}, Metrics: fakeMetrics{*in.Symptom, in.Series},
+		Topology: fixedTopology(in.Topology), Coverage: fixedCoverage(in.Coverage),
+		Directory: triage.NewDirectory(map[string]triage.Service{"checkout": {}, "pricing": {Owner: "team-pricing"}}, nil),
+		Now:       func() time.Time { return t0 },
+	}
+	return o, w, triage.Request{
+		Incident: triage.Incident{ID: "inc-1", Scope: triage.Scope{Service: "checkout"}, Alerts: in.Alerts},
+		At:       t0, Cause: "alert", Number: 1,
+	}
 }
 
 func newCorrelator(t *testing.T, o Options) *Correlator {
