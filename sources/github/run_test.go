@@ -23,7 +23,7 @@ func TestRunWakesAndEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.stopCaches()()
+		defer s.stopCaches()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx, (&recorder{}).emit) }()
@@ -66,7 +66,7 @@ func TestHangingServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.stopCaches()()
+		defer s.stopCaches()
 		rec := &recorder{}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)

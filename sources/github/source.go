@@ -48,6 +48,8 @@ type Source struct {
 	facts   *facts
 	wake    chan struct{} // buffered 1: a webhook asks for a poll of the repositories marked due
 
+	stopCaches func() // once, however often it is called
+
 	mu          sync.Mutex
 	lastEvent   time.Time
 	events      uint64
@@ -90,17 +92,14 @@ func New(opts Options) (*Source, error) {
 		}
 	}
 	// The caches run goroutines of their own; they end with the Source, which on reload is just dropped.
-	runtime.AddCleanup(s, func(stop func()) { stop() }, s.stopCaches())
-	return s, nil
-}
-
-// stopCaches ends the caches' goroutines. The function must not hold the Source, or that would never be collected.
-func (s *Source) stopCaches() func() {
+	// What ends them must not hold the Source, or that would never be collected.
 	facts, cache := s.facts.cache, s.api.cache
-	return sync.OnceFunc(func() {
+	s.stopCaches = sync.OnceFunc(func() {
 		facts.Close()
 		cache.Close()
 	})
+	runtime.AddCleanup(s, func(stop func()) { stop() }, s.stopCaches)
+	return s, nil
 }
 
 // Name is the configured name.

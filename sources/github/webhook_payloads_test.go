@@ -71,7 +71,7 @@ func newTestSource(t *testing.T, opts Options) *Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.stopCaches())
+	t.Cleanup(s.stopCaches)
 	return s
 }
 

@@ -350,7 +350,7 @@ func FuzzWebhook(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Cleanup(s.stopCaches())
+	f.Cleanup(s.stopCaches)
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
 		found, err := s.readEvent(event, body)
 		if err != nil {
