@@ -262,7 +262,8 @@ func TestStaleBodyIsNotCached(t *testing.T) {
 	c := startCollector(t, newMemJournal(), nil)
 	emit(t, c, deploy("d", 0, "v1"))
 	c.mu.RLock()
-	m := c.window.query(triage.ChangeQuery{})[0]
+	found, _ := c.window.query(triage.ChangeQuery{})
+	m := found[0]
 	c.mu.RUnlock()
 	old := deploy("d", 0, "v1")
 	newer := old
@@ -312,7 +313,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 		wg.Go(func() {
 			for range each {
-				if _, err := c.Find(t.Context(), triage.ChangeQuery{Services: []string{"checkout"}}); err != nil {
+				if _, _, err := c.Find(t.Context(), triage.ChangeQuery{Services: []string{"checkout"}}); err != nil {
 					t.Error(err)
 				}
 				c.Coverage(at(0), at(60))

@@ -238,7 +238,7 @@ func events(changes ...triage.Change) []triage.Event {
 
 func find(t testing.TB, c *Collector, q triage.ChangeQuery) []triage.Change {
 	t.Helper()
-	found, err := c.Find(t.Context(), q)
+	found, _, err := c.Find(t.Context(), q)
 	if err != nil {
 		t.Fatalf("Find: %v", err)
 	}

@@ -10,9 +10,9 @@ import (
 
 // Find returns the changes in the window that meet the query, sorted by OccurredAt and id. Cursors are for stores that page:
 // After is not looked at. The changes share memory with the window and must not be changed.
-func (c *Collector) Find(ctx context.Context, q triage.ChangeQuery) ([]triage.Change, error) {
+func (c *Collector) Find(ctx context.Context, q triage.ChangeQuery) ([]triage.Change, int, error) {
 	c.mu.RLock()
-	matches := c.window.query(q)
+	matches, selected := c.window.query(q)
 	c.mu.RUnlock()
 	out, missing := make([]triage.Change, 0, len(matches)), []triage.ChangeID(nil)
 	byID := make(map[triage.ChangeID]match)
@@ -30,7 +30,7 @@ func (c *Collector) Find(ctx context.Context, q triage.ChangeQuery) ([]triage.Ch
 		slices.Sort(missing) // what the index yields has no order; a query should look the same twice
 		read, err := c.journal.Changes(ctx, missing)
 		if err != nil {
-			return nil, fmt.Errorf("read %d changes of the window from the journal: %w", len(missing), err)
+			return nil, 0, fmt.Errorf("read %d changes of the window from the journal: %w", len(missing), err)
 		}
 		c.remember(read, byID)
 		out = append(out, read...)
@@ -42,7 +42,7 @@ func (c *Collector) Find(ctx context.Context, q triage.ChangeQuery) ([]triage.Ch
 	if q.Limit > 0 && len(out) > q.Limit {
 		out = out[:q.Limit]
 	}
-	return out, nil
+	return out, selected, nil
 }
 
 // remember caches bodies that were read, unless they were replaced meanwhile. The lock is what keeps a replacement from coming

@@ -68,7 +68,7 @@ func TestOneRolloutIsOneChange(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
-		found, err := c.Find(t.Context(), triage.ChangeQuery{})
+		found, _, err := c.Find(t.Context(), triage.ChangeQuery{})
 		if err != nil {
 			rt.Fatal(err)
 		}

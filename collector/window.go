@@ -182,10 +182,61 @@ type match struct {
 	rev   uint16
 }
 
-// query returns the entries whose activity meets the interval and whose scope fits, in no order. What it allocates depends
-// on what matches only.
-func (w *window) query(q triage.ChangeQuery) []match {
-	var out []match
+// query returns the entries that the query selects, in no order, and how many they are: of more than Limit near a time, the
+// others are left out (a query by text is cut later, when the bodies are known). What it allocates depends on what matches only.
+func (w *window) query(q triage.ChangeQuery) (out []match, selected int) {
+	found := w.meeting(q)
+	selected = len(found)
+	if q.Near != nil && q.Limit > 0 && selected > q.Limit && q.Text == "" {
+		found = w.nearest(found, *q.Near, q.Limit)
+	}
+	out = make([]match, len(found))
+	for n, i := range found {
+		out[n] = match{id: w.id(i), entry: i, rev: w.entries.at(i).rev}
+	}
+	return out, selected
+}
+
+// nearest keeps n of the entries: those of the service and global ones first, then those active nearest to the time. Entries
+// equally near are taken by their ids, so that the order of their coming does not matter.
+func (w *window) nearest(found []uint32, near triage.Near, n int) []uint32 {
+	at := floorSeconds(near.At)
+	away := func(i uint32) uint64 { // the service in the upper half, seconds in the lower
+		e := w.entries.at(i)
+		var out uint64
+		if s := &w.scopes[e.scope].scope; !s.Global && s.Service != near.Service {
+			out = 1 << 32
+		}
+		switch {
+		case e.last < at:
+			return out + uint64(at-e.last)
+		case e.start > at:
+			return out + uint64(e.start-at)
+		}
+		return out
+	}
+	all := make([]uint64, len(found))
+	for k, i := range found {
+		all[k] = away(i)
+	}
+	slices.Sort(all)
+	edge := all[n-1]
+	var in, level []uint32
+	for _, i := range found {
+		switch d := away(i); {
+		case d < edge:
+			in = append(in, i)
+		case d == edge:
+			level = append(level, i)
+		}
+	}
+	slices.SortFunc(level, func(a, b uint32) int { return cmp.Compare(w.id(a), w.id(b)) })
+	return append(in, level[:n-len(in)]...)
+}
+
+// meeting returns the entries whose activity meets the interval and whose scope fits, in no order.
+func (w *window) meeting(q triage.ChangeQuery) []uint32 {
+	var out []uint32
 	from, to := uint32(0), ^uint32(0)
 	if !q.From.IsZero() {
 		from = floorSeconds(q.From)
@@ -203,7 +254,7 @@ func (w *window) query(q triage.ChangeQuery) []match {
 				return
 			}
 		}
-		out = append(out, match{id: w.id(i), entry: i, rev: e.rev})
+		out = append(out, i)
 	}
 	if len(q.Services) > 0 {
 		seen := make(map[string]bool, len(q.Services)+2)

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -78,7 +79,8 @@ func TestWindowAgainstModel(t *testing.T) {
 				q := triage.ChangeQuery{From: second("from"), Services: [][]string{nil, {"a"}, {"a", "b", "a"}}[rapid.IntRange(0, 2).Draw(t, "services")]}
 				q.To = q.From.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "to")) * time.Second)
 				var got, want []triage.ChangeID
-				for _, m := range w.query(q) {
+				found, _ := w.query(q)
+				for _, m := range found {
 					got = append(got, m.id)
 				}
 				for id, m := range model {
@@ -91,6 +93,26 @@ func TestWindowAgainstModel(t *testing.T) {
 				slices.Sort(want)
 				if !slices.Equal(got, want) {
 					t.Fatalf("query found %v, want %v", got, want)
+				}
+				q.Near, q.Limit = &triage.Near{At: second("near"), Service: "a"}, rapid.IntRange(1, 5).Draw(t, "limit")
+				far := func(id triage.ChangeID) int64 {
+					m := model[id]
+					d := max(0, m.start.Unix()-q.Near.At.Unix(), q.Near.At.Unix()-m.last.Unix())
+					if !m.scope.Global && m.scope.Service != "a" {
+						d += 1 << 32
+					}
+					return d
+				}
+				slices.SortFunc(want, func(a, b triage.ChangeID) int { return cmp.Or(cmp.Compare(far(a), far(b)), cmp.Compare(a, b)) })
+				want, got = want[:min(q.Limit, len(want))], nil
+				found, selected := w.query(q)
+				for _, m := range found {
+					got = append(got, m.id)
+				}
+				slices.Sort(got)
+				slices.Sort(want)
+				if !slices.Equal(got, want) || selected < len(got) {
+					t.Fatalf("of %d the nearest %d to %s are %v, want %v", selected, q.Limit, q.Near.At, got, want)
 				}
 				for k := range uint64(9) {
 					var got, want []triage.ChangeID

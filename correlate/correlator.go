@@ -12,9 +12,10 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// Window finds what happened lately. It must answer from memory; results belong to the caller.
+// Window finds what happened lately. It must answer from memory; results belong to the caller. Find also says how many
+// changes the query selects: it may leave those out that are beyond its Limit.
 type Window interface {
-	Find(ctx context.Context, q triage.ChangeQuery) ([]triage.Change, error)
+	Find(ctx context.Context, q triage.ChangeQuery) (found []triage.Change, selected int, err error)
 	FindAnomalies(ctx context.Context, q triage.ChangeQuery) ([]triage.Anomaly, error)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -25,7 +26,7 @@ type fakeWindow struct {
 	err     error
 }
 
-func (f *fakeWindow) Find(_ context.Context, q triage.ChangeQuery) ([]triage.Change, error) {
+func (f *fakeWindow) Find(_ context.Context, q triage.ChangeQuery) ([]triage.Change, int, error) {
 	f.queries = append(f.queries, q)
 	var out []triage.Change
 	for _, c := range f.changes {
@@ -36,29 +37,32 @@ func (f *fakeWindow) Find(_ context.Context, q triage.ChangeQuery) ([]triage.Cha
 			out = append(out, c)
 		}
 	}
-	return out, f.err
+	selected := len(out)
+	if q.Limit > 0 && selected > q.Limit {
+		out = out[:q.Limit]
+	}
+	return out, selected, f.err
 }
 
 func (f *fakeWindow) FindAnomalies(context.Context, triage.ChangeQuery) ([]triage.Anomaly, error) {
 	return nil, nil
 }
 
-// fakeStore pages through old changes.
-type fakeStore struct{ pages [][]triage.Change }
+// fakeStore pages through old changes, the earliest first.
+type fakeStore struct{ changes []triage.Change }
 
 func (f fakeStore) FindChanges(_ context.Context, q triage.ChangeQuery) ([]triage.Change, string, error) {
-	i := 0
-	if q.After != "" {
-		i = int(q.After[0] - '0')
+	var out []triage.Change
+	for _, c := range f.changes {
+		if !c.LastActivity().Before(q.From) && !c.OccurredAt().After(q.To) {
+			out = append(out, c)
+		}
 	}
-	next := ""
-	if i+1 < len(f.pages) {
-		next = string(rune('0' + i + 1))
+	from, _ := strconv.Atoi(q.After)
+	if to := from + q.Limit; to < len(out) {
+		return out[from:to], strconv.Itoa(to), nil
 	}
-	if i >= len(f.pages) {
-		return nil, "", nil
-	}
-	return f.pages[i], next, nil
+	return out[from:], "", nil
 }
 
 func (f fakeStore) Outcomes(context.Context) ([]triage.Outcome, error) {
@@ -232,7 +236,7 @@ func TestNothingNearWidensOnceAndSaysSo(t *testing.T) {
 	o, w, req := parts()
 	w.changes = nil
 	old := change("old-migration", triage.KindMigration, "pricing", "5h")
-	o.Store = fakeStore{pages: [][]triage.Change{{change("older", triage.KindConfig, "db", "20h")}, {old}}}
+	o.Store = fakeStore{changes: []triage.Change{change("older", triage.KindConfig, "db", "20h"), old}}
 	a, err := newCorrelator(t, o).Triage(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
@@ -325,12 +329,35 @@ func TestEarlierFiringsAreRead(t *testing.T) {
 	}
 }
 
-// However much changes at once, a report weighs and keeps a bounded part of it: the symptom's own changes and the nearest ones.
+// Of a long day the latest stretches are read first, and what is left out is said.
+func TestTheWidenedSearchReadsBackward(t *testing.T) {
+	o, w, req := parts()
+	w.changes = nil
+	var long []triage.Change
+	for i := range 3 * maxChanges {
+		long = append(long, change(fmt.Sprintf("early-%05d", i), triage.KindConfig, "db", "20h"))
+	}
+	o.Store = fakeStore{changes: append(long, change("old-migration", triage.KindMigration, "pricing", "5h"))}
+	a, err := newCorrelator(t, o).Triage(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if find(a.Report, "old-migration") == nil {
+		t.Errorf("the latest of the day must be among the suspects\n%s", dump(a.Report))
+	}
+	if n := len(a.Input.Changes); n > maxChanges {
+		t.Errorf("want at most %d changes kept with the report, got %d", maxChanges, n)
+	}
+	if notes := strings.Join(a.Report.Notes, " "); !strings.Contains(notes, "before were left out") {
+		t.Errorf("the report must say that it did not see all: %q", notes)
+	}
+}
+
+// However much changes at once, a report weighs and keeps a bounded part of it: those nearest to the alert, as the window has them.
 func TestAStormOfChangesIsCut(t *testing.T) {
 	o, w, req := parts()
 	o.Topology = nil // so that everything is in reach
 	service := req.Incident.Service
-	w.changes = append(w.changes, change("own", triage.KindConfig, service, "29m"))
 	for i := range 3 * maxChanges {
 		w.changes = append(w.changes, change(fmt.Sprintf("storm-%05d", i), triage.KindDeploy, fmt.Sprintf("other-%d", i%300), fmt.Sprintf("%dm", 1+i%28)))
 	}
@@ -341,8 +368,8 @@ func TestAStormOfChangesIsCut(t *testing.T) {
 	if n := len(a.Input.Changes); n != maxChanges {
 		t.Errorf("want %d changes kept with the report, got %d", maxChanges, n)
 	}
-	if !slices.ContainsFunc(a.Input.Changes, func(c triage.Change) bool { return c.ID == "own" }) {
-		t.Error("the symptom's own change must be among them")
+	if near := w.queries[0].Near; near == nil || near.Service != service || !near.At.Equal(req.Incident.Alerts[0].StartsAt) {
+		t.Errorf("the window must be asked for those nearest to the alert and to its service, got %+v", near)
 	}
 	if !strings.Contains(strings.Join(a.Report.Notes, " "), "nearest to the alert were weighed") {
 		t.Errorf("the report must say so: %q", a.Report.Notes)

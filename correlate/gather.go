@@ -18,15 +18,17 @@ type gathering struct {
 	in    *Input
 	req   triage.Request
 	reach []string // services the symptom depends on or is called by; nil: no topology, so every service
+	cut   bool     // more changes lie in reach than one report weighs
 }
 
 // Slack around what the rule allows, so that the window is asked once and Rank cuts exactly.
 const onsetSlack = 30 * time.Minute
 
-// storePages and storePage bound the widened search: at most 2 000 changes are read.
+// storePages and storePage bound the widened search: at most 2 000 changes are read, a stretch of time after the other.
 const (
-	storePages = 10
-	storePage  = 200
+	storePages   = 20
+	storePage    = 100
+	storeStretch = 3 * time.Hour
 )
 
 // gather asks the window, then the metrics for the symptom and for the services in reach at once.
@@ -39,12 +41,16 @@ func (g *gathering) gather(ctx context.Context) error {
 	}
 	from := fired.Add(-in.lookback() - max(onsetSlack, g.declared()))
 	// Not by environment: a change that names none, or another one, is weighed by its scope and not hidden.
-	q := triage.ChangeQuery{From: from, To: in.At, Services: g.reach}
-	changes, err := g.c.Window.Find(ctx, q)
+	q := triage.ChangeQuery{From: from, To: in.At, Services: g.reach, Limit: maxChanges, Near: &triage.Near{At: fired, Service: in.Scope.Service}}
+	changes, selected, err := g.c.Window.Find(ctx, q)
 	if err != nil {
 		return fmt.Errorf("find changes in the window: %w", err)
 	}
-	in.Changes = g.nearest(changes, fired)
+	in.Changes = changes
+	if selected > len(changes) {
+		g.cut = true
+		in.Notes = append(slices.Clone(in.Notes), fmt.Sprintf("%d changes lie in reach: the %d nearest to the alert were weighed", selected, len(changes)))
+	}
 	anomalies, err := g.c.Window.FindAnomalies(ctx, q)
 	if err != nil {
 		g.missed("anomalies", err)
@@ -100,25 +106,6 @@ func (g *gathering) declared() time.Duration {
 // maxChanges bounds what one report weighs and keeps: 2 000 changes are about 10 ms of ranking and 1 MB of journal. A storm of
 // changes, or a window whose services no topology tells apart, may hold far more.
 const maxChanges = storePages * storePage
-
-// nearest keeps the symptom's own changes and then those nearest to the alert, and says so where it leaves some out.
-func (g *gathering) nearest(changes []triage.Change, fired time.Time) []triage.Change {
-	if len(changes) <= maxChanges {
-		return changes
-	}
-	near := slices.Clone(changes)
-	own := func(ch *triage.Change) int {
-		if ch.Global || ch.Service == g.in.Scope.Service {
-			return 0
-		}
-		return 1
-	}
-	slices.SortFunc(near, func(a, b triage.Change) int {
-		return cmp.Or(cmp.Compare(own(&a), own(&b)), cmp.Compare(fired.Sub(a.OccurredAt()).Abs(), fired.Sub(b.OccurredAt()).Abs()), cmp.Compare(a.ID, b.ID))
-	})
-	g.in.Notes = append(slices.Clone(g.in.Notes), fmt.Sprintf("%d changes lie in reach: the %d nearest to the alert were weighed", len(changes), maxChanges))
-	return near[:maxChanges]
-}
 
 // services are those a cause can sit on, nearest first, bounded; nil where the topology does not know the symptom.
 func (g *gathering) services() []string {
@@ -308,7 +295,7 @@ func (g *gathering) widen(ctx context.Context, r triage.Report) (Input, triage.R
 func (g *gathering) longer(ctx context.Context, r triage.Report) (Input, bool) {
 	cfg := g.c.Config
 	span := time.Duration(cfg.Widen)
-	if g.c.Store == nil || span <= g.in.lookback() {
+	if g.c.Store == nil || span <= g.in.lookback() || g.cut {
 		return Input{}, false
 	}
 	best := likeliest(r)
@@ -318,18 +305,10 @@ func (g *gathering) longer(ctx context.Context, r triage.Report) (Input, bool) {
 	}
 	in := *g.in
 	in.Lookback, in.Widened = span, true
-	q := triage.ChangeQuery{From: r.Onset.Earliest.Add(-span), To: in.At, Services: g.reach, Limit: storePage}
-	var found []triage.Change
-	for range storePages {
-		page, next, err := g.c.Store.FindChanges(ctx, q)
-		if err != nil {
-			g.missed("store", err)
-			return Input{}, false
-		}
-		found = append(found, page...)
-		if q.After = next; next == "" {
-			break
-		}
+	found, left, err := g.backward(ctx, r.Onset.Earliest.Add(-span))
+	if err != nil {
+		g.missed("store", err)
+		return Input{}, false
 	}
 	in.Changes = slices.Clone(g.in.Changes)
 	known := make(map[triage.ChangeID]bool, len(in.Changes))
@@ -346,6 +325,36 @@ func (g *gathering) longer(ctx context.Context, r triage.Report) (Input, bool) {
 	if creeping {
 		why = "the symptom crept up"
 	}
-	in.Notes = append(slices.Clone(in.Notes), fmt.Sprintf("%s, so the last %s were searched: %s more", why, span1(ms(span.Milliseconds())), plural(more, "change")))
+	note := fmt.Sprintf("%s, so the last %s were searched: %s more", why, span1(ms(span.Milliseconds())), plural(more, "change"))
+	if left {
+		note += ", the latest of them; those before were left out"
+	}
+	in.Notes = append(slices.Clone(in.Notes), note)
 	return in, true
+}
+
+// backward reads the store from now to the time given, the latest stretch first, up to storePages pages; left reports
+// whether there were more.
+func (g *gathering) backward(ctx context.Context, until time.Time) (found []triage.Change, left bool, err error) {
+	pages := 0
+	for to := g.in.At; to.After(until); to = to.Add(-storeStretch) {
+		q := triage.ChangeQuery{From: to.Add(-storeStretch), To: to, Services: g.reach, Limit: storePage}
+		if q.From.Before(until) {
+			q.From = until
+		}
+		for {
+			if pages++; pages > storePages {
+				return found, true, nil
+			}
+			page, next, err := g.c.Store.FindChanges(ctx, q)
+			if err != nil {
+				return nil, false, err
+			}
+			found = append(found, page...)
+			if q.After = next; next == "" {
+				break
+			}
+		}
+	}
+	return found, false, nil
 }

@@ -11,7 +11,15 @@ type ChangeQuery struct {
 	Kind        Kind
 	Text        string // substring of title, version or service, case-insensitive
 	Limit       int    // 0: no limit
+	Near        *Near  // which ones Limit keeps; nil: the earliest
 	After       string // opaque cursor of the previous page, for stores that page
+}
+
+// Near prefers, where a query selects more changes than its Limit: those of one service and global ones first, then by how
+// far from a time they were active. Only windows in memory know it.
+type Near struct {
+	At      time.Time
+	Service string
 }
 
 // SignalQuery asks for the RED and saturation series of services over [From, To].

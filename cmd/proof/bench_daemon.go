@@ -81,7 +81,7 @@ func benchPost(ctx context.Context, o options, r *results) error {
 				note = ""
 			}
 		}
-		return nil
+		return incidentReads(ctx, d, r)
 	})
 }
 
@@ -361,29 +361,4 @@ func prefill(ctx context.Context, path string, n int) error {
 		}
 	}
 	return firstOf(j.Close(), <-done)
-}
-
-// lists measures what people and scripts read.
-func lists(ctx context.Context, d *daemon, r *results, n int) error {
-	for _, l := range []struct{ name, path string }{
-		{"API/changes-100", "/api/v1/changes?limit=100"},
-		{"API/changes-of-a-service", "/api/v1/changes?service=service-0007&limit=100"},
-		{"Page/changes", "/changes"},
-		{"Page/incidents", "/incidents"},
-		{"Metrics", "/metrics"},
-	} {
-		if err := d.get(ctx, l.path, nil); err != nil {
-			if e, ok := errors.AsType[*statusError](err); ok && e.code == 404 {
-				continue // pages may be switched off
-			}
-			return err
-		}
-		const rounds = 100
-		took, _, err := sampled(rounds, func(int) error { return d.get(ctx, l.path, nil) })
-		if err != nil {
-			return err
-		}
-		r.add(line{Name: fmt.Sprintf("Read/%s/changes=%d", l.name, n), Ours: ms(quantile(took, .5)), Unit: "ms", Less: true, Note: "p99 " + figure(ms(quantile(took, .99))) + " ms"})
-	}
-	return nil
 }

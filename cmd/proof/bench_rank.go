@@ -83,7 +83,7 @@ func benchRank(ctx context.Context, o options, r *results) error {
 		ask := func(i int) (correlate.Input, []triage.Change, error) {
 			service := fmt.Sprintf("service-%04d", 200+i%few*80)
 			in := question(p.topology, service, now)
-			found, err := p.stack.collector.Find(ctx, triage.ChangeQuery{From: now.Add(-time.Hour), To: now, Services: reachOf(p.topology, service), Environment: "production"})
+			found, _, err := p.stack.collector.Find(ctx, triage.ChangeQuery{From: now.Add(-time.Hour), To: now, Services: reachOf(p.topology, service), Environment: "production"})
 			return in, found, err
 		}
 		candidates := 0

@@ -284,7 +284,7 @@ func collect(r *rapid.T, batches [][]triage.Event, reports []triage.Event) triag
 			r.Fatal(err)
 		}
 	}
-	found, err := col.Find(ctx, triage.ChangeQuery{})
+	found, _, err := col.Find(ctx, triage.ChangeQuery{})
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func newPast(cs []triage.Change) past {
 }
 
 // Find are the changes of the question's time, each as it stood at the end of it: how it ended later was not known.
-func (p past) Find(_ context.Context, q triage.ChangeQuery) ([]triage.Change, error) {
+func (p past) Find(_ context.Context, q triage.ChangeQuery) ([]triage.Change, int, error) {
 	i, _ := slices.BinarySearchFunc(p, q.From, func(c triage.Change, t time.Time) int { return c.OccurredAt().Compare(t) })
 	var out []triage.Change
 	for _, c := range p[max(0, i-maxBefore):] {
@@ -42,7 +42,25 @@ func (p past) Find(_ context.Context, q triage.ChangeQuery) ([]triage.Change, er
 		}
 		out = append(out, c)
 	}
-	return out, nil
+	selected := len(out)
+	if q.Near != nil && q.Limit > 0 && selected > q.Limit {
+		out = nearest(out, *q.Near, q.Limit)
+	}
+	return out, selected, nil
+}
+
+// nearest keeps n changes: those of the service and global ones first, then those nearest to the time.
+func nearest(cs []triage.Change, near triage.Near, n int) []triage.Change {
+	other := func(c triage.Change) int {
+		if c.Global || c.Service == near.Service {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(cs, func(a, b triage.Change) int {
+		return cmp.Or(cmp.Compare(other(a), other(b)), cmp.Compare(near.At.Sub(a.OccurredAt()).Abs(), near.At.Sub(b.OccurredAt()).Abs()), cmp.Compare(a.ID, b.ID))
+	})
+	return cs[:n]
 }
 
 // maxBefore is how many changes before the time asked for are looked at, since a long rollout may still move in it.
@@ -78,7 +96,7 @@ func (p past) FindAnomalies(context.Context, triage.ChangeQuery) ([]triage.Anoma
 
 // FindChanges is Find for a longer time; it has one page.
 func (p past) FindChanges(ctx context.Context, q triage.ChangeQuery) ([]triage.Change, string, error) {
-	cs, err := p.Find(ctx, q)
+	cs, _, err := p.Find(ctx, q)
 	return cs, "", err
 }
 

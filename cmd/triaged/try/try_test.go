@@ -64,7 +64,7 @@ func TestPastHidesWhatCameLater(t *testing.T) {
 		{ID: "other", Scope: triage.Scope{Service: "search"}, StartedAt: at(5)},
 	})
 	q := triage.ChangeQuery{From: at(-30), To: at(11), Services: []string{"cart"}}
-	got, err := p.Find(t.Context(), q)
+	got, _, err := p.Find(t.Context(), q)
 	if err != nil || len(got) != 1 {
 		t.Fatalf("want only a: late had not been heard of; got %+v, %v", got, err)
 	}
