@@ -93,7 +93,7 @@ func (m *ranking) doubt(l *candidate, n *none, p, margin float64) string {
 	switch {
 	case l.veto:
 		return fmt.Sprintf("%s leads, but the trouble is older than it", name)
-	case m.in.Widened:
+	case m.long(l):
 		return fmt.Sprintf("%s leads, but it was found only in the longer search: undoing it would take much else along", name)
 	case !l.direct:
 		return fmt.Sprintf("%s leads on timing and place alone: nothing measured on it moved", name)

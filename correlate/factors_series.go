@@ -51,7 +51,7 @@ func (m *ranking) cascadeFactor(c *candidate) finding {
 		if seen == 0 {
 			return finding{}
 		}
-		return finding{nats: log, say: func() string {
+		return finding{nats: log, direct: witnessed(shifted, seen), say: func() string {
 			return fmt.Sprintf("services that shifted with the symptom: %d of %d watched", shifted, seen)
 		}}
 	}
@@ -63,10 +63,14 @@ func (m *ranking) cascadeFactor(c *candidate) finding {
 	if c.own.observed {
 		r = c.own.ratio
 	}
-	return finding{nats: believed(log, r), say: func() string {
+	return finding{nats: believed(log, r), direct: !c.own.observed && witnessed(shifted, seen), say: func() string {
 		return fmt.Sprintf("callers of %s that shifted with the symptom: %d of %d", c.ch.Service, shifted, seen)
 	}}
 }
+
+// witnessed reports whether what a change reaches was seen to move: three services at least, and most of those watched. It
+// stands for a measurement of the changed thing where that has none of its own.
+func witnessed(shifted, seen int) bool { return shifted >= 3 && 2*shifted > seen }
 
 // splitFactor: difference in differences between what has the change and what has not: version, flag variant, region or new
 // pods against old ones. New bad and old fine decides nearly alone; old as bad as new is only a weak alibi, for a canary

@@ -24,9 +24,9 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 	rec.Owner = m.ownerOf(l.ch.Service)
 	likely := p >= m.threshold(l.ch.Kind) && margin >= m.cfg.MinMargin
 	harm := m.harm(l)
-	act := likely && l.direct && m.together(l) && !l.veto && !m.in.Widened && reversal(l.ch) != "" && harm == ""
+	act := likely && l.direct && m.together(l) && !l.veto && !m.long(l) && reversal(l.ch) != "" && harm == ""
 	switch {
-	case !act && running(l.ch, m.at) && p >= m.cfg.MinPause && !l.veto && harm == "" && !m.in.Widened:
+	case !act && running(l.ch, m.at) && p >= m.cfg.MinPause && !l.veto && harm == "" && !m.long(l):
 		m.target(&rec, l)
 		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionPauseRollout
 		rec.Reason = fmt.Sprintf("it is still rolling out and %s; pausing is safe while that is settled", m.doubt(l, n, p, margin))
@@ -48,6 +48,12 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		rec.Check = m.separate(l)
 	}
 	return rec
+}
+
+// long reports whether a candidate is of the longer search only: one that began within the usual lookback of a measured onset
+// is not, however late the alert came.
+func (m *ranking) long(c *candidate) bool {
+	return m.in.Widened && (m.symptom == nil || c.act.start < m.onset.earliest-ms(time.Duration(m.cfg.Lookback).Milliseconds()))
 }
 
 // margin is how far the leader is ahead of the next hypothesis, none included.

@@ -53,7 +53,15 @@ func TestRecommendation(t *testing.T) {
 			in.Changes = append(in.Changes, change("mig", triage.KindMigration, "pricing", "12m"))
 		}, triage.VerdictHarmful, triage.ActionDoNotRollBack, "migration pricing ran with or after it"},
 		{"thin evidence", func(in *Input) { in.Series = nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "nothing measured on it moved"},
-		{"longer search", func(in *Input) { in.Widened = true }, triage.VerdictCannotTell, triage.ActionInvestigate, "longer search"},
+		{"longer search", func(in *Input) { in.Widened, in.Symptom, in.Series = true, nil, nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "longer search"},
+		{"longer search for a late alert, near the measured onset", func(in *Input) { in.Widened = true }, triage.VerdictAct, triage.ActionFlagOff, "errors of pricing"},
+		{"a global push with nothing measured but what it reaches", func(in *Input) {
+			flag := &in.Changes[0]
+			flag.Kind, flag.Service, flag.Global = triage.KindConfig, "", true
+			for _, s := range []string{"cart", "login"} {
+				in.Series = append(in.Series, series(s, triage.SignalErrors, 0.1, 0.02, 20, before("4m50s")))
+			}
+		}, triage.VerdictAct, triage.ActionConfigRevert, "services that shifted with the symptom"},
 		{"still rolling out on thin evidence", func(in *Input) {
 			in.Series, in.Symptom.Series = nil, nil
 			c := &in.Changes[0]
@@ -112,6 +120,34 @@ func TestWhyTheSecondIsSecond(t *testing.T) {
 	n, sentence := evidenceFor(&r.Suspects[1], "order")
 	if n != 0 || !strings.HasPrefix(sentence, "second because of ") {
 		t.Errorf("got %+d %q", n, sentence)
+	}
+}
+
+// What a change reaches stands for what it has no measurement of, from three services and most of those watched.
+func TestWitnessed(t *testing.T) {
+	for _, tc := range []struct {
+		shifted, seen int
+		want          bool
+	}{{2, 2, false}, {3, 3, true}, {3, 5, true}, {3, 6, false}, {0, 0, false}} {
+		if got := witnessed(tc.shifted, tc.seen); got != tc.want {
+			t.Errorf("%d of %d: want %t, got %t", tc.shifted, tc.seen, tc.want, got)
+		}
+	}
+}
+
+// A change is of the longer search only when it began before the usual lookback, or when no onset was measured.
+func TestLongerSearchOnly(t *testing.T) {
+	in := flagScene()
+	in.Widened = true
+	m := newRanking(in)
+	lookback := ms(time.Duration(m.cfg.Lookback).Milliseconds())
+	for _, tc := range []struct {
+		before ms
+		want   bool
+	}{{0, false}, {lookback, false}, {lookback + 1, true}} {
+		if got := m.long(&candidate{act: acting{start: m.onset.earliest - tc.before}}); got != tc.want {
+			t.Errorf("%s before the onset: want %t, got %t", tc.before.duration(), tc.want, got)
+		}
 	}
 }
 
