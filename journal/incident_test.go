@@ -336,6 +336,10 @@ func TestFeedbackAndOutcomes(t *testing.T) {
 	}
 	check() // the label outlives the change
 
+	if n, err := j.Labelled(ctx); n != 5 || err != nil {
+		t.Errorf("people spoke about 5 incidents, counted %d, %v", n, err)
+	}
+
 	got, err := j.Feedback(ctx, "i1")
 	if err != nil || len(got) != 3 || got[0].Verdict != triage.FeedbackReject || got[1].ChangeID != "a-old" || got[2].Comment != "c" {
 		t.Errorf("feedback: %+v, %v", got, err)

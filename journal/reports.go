@@ -149,6 +149,16 @@ func (j *Journal) Feedback(ctx context.Context, incidentID string) ([]triage.Fee
 		`SELECT body FROM feedback WHERE incident_id=? ORDER BY at, verdict, change_id LIMIT ?`, incidentID, maxLimit)
 }
 
+// Labelled counts the incidents about which people have said anything; what we verified ourselves does not count.
+func (j *Journal) Labelled(ctx context.Context) (int, error) {
+	found, err := readAll(ctx, j, "count labels", func(rows rowScanner) (n int, err error) { return n, rows.Scan(&n) },
+		`SELECT count(DISTINCT incident_id) FROM feedback WHERE verdict IN (?,?,?)`, triage.FeedbackConfirm, triage.FeedbackReject, triage.FeedbackNone)
+	if err != nil {
+		return 0, err
+	}
+	return found[0], nil
+}
+
 // Outcomes counts, by service and kind, how often people confirmed and rejected a change, and, apart from these, how often
 // undoing one was seen to end an incident about which nobody has said anything. The last word on a change in an incident
 // counts; "it was no change" takes back the confirmations before it. Sorted by service, kind, outcome.

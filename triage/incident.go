@@ -88,6 +88,10 @@ const (
 	FeedbackVerified = "verified" // no person: undoing this change was seen to end it
 )
 
+// EnoughLabels is from how many incidents that people labelled on the probabilities have something of the team's own behind
+// them: before that cards print words only, and pages say so.
+const EnoughLabels = 30
+
 // Outcome counts how changes of one service and kind turned out before.
 type Outcome struct {
 	Service string  `json:"service"`

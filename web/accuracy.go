@@ -10,10 +10,8 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-const (
-	enoughLabels = 30   // below this a share says little, and the page says so first
-	maxLabelled  = 1000 // incidents looked through, newest first
-)
+// maxLabelled bounds the incidents looked through, newest first.
+const maxLabelled = 1000
 
 // label is one incident whose first report can be held against what people said.
 type label struct {
@@ -57,7 +55,7 @@ func (w *Web) getAccuracy(r *http.Request) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	v := accuracyView{Labels: len(labels), Incidents: seen, Enough: len(labels) >= enoughLabels, Missing: max(0, enoughLabels-len(labels))}
+	v := accuracyView{Labels: len(labels), Incidents: seen, Enough: len(labels) >= triage.EnoughLabels, Missing: max(0, triage.EnoughLabels-len(labels))}
 	v.Rows = shares(labels)
 	v.Reliability = reliability(labels)
 	v.ReliabilityChart = reliabilityChart(v.Reliability)

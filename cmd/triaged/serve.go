@@ -108,7 +108,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	}
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Metrics: parts, Labels: store, State: store, Victim: victim, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Metrics: parts, Labels: store, Percentages: percentages(store, log), State: store, Victim: victim, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err
@@ -353,5 +353,21 @@ func (r *reloader) onSignal(ctx context.Context) error {
 			// The reason is logged and kept for /-/ready by reload itself.
 			_ = r.reload(ctx)
 		}
+	}
+}
+
+// percentages reports whether cards may print probabilities: once enough incidents carry the team's own labels.
+func percentages(store interface {
+	Labelled(ctx context.Context) (int, error)
+}, log *slog.Logger,
+) func() bool {
+	return func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		n, err := store.Labelled(ctx)
+		if err != nil {
+			log.Warn("labels cannot be counted, so cards go without percentages", "error", err)
+		}
+		return err == nil && n >= triage.EnoughLabels
 	}
 }
