@@ -34,7 +34,7 @@ type Options struct {
 	// Links gives the addresses shown with report n of an incident. Nil: none are shown.
 	Links func(incident triage.Incident, n int) Links
 	// Percentages reports whether enough of the team's own labels stand behind the probabilities to print them. Nil: no.
-	Percentages func() bool
+	Percentages func(context.Context) bool
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -103,7 +103,7 @@ func New(o Options) (*Alerting, error) {
 		o.Links = func(triage.Incident, int) Links { return Links{} }
 	}
 	if o.Percentages == nil {
-		o.Percentages = func() bool { return false }
+		o.Percentages = func(context.Context) bool { return false }
 	}
 	a := &Alerting{
 		cfg: o.Config, store: o.Store, triager: o.Triager, opts: o, log: o.Logger, now: o.Now,

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -272,5 +273,17 @@ func TestOnlyWithOwnLabelsPercentages(t *testing.T) {
 	in.Percentages = true
 	if text := NewCard(in).Text(); !strings.Contains(text, "something I cannot see, 8 %") {
 		t.Errorf("want probabilities:\n%s", text)
+	}
+}
+
+// A card has room for both names of a tie, not for their commands; and it does not say the link of its own line twice.
+func TestStepsOnCards(t *testing.T) {
+	rec := triage.Recommendation{Either: make([]triage.Target, 2), Steps: []string{"cheap and safe to undo: flag a", "run: x", "cheap and safe to undo: flag b", "run: y"}}
+	if got := steps(rec); !slices.Equal(got, []string{rec.Steps[0], rec.Steps[2]}) {
+		t.Errorf("got %q", got)
+	}
+	rec = triage.Recommendation{Target: &triage.Target{URL: "https://flags.example/a"}, Steps: []string{"open: https://flags.example/a", "open: https://flags.example/b"}}
+	if got := steps(rec); !slices.Equal(got, rec.Steps[1:]) {
+		t.Errorf("got %q", got)
 	}
 }

@@ -122,7 +122,7 @@ func (c *Card) none(r triage.Report) {
 		look = "in the " + span(secs(r.LookbackS)) + " before it began"
 	}
 	if r.Widened {
-		look += ", nor further back"
+		look += ", further back than usual"
 	}
 	text := plural(r.Candidates, "change was", "changes were") + " weighed " + look
 	if r.Candidates == 0 {
@@ -197,9 +197,18 @@ func avoidTarget(a triage.Avoid, r triage.Report) string {
 // saysAgain recognises a first step that is the action in words, which the line above has said; a command is not one.
 var saysAgain = regexp.MustCompile(`^(set|roll|revert) \S+ back to |^return \S+ to |^restore the configuration of |^revert `)
 
+// playbookStep recognises what a playbook adds to a step.
+var playbookStep = regexp.MustCompile(`^(run|with it|no command|open|runbook): `)
+
 func steps(rec triage.Recommendation) []string {
 	var out []string
 	for i, s := range rec.Steps {
+		if len(rec.Either) > 0 && playbookStep.MatchString(s) {
+			continue // both names fit on a card, both commands do not: they are on the page
+		}
+		if t := rec.Target; t != nil && t.URL != "" && s == "open: "+t.URL {
+			continue // the line itself carries that link
+		}
 		if strings.HasPrefix(s, "run: ") && len([]rune(s)) > maxSentence {
 			s = "the command for it is on the page" // half a command is worse than none
 		}

@@ -214,7 +214,7 @@ func (a *Alerting) digestItem(ctx context.Context, item DigestItem, inc triage.I
 	if err != nil {
 		return item, fmt.Errorf("gather digest: report %d of incident %s: %w", number, inc.ID, err)
 	}
-	card := NewCard(CardInput{Incident: told(inc, r), Report: r, Percentages: a.opts.Percentages()})
+	card := NewCard(CardInput{Incident: told(inc, r), Report: r, Percentages: a.opts.Percentages(ctx)})
 	item.Mark, item.Headline = card.Mark, card.Headline
 	if len(card.Lines) > 0 {
 		item.Statement = card.Lines[0].Word + ": " + card.Lines[0].Text

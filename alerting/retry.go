@@ -126,7 +126,7 @@ func (d *dispatcher) notification(ctx context.Context, del triage.Delivery) (n N
 	n.Links = d.a.opts.Links(n.Incident, n.Report.Number)
 	n.Material = n.Previous == nil || significance(n.Previous, stateTold(*n.Previous), n.Report, told(n.Incident, n.Report)) == sigMaterial
 	n.Card = NewCard(CardInput{
-		Incident: told(n.Incident, n.Report), Report: n.Report, Previous: n.Previous, Links: n.Links, Percentages: d.a.opts.Percentages(),
+		Incident: told(n.Incident, n.Report), Report: n.Report, Previous: n.Previous, Links: n.Links, Percentages: d.a.opts.Percentages(ctx),
 	})
 	return n, wait, nil
 }

@@ -95,6 +95,10 @@ func (m *ranking) doubt(l *candidate, n *none, p, margin float64) string {
 		return fmt.Sprintf("%s leads, but the trouble is older than it", name)
 	case m.long(l):
 		return fmt.Sprintf("%s leads, but it was found only in the longer search: undoing it would take much else along", name)
+	case !l.direct && !l.own.observed:
+		return fmt.Sprintf("%s leads on timing and place alone: nothing measures it", name)
+	case !l.direct && l.own.ratio > 1:
+		return fmt.Sprintf("%s leads, but what is measured on it moved too little or too briefly to act on", name)
 	case !l.direct:
 		return fmt.Sprintf("%s leads on timing and place alone: nothing measured on it moved", name)
 	case p < m.threshold(l.ch.Kind):
@@ -122,6 +126,7 @@ func (m *ranking) offerBoth(rec *triage.Recommendation, l *candidate, n *none) {
 		}
 	}
 	for _, c := range [...]*candidate{l, s} {
+		rec.Either = append(rec.Either, *targetOf(c.ch))
 		rec.Steps = append(rec.Steps, fmt.Sprintf("cheap and safe to undo: %s (%s)", label(c.ch), clock(m.abs(c.act.start))))
 	}
 }

@@ -27,7 +27,7 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 	act := likely && l.direct && m.together(l) && !l.veto && !m.long(l) && reversal(l.ch) != "" && harm == ""
 	switch {
 	case !act && running(l.ch, m.at) && p >= m.cfg.MinPause && !l.veto && harm == "" && !m.long(l):
-		m.target(&rec, l)
+		rec.Target = targetOf(l.ch)
 		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionPauseRollout
 		rec.Reason = fmt.Sprintf("it is still rolling out and %s; pausing is safe while that is settled", m.doubt(l, n, p, margin))
 		rec.Steps = []string{"pause " + label(l.ch), "compare what has it with what has not"}
@@ -36,7 +36,7 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		rec.Owner = m.ownerOf(m.scope.Service)
 		m.outside(&rec, n)
 	case likely && harm != "" && !l.veto:
-		m.target(&rec, l)
+		rec.Target = targetOf(l.ch)
 		rec.Verdict, rec.Action = triage.VerdictHarmful, triage.ActionDoNotRollBack
 		rec.Reason = "undoing it would do harm: " + harm
 		rec.Steps = []string{fmt.Sprintf("stop further steps of %s only if its tool says that is safe", label(l.ch)), "mend forward with its owner; restore data from backup only where it was written wrongly"}
@@ -156,7 +156,7 @@ func running(ch *triage.Change, at time.Time) bool {
 
 // advise fills in the reversal of the leader.
 func (m *ranking) advise(rec *triage.Recommendation, l *candidate) {
-	m.target(rec, l)
+	rec.Target = targetOf(l.ch)
 	rec.Verdict, rec.Action = triage.VerdictAct, reversal(l.ch)
 	rec.Reason = m.strongest(l)
 	rec.AlsoUndoes = m.alsoUndoes(l)
@@ -165,8 +165,7 @@ func (m *ranking) advise(rec *triage.Recommendation, l *candidate) {
 }
 
 // target says exactly what to act on.
-func (m *ranking) target(rec *triage.Recommendation, l *candidate) {
-	ch := l.ch
+func targetOf(ch *triage.Change) *triage.Target {
 	t := &triage.Target{ChangeID: ch.ID, Kind: ch.Kind, Scope: ch.Scope, From: ch.Version, To: ch.PreviousVersion, URL: ch.URL}
 	switch ch.Kind {
 	case triage.KindFlag, triage.KindConfig:
@@ -183,7 +182,7 @@ func (m *ranking) target(rec *triage.Recommendation, l *candidate) {
 	if t.Name == "" {
 		t.Name = ch.Service
 	}
-	rec.Target = t
+	return t
 }
 
 // steps are what to do, a line each, without commands: those come from playbooks.

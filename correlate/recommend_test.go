@@ -52,7 +52,7 @@ func TestRecommendation(t *testing.T) {
 			in.Changes[0].Kind = triage.KindDeploy
 			in.Changes = append(in.Changes, change("mig", triage.KindMigration, "pricing", "12m"))
 		}, triage.VerdictHarmful, triage.ActionDoNotRollBack, "migration pricing ran with or after it"},
-		{"thin evidence", func(in *Input) { in.Series = nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "nothing measured on it moved"},
+		{"thin evidence", func(in *Input) { in.Series = nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "nothing measures it"},
 		{"longer search", func(in *Input) { in.Widened, in.Symptom, in.Series = true, nil, nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "longer search"},
 		{"longer search for a late alert, near the measured onset", func(in *Input) { in.Widened = true }, triage.VerdictAct, triage.ActionFlagOff, "errors of pricing"},
 		{"a global push with nothing measured but what it reaches", func(in *Input) {
@@ -120,6 +120,37 @@ func TestWhyTheSecondIsSecond(t *testing.T) {
 	n, sentence := evidenceFor(&r.Suspects[1], "order")
 	if n != 0 || !strings.HasPrefix(sentence, "second because of ") {
 		t.Errorf("got %+d %q", n, sentence)
+	}
+}
+
+// Two that tie are both named as targets, so that a playbook can give the command for each.
+func TestEither(t *testing.T) {
+	in := flagScene()
+	other := in.Changes[0]
+	other.ID, other.Labels = "flag-2", map[string]string{"flag": "fast-path"}
+	in.Changes = append(in.Changes, other)
+	rec := Rank(in).Recommendation
+	if rec.Target != nil || len(rec.Either) != 2 || len(rec.Steps) != 2 {
+		t.Fatalf("want two targets and a step for each, got %+v", rec)
+	}
+	for i, e := range rec.Either {
+		if e.Name == "" || e.To != "0 %" || !strings.Contains(rec.Steps[i], e.Name) {
+			t.Errorf("step %q does not name %+v", rec.Steps[i], e)
+		}
+	}
+}
+
+// Why nothing is advised tells what was not measured from what did not move, and that from what moved too little.
+func TestDoubtSaysWhatWasMeasured(t *testing.T) {
+	m := newRanking(flagScene())
+	for want, own := range map[string]ownShift{
+		"nothing measures it":           {ratio: 1},
+		"nothing measured on it moved":  {observed: true, ratio: 0.5},
+		"moved too little or too brief": {observed: true, ratio: 3},
+	} {
+		if got := m.doubt(&candidate{ch: &m.in.Changes[0], own: own}, &none{}, 0.9, 0.5); !strings.Contains(got, want) {
+			t.Errorf("want %q, got %q", want, got)
+		}
 	}
 }
 

@@ -45,10 +45,14 @@ func Strip(steps []string) []string {
 	})
 }
 
-// Apply returns the report with the steps of the playbook that fits its advice, right behind the step that names the action.
-// The report given is not changed. Without advice to act on a change, or a playbook for it, the report stays as it is.
+// Apply returns the report with the steps of the playbook that fits its advice, right behind the step that names the action;
+// of two that tie, with the steps of each behind the one that names it. The report given is not changed. Without advice to act
+// on a change, or a playbook for it, the report stays as it is.
 func (b *Book) Apply(r triage.Report, services map[string]triage.Service) triage.Report {
 	rec := r.Recommendation
+	if b != nil && len(rec.Either) > 0 {
+		return b.applyEither(r, services)
+	}
 	if b == nil || rec.Verdict != triage.VerdictAct || rec.Target == nil || (!rec.Action.Reversal() && rec.Action != triage.ActionPauseRollout) {
 		return r
 	}
@@ -63,6 +67,31 @@ func (b *Book) Apply(r triage.Report, services map[string]triage.Service) triage
 	steps := Strip(rec.Steps)
 	at := slices.IndexFunc(steps, func(s string) bool { return saysAction.MatchString(s) }) + 1
 	r.Recommendation.Steps = slices.Insert(steps, at, more...)
+	return r
+}
+
+// applyEither is Apply for two that tie.
+func (b *Book) applyEither(r triage.Report, services map[string]triage.Service) triage.Report {
+	rec := r.Recommendation
+	steps := Strip(rec.Steps)
+	var out []string
+	for i, step := range steps {
+		out = append(out, step)
+		if i >= len(rec.Either) {
+			continue
+		}
+		t := rec.Either[i]
+		action := triage.ActionConfigRevert
+		if t.Kind == triage.KindFlag {
+			action = triage.ActionFlagOff
+		}
+		at := slices.IndexFunc(r.Suspects, func(s triage.Suspect) bool { return s.Change != nil && s.Change.ID == t.ChangeID })
+		if at >= 0 {
+			ch := *r.Suspects[at].Change
+			out = append(out, b.Steps(triage.Recommendation{Verdict: triage.VerdictAct, Action: action, Target: &t}, ch, services[ch.Service])...)
+		}
+	}
+	r.Recommendation.Steps = out
 	return r
 }
 

@@ -348,6 +348,29 @@ func TestConfigProblems(t *testing.T) {
 }
 
 // Applied steps stand behind the step that names the action, and come off again.
+// Of two that tie, each step is followed by its own command, and Strip takes both away again.
+func TestApplyEither(t *testing.T) {
+	b := book(t, "{}")
+	one, two := change(triage.KindFlag, "launchdarkly:a", "launchdarkly"), change(triage.KindFlag, "launchdarkly:b", "launchdarkly")
+	r := triage.Report{
+		Suspects: []triage.Suspect{{Change: &one}, {Change: &two}},
+		Recommendation: triage.Recommendation{
+			Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Steps: []string{"cheap and safe to undo: one", "cheap and safe to undo: two", "then look"},
+			Either: []triage.Target{*sampleAdvice(one).Target, *sampleAdvice(two).Target},
+		},
+	}
+	got := b.Apply(r, nil).Recommendation.Steps
+	if len(got) < 5 || got[0] != r.Recommendation.Steps[0] || !strings.HasPrefix(got[1], StepRun) {
+		t.Errorf("want a command behind the first, got %q", got)
+	}
+	if at := slices.Index(got, "cheap and safe to undo: two"); at < 0 || at+1 == len(got) || !strings.HasPrefix(got[at+1], StepRun) || got[len(got)-1] != "then look" {
+		t.Errorf("want a command behind the second, got %q", got)
+	}
+	if back := Strip(got); !slices.Equal(back, r.Recommendation.Steps) {
+		t.Errorf("Strip must bring it back: %q", back)
+	}
+}
+
 func TestApply(t *testing.T) {
 	b := book(t, "{}")
 	ch := change(triage.KindDeploy, "argocd:a", "argocd")

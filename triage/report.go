@@ -80,7 +80,8 @@ type Recommendation struct {
 	Verdict    Verdict  `json:"verdict"`
 	Action     Action   `json:"action"`
 	Target     *Target  `json:"target,omitempty"`
-	Steps      []string `json:"steps,omitempty"`       // what to do, one line each
+	Either     []Target `json:"either,omitempty"`      // two that fit alike and are cheap and safe to undo, the likelier first
+	Steps      []string `json:"steps,omitempty"`       // what to do, one line each; one for each of Either, in its order
 	AlsoUndoes []Undone `json:"also_undoes,omitempty"` // what the reversal takes along
 	Check      string   `json:"check,omitempty"`       // how to see that it worked, or what would separate two suspects
 	Reason     string   `json:"reason"`                // one sentence

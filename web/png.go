@@ -135,7 +135,7 @@ func (p *painter) png(s *scene) ([]byte, error) {
 // few hundred colours; as many low bits are dropped as it takes to get by with 256.
 func paletted(img *image.RGBA) *image.Paletted {
 	out := image.NewPaletted(img.Rect, nil)
-	for drop := 0; drop < 8; drop++ {
+	for drop := range 8 {
 		if out.Palette = index(img, out.Pix, byte(0xff<<drop)); out.Palette != nil {
 			break
 		}

@@ -360,9 +360,9 @@ func (r *reloader) onSignal(ctx context.Context) error {
 func percentages(store interface {
 	Labelled(ctx context.Context) (int, error)
 }, log *slog.Logger,
-) func() bool {
-	return func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+) func(context.Context) bool {
+	return func(ctx context.Context) bool {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		n, err := store.Labelled(ctx)
 		if err != nil {

@@ -27,7 +27,7 @@ func TestPercentages(t *testing.T) {
 		{labelCount{n: triage.EnoughLabels}, true},
 		{labelCount{n: triage.EnoughLabels, err: errors.New("disk")}, false},
 	} {
-		if got := percentages(tc.store, slog.New(slog.DiscardHandler))(); got != tc.want {
+		if got := percentages(tc.store, slog.New(slog.DiscardHandler))(t.Context()); got != tc.want {
 			t.Errorf("%+v: want %t, got %t", tc.store, tc.want, got)
 		}
 	}
