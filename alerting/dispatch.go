@@ -21,6 +21,7 @@ const (
 	pollBatch  = 256             // deliveries looked at per poll, about 2 KiB each
 	stepAside  = time.Second     // how long a delivery waits that found its integration busy
 	longestAsk = 1 * time.Hour   // a peer's Retry-After beyond this is not believed
+	stepBack   = 2 * time.Second // a clock that loses more than this between two looks was set back
 	saveGrace  = 5 * time.Second // to journal an outcome after ctx has ended
 )
 
@@ -180,8 +181,17 @@ func (d *dispatcher) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	failing := false
+	var last time.Time
 	for {
 		now := d.a.now()
+		switch {
+		case last.IsZero():
+			d.hasten(ctx, now, longestAsk)
+		case now.Round(0).Add(stepBack).Before(last.Round(0)):
+			d.a.log.Warn("the clock was stepped back; what waits is tried now", "by", last.Round(0).Sub(now.Round(0)))
+			d.hasten(ctx, now, 0)
+		}
+		last = now
 		due, err := d.a.store.DueDeliveries(ctx, now, pollBatch)
 		if (err != nil) != failing && ctx.Err() == nil {
 			failing = err != nil
@@ -210,6 +220,19 @@ func (d *dispatcher) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+}
+
+// hasten makes due what waits for longer than most from now: that time was set by a clock that has been stepped back since.
+func (d *dispatcher) hasten(ctx context.Context, now time.Time, most time.Duration) {
+	err := d.each(ctx, triage.DeliveryQuery{States: []triage.DeliveryState{triage.DeliveryPending}}, func(del triage.Delivery) {
+		if del.NextAttempt.After(now.Add(most)) {
+			del.NextAttempt = now
+			d.save(ctx, del)
+		}
+	})
+	if err != nil && ctx.Err() == nil {
+		d.a.log.Error("look for deliveries that wait too long", "err", err)
 	}
 }
 
