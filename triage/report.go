@@ -150,6 +150,21 @@ type Report struct {
 	Severity *Severity `json:"severity,omitempty"`
 	Checked  []Checked `json:"checked,omitempty"` // per undo, oldest first
 	Hold     []Undone  `json:"hold,omitempty"`    // changes that went live in the blast radius since the onset: hold others
+
+	OtherAlerts []ActiveAlert `json:"other_alerts,omitempty"` // pending or firing beside the incident's own, the earliest first, at most MaxOtherAlerts
+}
+
+// MaxOtherAlerts bounds Report.OtherAlerts.
+const MaxOtherAlerts = 50
+
+// ActiveAlert is an alert as Prometheus has it: its expression holds since a time.
+type ActiveAlert struct {
+	Name     string            `json:"name"`
+	Service  string            `json:"service,omitempty"` // the victim, canonical; "" where its labels name none
+	Severity string            `json:"severity,omitempty"`
+	State    string            `json:"state"` // pending or firing
+	ActiveAt time.Time         `json:"active_at"`
+	Labels   map[string]string `json:"labels"` // as the rule made them, with the server's external ones
 }
 
 // Leader is the first suspect, or nil.

@@ -44,6 +44,11 @@ func rich(t testing.TB) *store {
 	}
 	addChanges(s)
 	now := s.now
+	last := &s.reports[s.incidents[0].ID][len(s.reports[s.incidents[0].ID])-1]
+	last.OtherAlerts = []triage.ActiveAlert{
+		{Name: "CartLatencyHigh", Service: "cart", Severity: "page", State: "firing", ActiveAt: last.CreatedAt.Add(-6 * time.Minute)},
+		{Name: "QueueFillsUp", Severity: "ticket", State: "pending", ActiveAt: last.CreatedAt.Add(-time.Minute)},
+	}
 	s.sources = []triage.SourceStatus{
 		{Name: "deploys", Type: "kafka", State: triage.SourceOK, LastSuccess: now.Add(-2 * time.Second), LastEvent: now.Add(-4 * time.Minute), UsualGapS: 260, Events: 18234},
 		{Name: "github", Type: "github", State: triage.SourceRateLimited, Detail: "GitHub allows the next request at 00:31", LagS: 812, LastSuccess: now.Add(-14 * time.Minute), LastEvent: now.Add(-22 * time.Minute), UsualGapS: 900, Events: 932, Quarantined: 2},

@@ -44,6 +44,16 @@ func TestEveryPage(t *testing.T) {
 	}
 }
 
+// TestOtherAlerts: what else fires is on the page of the incident, in the order of the report.
+func TestOtherAlerts(t *testing.T) {
+	s := rich(t)
+	_, body := get(t, site(t, s).URL+"/incidents/"+s.incidents[0].ID)
+	first, second := strings.Index(body, "CartLatencyHigh"), strings.Index(body, "QueueFillsUp")
+	if first < 0 || second < first || !strings.Contains(body, "pending, ticket") {
+		t.Errorf("want both alerts in their order, got them at %d and %d", first, second)
+	}
+}
+
 // TestEmpty: a daemon that has just been started shows every page, and each says what would fill it.
 func TestEmpty(t *testing.T) {
 	s := &store{now: time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)}

@@ -148,12 +148,15 @@ func (p *parts) Topology() triage.Topology {
 	return triage.MergeTopologies(g.edges, g.metrics.Topology())
 }
 
-// Triage asks the current correlator and adds how to do what it advises. The case of the answer stays what the ranking saw, so
+// Triage asks the current correlator and adds what else is firing and how to do what it advises. The case of the answer stays what the ranking saw, so
 // it replays to the same report up to the steps of the playbook.
 func (p *parts) Triage(ctx context.Context, r triage.Request) (triage.Answer, error) {
 	g := p.current.Load()
+	others := g.otherAlerts(ctx, r.Incident, time.Now())
 	answer, err := g.correlator.Triage(ctx, r)
+	active := others()
 	if err == nil {
+		answer.Report.OtherAlerts = active
 		p.remember(ctx, r.Incident, &answer)
 		answer.Report = g.book.Apply(answer.Report, g.directory.Map())
 	}

@@ -29,6 +29,9 @@ func TestFiringsOfARealPrometheus(t *testing.T) {
 		if on(at, 305, 301) {
 			sample(`alertname="Flappy",alertstate="pending",service="web",severity="page"`, 1)
 		}
+		if on(at, 3, 0) {
+			sample(`alertname="Slow",alertstate="pending",job="cart",severity="page"`, 1)
+		}
 		if on(at, 100, 0) {
 			sample(`alertname="Watchdog",alertstate="firing",severity="none"`, 1)
 		}
@@ -36,6 +39,10 @@ func TestFiringsOfARealPrometheus(t *testing.T) {
 	rec.family("ALERTS_FOR_STATE", now.Add(-26*time.Hour), now, time.Minute, func(at time.Time, sample func(string, float64)) {
 		if on(at, 305, 280) {
 			sample(`alertname="Flappy",service="web",severity="page"`, float64(now.Add(-305*time.Minute).Unix()))
+		}
+		if on(at, 3, 0) {
+			sample(`alertname="Flappy",service="web",severity="page"`, float64(now.Add(-4*time.Minute).Unix()))
+			sample(`alertname="Slow",job="cart",severity="page"`, float64(now.Add(-8*time.Minute).Unix()))
 		}
 	})
 	base := startPrometheus(t, rec, "global: {scrape_interval: 1m, external_labels: {cluster: eu1}}\n", nil)
@@ -66,5 +73,12 @@ func TestFiringsOfARealPrometheus(t *testing.T) {
 	since, err := s.ActiveSince(t.Context(), got[1])
 	if err != nil || !since.Equal(now.Add(-305*time.Minute)) {
 		t.Errorf("active since %s, %v; want %s", since, err, now.Add(-305*time.Minute))
+	}
+	lines = nil
+	for _, a := range NewSet([]*Source{s, s}).ActiveAlerts(t.Context(), now) {
+		lines = append(lines, fmt.Sprintf("%s %s %s %s %s %v", a.Name, a.Service, a.Severity, a.State, a.Labels["cluster"], now.Sub(a.ActiveAt).Minutes()))
+	}
+	if d := cmp.Diff([]string{"Slow cart page pending eu1 8", "Flappy web page firing eu1 4"}, lines); d != "" {
+		t.Errorf("active alerts, minutes ago (-want +got):\n%s", d)
 	}
 }
