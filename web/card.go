@@ -37,7 +37,8 @@ type cardView struct {
 // stepView is one thing to do; a command is set apart so that it can be copied whole.
 type stepView struct {
 	Text    string
-	Command bool
+	Command bool   // Text is typed into a shell, whole
+	Link    string // where Text leads, if anywhere
 }
 
 type avoidRow struct {
@@ -64,6 +65,25 @@ type suspectView struct {
 	IsChange    bool
 	Service     string
 	Actor       string
+}
+
+// maxCommand bounds a command that is shown to be copied: half of one would be worse than none.
+const maxCommand = 4096
+
+// newStep tells what is typed and what is opened from what is read, by how playbooks begin their steps.
+func newStep(s string) stepView {
+	command, typed := strings.CutPrefix(s, "run: ")
+	if (typed || commandWord.MatchString(s)) && len(command) <= maxCommand {
+		return stepView{Text: clean(command, maxCommand), Command: true}
+	}
+	for _, word := range [...]string{"open", "runbook"} {
+		if u, ok := strings.CutPrefix(s, word+": "); ok {
+			if link := safeURL(u); link != "" {
+				return stepView{Text: word, Link: link}
+			}
+		}
+	}
+	return stepView{Text: clean(s, 2*maxSentence)}
 }
 
 // commandWord recognises a step that is typed into a shell.
@@ -101,7 +121,7 @@ func newCard(inc triage.Incident, r triage.Report) cardView {
 		if i == 0 && rec.Action.Reversal() && saysAgain.MatchString(s) {
 			continue
 		}
-		c.Steps = append(c.Steps, stepView{Text: clean(s, 2*maxSentence), Command: commandWord.MatchString(s)})
+		c.Steps = append(c.Steps, newStep(s))
 	}
 	for _, a := range rec.Avoid {
 		row := avoidRow{Action: unscore(a.Action), Reason: a.Reason, ID: string(a.Target)}

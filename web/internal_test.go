@@ -248,3 +248,21 @@ func TestEveryClassHasAStyle(t *testing.T) {
 		t.Errorf("want 4 panels, 6 marks, 4 flags; got %d, %d, %d", len(a.Panels), len(a.Marks), len(a.Flags))
 	}
 }
+
+// A step of a playbook is copied as it is typed, without the word before it; a link is a link; the rest is read.
+func TestSteps(t *testing.T) {
+	for in, want := range map[string]stepView{
+		"run: argocd app rollback pricing":              {Text: "argocd app rollback pricing", Command: true},
+		"kubectl rollout undo deploy/pricing":           {Text: "kubectl rollout undo deploy/pricing", Command: true},
+		"open: https://flags.example/new-pricing":       {Text: "open", Link: "https://flags.example/new-pricing"},
+		"runbook: javascript:alert(1)":                  {Text: "runbook: javascript:alert(1)"},
+		"hold other rollouts until the symptom is gone": {Text: "hold other rollouts until the symptom is gone"},
+	} {
+		if got := newStep(in); got != want {
+			t.Errorf("%q: want %+v, got %+v", in, want, got)
+		}
+	}
+	if got := newStep("run: " + strings.Repeat("x", maxCommand+1)); got.Command {
+		t.Error("half a command must not be offered as one")
+	}
+}
