@@ -266,7 +266,10 @@ func doLine(rec triage.Recommendation) string {
 	case triage.ActionPauseRollout:
 		s = "pause the rollout of " + name
 	case triage.ActionFixForward:
-		s = "fix forward: keep " + firstNonEmpty(clean(t.Name, maxName), "the new version") + ", mend what it broke"
+		s = "fix forward: no safe way to undo it is known"
+		if rec.Verdict == triage.VerdictHarmful {
+			s = "fix forward: keep " + firstNonEmpty(clean(t.Name, maxName), "the new version") + ", mend what it broke"
+		}
 	default:
 		s = strings.ReplaceAll(string(rec.Action), "_", " ")
 	}

@@ -24,7 +24,8 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 	rec.Owner = m.ownerOf(l.ch.Service)
 	likely := p >= m.threshold(l.ch.Kind) && margin >= m.cfg.MinMargin
 	harm := m.harm(l)
-	act := likely && l.direct && m.together(l) && !l.veto && !m.long(l) && reversal(l.ch) != "" && harm == ""
+	sure := likely && l.direct && m.together(l) && !l.veto && !m.long(l) && harm == ""
+	act := sure && reversal(l.ch) != ""
 	switch {
 	case !act && running(l.ch, m.at) && p >= m.cfg.MinPause && !l.veto && harm == "" && !m.long(l):
 		rec.Target = targetOf(l.ch)
@@ -42,6 +43,12 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		rec.Steps = []string{fmt.Sprintf("stop further steps of %s only if its tool says that is safe", label(l.ch)), "mend forward with its owner; restore data from backup only where it was written wrongly"}
 	case act:
 		m.advise(&rec, l)
+	case sure:
+		rec.Target = targetOf(l.ch)
+		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionFixForward
+		rec.Reason = m.strongest(l)
+		rec.Steps = []string{fmt.Sprintf("mend what %s broke, with its owner", label(l.ch))}
+		rec.Check = m.verify(l)
 	default:
 		rec.Reason = m.doubt(l, n, p, margin)
 		m.offerBoth(&rec, l, n)

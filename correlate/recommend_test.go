@@ -73,7 +73,7 @@ func TestRecommendation(t *testing.T) {
 			other.ID, other.Labels = "flag-2", map[string]string{"flag": "fast-path"}
 			in.Changes = append(in.Changes, other)
 		}, triage.VerdictCannotTell, triage.ActionInvestigate, "cheap and safe to undo: flag fast-path"},
-		{"infrastructure without a known way back", func(in *Input) { in.Changes[0].Kind = triage.KindInfra }, triage.VerdictCannotTell, triage.ActionInvestigate, "no safe way to undo it is known"},
+		{"infrastructure without a known way back", func(in *Input) { in.Changes[0].Kind = triage.KindInfra }, triage.VerdictAct, triage.ActionFixForward, "mend what infra"},
 		{"nothing seen at all", func(in *Input) { in.Changes, in.Series = nil, nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "no change was seen in the 30 min before the onset"},
 		{"it began elsewhere by itself", func(in *Input) { in.Changes = in.Changes[1:] }, triage.VerdictWillNotHelp, triage.ActionDoNotRollBack, "pricing shifted on its own account"},
 	} {
@@ -96,7 +96,7 @@ func TestRecommendation(t *testing.T) {
 			if !strings.Contains(text.String(), tc.says) {
 				t.Errorf("want it to say %q, got\n%s", tc.says, text.String())
 			}
-			if rec.Action.Reversal() != (rec.Target != nil && rec.Verdict == triage.VerdictAct && rec.Action != triage.ActionPauseRollout) {
+			if rec.Action.Reversal() != (rec.Target != nil && rec.Verdict == triage.VerdictAct && rec.Action != triage.ActionPauseRollout && rec.Action != triage.ActionFixForward) {
 				t.Errorf("a reversal needs a target: %+v", rec)
 			}
 		})

@@ -150,7 +150,7 @@ func action(rec triage.Recommendation, r triage.Report) string {
 	case triage.ActionPauseRollout:
 		return "Pause the rollout of " + name
 	case triage.ActionFixForward:
-		return "Fix forward; keep what runs and mend what it broke"
+		return "Fix forward: no safe way to undo it is known"
 	case triage.ActionDoNotRollBack:
 		return "Do not roll back"
 	default:

@@ -25,6 +25,7 @@ type summary struct {
 	NoneAUROC     *float64                 `json:"none_auroc,omitempty"` // twins included
 	Baselines     map[string]baselineScore `json:"baselines"`
 	Detail        map[string]interval      `json:"detail"`            // shares with n and 95 % intervals
+	Confusion     []confusion              `json:"confusion"`         // advice against label, in cases
 	Twins         *twinScore               `json:"twins,omitempty"`   // originals and twins pooled, none at 30 %
 	Against       *bootstrap               `json:"against,omitempty"` // the best baseline
 	Model         string                   `json:"model"`
@@ -94,6 +95,7 @@ func summarise(os, twins []outcome, opts Options) summary {
 			"advised": adv, "wrong_rollback": wrong, "wrong_refusal": refused,
 		},
 	}
+	s.Confusion = confuse(os)
 	best := ""
 	for _, b := range baselines {
 		sc := b.over(os, opts.Delay)

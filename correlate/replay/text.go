@@ -56,6 +56,7 @@ func writeText(out io.Writer, s summary, os []outcome, opts Options) error {
 	}
 	fmt.Fprintf(t, "brier\t%.3f\t\t\nlog-loss\t%.3f\t\t\nece\t%.3f\t\t\n", s.Brier, s.LogLoss, s.ECE)
 	t.Flush()
+	writeConfusion(w, s.Confusion)
 	if tw := s.Twins; tw != nil {
 		fmt.Fprintf(w, "\nwith twins (true change removed), none reweighted to 30 %%, n %d:\n", tw.Cases)
 		fmt.Fprintf(w, "ece %.3f · Spiegelhalter z %+.2f · AUROC of none %.3f · log-loss %.3f (prior alone %.3f) · brier %.3f · false blame %.3f\n",
