@@ -26,12 +26,12 @@ func FuzzExpression(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		e, err := parseExpr(s)
 		if err != nil || len(s) > 2000 {
-			t.Skip()
+			t.Skip("not an expression, or a giant one")
 		}
 		testRecordings.depth(e)
 		private, err := copyExpr(e)
 		if err != nil {
-			t.Skip() // the parser does not read what it wrote itself
+			t.Skip("the parser does not read what it wrote itself")
 		}
 		l := choose(legs(private), func(e parser.Expr) float64 { return testRecordings.depth(e).Seconds() })
 		if _, err := parseExpr(l.expr.String()); err != nil {

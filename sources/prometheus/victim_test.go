@@ -66,7 +66,7 @@ func FuzzVictimIsNeverAnExporter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, job, service, pod, instance, namespace string) {
 		rules := DefaultVictimRules()
 		if !isExporter(stripNamespace(job), rules) {
-			t.Skip()
+			t.Skip("not an exporter")
 		}
 		got, from := Victim(map[string]string{"job": job, "service": service, "pod": pod, "instance": instance, "namespace": namespace}, rules)
 		if reportsObjects(stripNamespace(job)) && !reportsObjects(got) {
