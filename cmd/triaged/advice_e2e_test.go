@@ -310,7 +310,7 @@ func checkReplays(t *testing.T, d asker, inc triage.Incident, reports []triage.R
 			t.Fatal(err)
 		}
 		got := correlate.Rank(correlate.InputOf(c))
-		want.Severity, want.Checked, want.Hold = nil, nil, nil
+		want.Severity, want.Checked, want.Hold, want.OtherAlerts = nil, nil, nil, nil
 		want.Recommendation.Steps = playbooks.Strip(want.Recommendation.Steps)
 		want.Notes = slices.DeleteFunc(want.Notes, func(n string) bool { return strings.HasPrefix(n, "undo seen: ") })
 		if diff := cmp.Diff(asJSON(t, want), asJSON(t, got)); diff != "" {

@@ -30,6 +30,10 @@ func (s *Source) ActiveAlerts(ctx context.Context, at time.Time) ([]triage.Activ
 	}
 	out := make([]triage.ActiveAlert, 0, len(v))
 	for _, sample := range v {
+		since := float64(sample.Value)
+		if !(since > 0 && since <= float64(at.Unix()+1)) { // NaN, or no time in the past: not what a rule's state says
+			continue
+		}
 		labels := maps.Clone(external)
 		if labels == nil {
 			labels = make(map[string]string, len(sample.Metric))
@@ -39,7 +43,7 @@ func (s *Source) ActiveAlerts(ctx context.Context, at time.Time) ([]triage.Activ
 		}
 		a := triage.ActiveAlert{
 			Name: labels[model.AlertNameLabel], Severity: labels["severity"], State: labels["alertstate"],
-			ActiveAt: time.Unix(int64(sample.Value), 0).UTC(), Labels: labels,
+			ActiveAt: time.Unix(int64(since), 0).UTC(), Labels: labels,
 		}
 		delete(labels, "alertstate")
 		if victim, _ := Victim(labels, s.victim); victim != "" {

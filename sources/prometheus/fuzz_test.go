@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"encoding/json"
 	"math"
 	"net/http"
 	"testing"
@@ -85,7 +86,37 @@ func FuzzAnswers(f *testing.F) {
 		checkSeries(t, got)
 		_, _ = s.Changes(t.Context(), now.Add(-time.Hour), now)
 		_ = s.refreshTopology(t.Context())
+		checkActive(t, s, now)
 	})
+}
+
+// checkActive: whatever a server answers, what is active is written as JSON, and since some time in the past.
+func checkActive(t *testing.T, s *Source, now time.Time) {
+	t.Helper()
+	active, _ := s.ActiveAlerts(t.Context(), now)
+	if _, err := json.Marshal(active); err != nil {
+		t.Error(err)
+	}
+	for _, a := range active {
+		if a.ActiveAt.After(now.Add(time.Second)) || a.ActiveAt.Unix() <= 0 {
+			t.Errorf("active since %s", a.ActiveAt)
+		}
+	}
+}
+
+func TestActiveAlertsOfALyingServer(t *testing.T) {
+	now := time.Unix(1435781445, 0)
+	for value, want := range map[string]int{"NaN": 0, "+Inf": 0, "-Inf": 0, "1e300": 0, "-5": 0, "0": 0, "1435781500": 0, "1435781445": 1, "1435781400.5": 1} {
+		s := newSource(t, "http://p.example", nil, func(o *Options) {
+			o.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
+				return respond(200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"alertname":"X","alertstate":"firing"},"value":[1435781445,"`+value+`"]}]}}`), nil
+			})
+		})
+		checkActive(t, s, now)
+		if got, _ := s.ActiveAlerts(t.Context(), now); len(got) != want {
+			t.Errorf("%s: want %d alerts, got %+v", value, want, got)
+		}
+	}
 }
 
 func checkSeries(t *testing.T, ss []triage.Series) {
