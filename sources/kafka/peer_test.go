@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -206,5 +207,25 @@ func (r *run) none(t *testing.T) {
 	r.stop()
 	if n := len(r.events); n > 0 {
 		t.Errorf("%d events too many, first %+v", n, <-r.events)
+	}
+}
+
+// commitOffset stores a group's offset of partition 0. A broker that has just started has no coordinator for the group yet, and says so.
+func (p *peer) commitOffset(t *testing.T, group, topic string, offset int64) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		res, err := p.client.OffsetCommit(t.Context(), &kafka.OffsetCommitRequest{
+			GroupID: group, GenerationID: -1, Topics: map[string][]kafka.OffsetCommit{topic: {{Partition: 0, Offset: offset}}},
+		})
+		if err == nil {
+			err = res.Topics[topic][0].Error
+		}
+		var coded kafka.Error
+		if err == nil {
+			return
+		}
+		if !errors.As(err, &coded) || !coded.Temporary() || time.Since(began) > 30*time.Second {
+			t.Fatalf("commit offset %d of %s: %v", offset, topic, err)
+		}
 	}
 }

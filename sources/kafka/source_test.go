@@ -267,13 +267,7 @@ func TestStoredOffsetPastTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		cfg := p.config(t, FormatTriaged, topic)
-		res, err := p.client.OffsetCommit(t.Context(), &kafka.OffsetCommitRequest{
-			GroupID: cfg.GroupID, GenerationID: -1,
-			Topics: map[string][]kafka.OffsetCommit{topic: {{Partition: 0, Offset: 1000}}},
-		})
-		if err != nil || res.Topics[topic][0].Error != nil {
-			t.Fatalf("%v, %+v", err, res)
-		}
+		p.commitOffset(t, cfg.GroupID, topic, 1000)
 		r := start(t, Options{Config: cfg}, nil)
 		if ids := r.take(t, 2); ids[0] != "test:a/1" {
 			t.Errorf("got %v", ids)
