@@ -41,6 +41,7 @@ var needs = map[string]api.Scope{
 	"GET /api/v1/sources":                     api.ScopeRead,
 	"GET /api/v1/deliveries":                  api.ScopeRead,
 	"POST /api/v1/deliveries/{id}/resend":     api.ScopeAdmin,
+	"POST /api/v1/quarantine/{id}/retry":      api.ScopeAdmin,
 	"GET /api/v1/quarantine":                  api.ScopeAdmin,
 	"GET /api/v1/status/config":               api.ScopeAdmin,
 	"GET /api/v1/events":                      api.ScopeRead,
@@ -68,7 +69,7 @@ func TestEveryRouteWithEveryScope(t *testing.T) {
 	if len(h.api.Patterns()) != len(needs) {
 		t.Fatalf("want %d routes, got %d", len(needs), len(h.api.Patterns()))
 	}
-	fill := strings.NewReplacer("{id...}", "push:flag", "incidents/{id}", "incidents/inc-1", "{n}", "1", "deliveries/{id}", "deliveries/d-dead")
+	fill := strings.NewReplacer("{id...}", "push:flag", "incidents/{id}", "incidents/inc-1", "{n}", "1", "deliveries/{id}", "deliveries/d-dead", "quarantine/{id}", "quarantine/q-mended")
 	for _, pattern := range h.api.Patterns() {
 		need, known := needs[pattern]
 		if !known {

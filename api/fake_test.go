@@ -254,6 +254,17 @@ func (f *fake) Quarantined(_ context.Context, source, after string, limit int) (
 	return slices.Clone(f.quarantined), f.next, f.err
 }
 
+func (f *fake) Retry(_ context.Context, id string) (int, error) {
+	defer f.lock()()
+	switch id {
+	case "q-mended":
+		return 2, f.err
+	case "q-bad":
+		return 0, &triage.FieldError{Field: "record", Value: id, Remedy: "still cannot be read: no such field"}
+	}
+	return 0, errNotFound
+}
+
 func (f *fake) Resend(_ context.Context, id string) error {
 	defer f.lock()()
 	d, ok := f.deliveries[id]

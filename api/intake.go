@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -285,9 +286,8 @@ func idempotencyKey(r *request) (string, error) {
 
 // Bounds on what is kept of bad input. The answer names every bad record; a few of a kind are enough to mend the sender.
 const (
-	maxQuarantined = 64 << 10 // bytes of one record
-	maxKept        = 100      // records of one body
-	keepTimeout    = 5 * time.Second
+	maxKept     = 100 // records of one body
+	keepTimeout = 5 * time.Second
 )
 
 // keepContext is for keeping what was refused: the verdict is in, and a sender that hangs up now must not lose us the record.
@@ -300,10 +300,13 @@ func (a *API) quarantine(ctx context.Context, source, origin string, reason erro
 	h := sha256.New()
 	fmt.Fprintf(h, "%d:%s", len(source), source)
 	h.Write(body)
-	a.opts.Collector.Quarantine(ctx, triage.Quarantined{
+	now := a.now().UTC()
+	q := triage.Quarantined{
 		ID: source + ":" + hex.EncodeToString(h.Sum(nil))[:16], Source: source, Origin: origin,
-		Reason: cutText(reason.Error(), triage.MaxText), Body: append([]byte(nil), body[:min(len(body), maxQuarantined)]...), At: a.now().UTC(),
-	})
+		Reason: cutText(reason.Error(), triage.MaxText), At: now, RecordTime: now,
+	}
+	q.SetBody(slices.Clone(body))
+	a.opts.Collector.Quarantine(ctx, q)
 }
 
 func utc(t time.Time) time.Time {

@@ -15,6 +15,12 @@ type EventStore interface {
 	Quarantine(ctx context.Context, q triage.Quarantined)
 }
 
+// Retrier reads a quarantined record again and says how many events it stored. A *triage.FieldError means that the record still
+// cannot be read; it stays.
+type Retrier interface {
+	Retry(ctx context.Context, id string) (events int, err error)
+}
+
 // SourceReader says how the sources are doing, now and over a stretch of time.
 type SourceReader interface {
 	Sources() []triage.SourceStatus
@@ -25,6 +31,7 @@ type SourceReader interface {
 type Collector interface {
 	EventStore
 	SourceReader
+	Retrier
 }
 
 // ChangeReader reads stored changes. ResolveChange follows aliases; Changes leaves out what it does not have.

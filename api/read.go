@@ -160,3 +160,22 @@ func (a *API) getQuarantine(r *request) (any, error) {
 	}
 	return listing(items, next), nil
 }
+
+// postRetry reads a quarantined record again, after what could not read it was mended.
+func (a *API) postRetry(r *request) (any, error) {
+	if p := query(r); p.err != nil {
+		return nil, p.err
+	}
+	id := r.PathValue("id")
+	n, err := a.opts.Collector.Retry(r.Context(), id)
+	if errs := fieldErrors(err); len(errs) > 0 {
+		return nil, problem(kindConflict, "The record stays in the quarantine.").with(fieldProblems(err)...).because(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("retry quarantined record: %w", err)
+	}
+	return struct {
+		ID     string `json:"id"`
+		Events int    `json:"events"` // 0: it is sound, and tells of no change
+	}{id, n}, nil
+}

@@ -255,6 +255,17 @@ func TestResend(t *testing.T) {
 	wantProblem(t, h.call(http.MethodPost, "/api/v1/deliveries/d-pending/resend", ""), 409, "conflict", "on its way already")
 }
 
+func TestRetry(t *testing.T) {
+	h := newHarness(t, nil)
+	rec := h.call(http.MethodPost, "/api/v1/quarantine/q-mended/retry", "")
+	wantStatus(t, rec, 200)
+	if got := decodeAs[struct{ Events int }](t, rec); got.Events != 2 {
+		t.Errorf("want two events, got %+v", got)
+	}
+	wantProblem(t, h.call(http.MethodPost, "/api/v1/quarantine/q-bad/retry", ""), 409, "conflict", "still cannot be read: no such field")
+	wantProblem(t, h.call(http.MethodPost, "/api/v1/quarantine/q-unknown/retry", ""), 404, "not-found")
+}
+
 // Without optional parts the API still answers, with nothing where it knows nothing.
 func TestWithoutOptionalParts(t *testing.T) {
 	h := newHarness(t, func(o *api.Options) {

@@ -37,6 +37,7 @@ func (a *API) routes() {
 	a.route("GET /api/v1/deliveries", ScopeRead, laneRead, a.getDeliveries)
 	a.route("POST /api/v1/deliveries/{id}/resend", ScopeAdmin, laneSmall, a.postResend)
 	a.route("GET /api/v1/quarantine", ScopeAdmin, laneRead, a.getQuarantine)
+	a.route("POST /api/v1/quarantine/{id}/retry", ScopeAdmin, laneSmall, a.postRetry)
 	a.route("GET /api/v1/status/config", ScopeAdmin, laneRead, a.getConfig)
 
 	a.stream("GET /api/v1/events", ScopeRead, a.serveEvents)

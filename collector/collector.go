@@ -30,6 +30,9 @@ type Journal interface {
 	FindChanges(ctx context.Context, q triage.ChangeQuery) ([]triage.Change, string, error)
 	FindAnomalies(ctx context.Context, q triage.ChangeQuery) ([]triage.Anomaly, string, error)
 	Quarantine(ctx context.Context, q triage.Quarantined) error
+	QuarantinedRecord(ctx context.Context, id string) (triage.Quarantined, error)
+	// Release takes a record out of the quarantine.
+	Release(ctx context.Context, id string) error
 }
 
 // Source turns one outside system into events. Run blocks until ctx ends or the source cannot go on; it is started again then.

@@ -177,6 +177,24 @@ func (j *memJournal) Quarantine(_ context.Context, q triage.Quarantined) error {
 	return nil
 }
 
+func (j *memJournal) QuarantinedRecord(_ context.Context, id string) (triage.Quarantined, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, q := range j.quarantined {
+		if q.ID == id {
+			return q, nil
+		}
+	}
+	return triage.Quarantined{}, errNotFound
+}
+
+func (j *memJournal) Release(_ context.Context, id string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.quarantined = slices.DeleteFunc(j.quarantined, func(q triage.Quarantined) bool { return q.ID == id })
+	return nil
+}
+
 // brokenJournal refuses what refuse says, and otherwise is the good one.
 type brokenJournal struct {
 	*memJournal

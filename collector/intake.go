@@ -167,18 +167,18 @@ func deriveAnomalyID(a triage.Anomaly) triage.AnomalyID {
 	return triage.AnomalyID(a.Source + ":" + hex.EncodeToString(h.Sum(nil))[:16])
 }
 
+// eventOrigin is the origin of what was read well and still could not be taken.
+const eventOrigin = "event"
+
 // refused is a Change or Anomaly that could not be taken, as it is quarantined.
 func refused(source string, event any, reason error, now time.Time) triage.Quarantined {
 	body, err := json.Marshal(event)
 	if err != nil { // what cannot be written as JSON, a number that is none, is kept as Go prints it
 		body = fmt.Appendf(nil, "%+v", event)
 	}
-	const most = 64 << 10
-	if len(body) > most {
-		body = body[:most]
-	}
-	sum := sha256.Sum256(append([]byte(source+"\x00"), body...))
-	return triage.Quarantined{
-		ID: "q:" + hex.EncodeToString(sum[:12]), Source: source, Origin: "event", Reason: reason.Error(), Body: body, At: now,
-	}
+	q := triage.Quarantined{Source: source, Origin: eventOrigin, Reason: reason.Error(), At: now}
+	q.SetBody(body)
+	sum := sha256.Sum256(append([]byte(source+"\x00"), q.Body...))
+	q.ID = "q:" + hex.EncodeToString(sum[:12])
+	return q
 }

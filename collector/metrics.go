@@ -11,6 +11,7 @@ type metrics struct {
 	events      *prometheus.CounterVec
 	errors      *prometheus.CounterVec
 	quarantined *prometheus.CounterVec
+	retried     *prometheus.CounterVec
 	folded      prometheus.Counter
 	late        prometheus.Counter
 	overflow    prometheus.Counter
@@ -33,6 +34,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		events:      vec("triaged_collector_events_total", "Events taken and stored, by source and kind of change (or anomaly).", "source", "kind"),
 		errors:      vec("triaged_collector_errors_total", "Failures of a source: its run ended (error, panic, exit), or its events could not be stored (store).", "source", "reason"),
 		quarantined: vec("triaged_collector_quarantined_total", "Records set aside because they could not be taken.", "source"),
+		retried:     vec("triaged_collector_quarantine_retries_total", "Quarantined records read again on request, by outcome: taken, ignored, refused, failed.", "source", "outcome"),
 		folded:      counter("triaged_collector_folded_total", "Reports folded into a change that was known already."),
 		late:        counter("triaged_window_late_total", "Changes that arrived later than the window reaches back; they are in the journal only."),
 		overflow:    counter("triaged_window_overflow_total", "Changes evicted before their time because the window was full."),
@@ -46,7 +48,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.events, m.errors, m.quarantined, m.folded, m.late, m.overflow, m.anomalyLost, m.skew, m.hits, m.misses, m.lost, m.commits)
+		reg.MustRegister(m.events, m.errors, m.quarantined, m.retried, m.folded, m.late, m.overflow, m.anomalyLost, m.skew, m.hits, m.misses, m.lost, m.commits)
 	}
 	return m
 }

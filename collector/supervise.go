@@ -54,6 +54,18 @@ func (c *Collector) SetSources(sources []Source) {
 	s.launch()
 }
 
+// source is the configured source of that name, nil if there is none.
+func (s *supervisor) source(name string) Source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, src := range s.sources {
+		if src.Name() == name {
+			return src
+		}
+	}
+	return nil
+}
+
 // start begins to run the sources; ctx ends them.
 func (s *supervisor) start(ctx context.Context, c *Collector) {
 	s.change.Lock()

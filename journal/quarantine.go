@@ -13,11 +13,8 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// Bounds on one quarantined record, in bytes. What is longer is cut, and the reason says so.
-const (
-	MaxQuarantineBody = 64 << 10
-	maxQuarantineText = 4 << 10
-)
+// maxQuarantineText bounds reason and origin of a quarantined record, in bytes.
+const maxQuarantineText = 4 << 10
 
 // MaxState is the most bytes one value of State may have.
 const MaxState = 1 << 20
@@ -33,12 +30,11 @@ func (j *Journal) Quarantine(ctx context.Context, q triage.Quarantined) error {
 		q.ID = hex.EncodeToString(h.Sum(nil))[:16]
 	}
 	q.At = timed(q.At, j.now())
+	if len(q.Body) > triage.MaxQuarantineBody {
+		q.SetBody(q.Body)
+	}
 	body := q.Body
 	q.Body, q.Reason, q.Origin = nil, cut(q.Reason), cut(q.Origin)
-	if len(body) > MaxQuarantineBody {
-		q.Reason += fmt.Sprintf(" (body cut to %d of %d bytes)", MaxQuarantineBody, len(body))
-		body = body[:MaxQuarantineBody]
-	}
 	record, err := json.Marshal(q)
 	if err != nil {
 		return fmt.Errorf("journal: quarantine: %w", err)
@@ -98,6 +94,34 @@ func (j *Journal) Quarantined(ctx context.Context, source, after string, limit i
 		out[i] = f.Quarantined
 	}
 	return out, next, nil
+}
+
+// QuarantinedRecord is one record, or ErrNotFound. Its body is gone when it is no longer kept.
+func (j *Journal) QuarantinedRecord(ctx context.Context, id string) (q triage.Quarantined, err error) {
+	var record, body []byte
+	err = j.rdb.QueryRowContext(ctx, `SELECT q.record, b.body FROM quarantine q LEFT JOIN quarantine_bodies b ON b.seq = q.seq WHERE q.id = ?`, id).Scan(&record, &body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return q, fmt.Errorf("quarantined record %s: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return q, j.failed("read quarantined record", err)
+	}
+	if err := json.Unmarshal(record, &q); err != nil {
+		return q, fmt.Errorf("decode quarantined record %s: %w", id, err)
+	}
+	q.Body = body
+	return q, nil
+}
+
+// Release takes a record out of the quarantine. That it is not there any more is no error.
+func (j *Journal) Release(ctx context.Context, id string) error {
+	return j.write(ctx, "release from quarantine", 1, func(w *writer) error {
+		if _, err := w.exec(`DELETE FROM quarantine_bodies WHERE seq IN (SELECT seq FROM quarantine WHERE id=?)`, id); err != nil {
+			return err
+		}
+		_, err := w.exec(`DELETE FROM quarantine WHERE id=?`, id)
+		return err
+	})
 }
 
 func cut(s string) string {

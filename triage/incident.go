@@ -99,13 +99,3 @@ type Outcome struct {
 	Outcome string  `json:"outcome"` // confirmed, verified, rejected, harmless
 	N       float64 `json:"n"`
 }
-
-// Quarantined is a record that could not be taken, kept with its reason so that nothing is lost.
-type Quarantined struct {
-	ID     string    `json:"id"`
-	Source string    `json:"source"`
-	Origin string    `json:"origin,omitempty"` // "topic=deploys partition=3 offset=42"
-	Reason string    `json:"reason"`
-	Body   []byte    `json:"body,omitempty"` // bounded; base64 in JSON
-	At     time.Time `json:"at"`
-}

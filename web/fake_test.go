@@ -254,6 +254,20 @@ func (s *store) Emit(_ context.Context, events []triage.Event) error {
 	return nil
 }
 
+func (s *store) Retry(_ context.Context, id string) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.quarantined, func(q triage.Quarantined) bool { return q.ID == id })
+	switch {
+	case i < 0:
+		return 0, errNotFound
+	case s.emitErr != nil:
+		return 0, s.emitErr
+	}
+	s.quarantined = slices.Delete(s.quarantined, i, i+1)
+	return 1, nil
+}
+
 func (s *store) Sources() []triage.SourceStatus            { return s.sources }
 func (s *store) Coverage(_, _ time.Time) []triage.Coverage { return s.coverage }
 func (s *store) Topology() triage.Topology                 { return triage.NewTopology(s.edges) }

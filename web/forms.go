@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -122,4 +123,16 @@ func (w *Web) postResend(r *http.Request) (page, error) {
 		return page{}, fmt.Errorf("resend delivery: %w", err)
 	}
 	return page{redirect: "/deliveries?resent=1"}, nil
+}
+
+// postRetry reads a quarantined record again.
+func (w *Web) postRetry(r *http.Request) (page, error) {
+	n, err := w.opts.Collector.Retry(r.Context(), r.PathValue("id"))
+	if err != nil {
+		if field := (*triage.FieldError)(nil); errors.As(err, &field) {
+			return page{}, fail(http.StatusConflict, "The record stays in the quarantine: it "+field.Remedy+".", err)
+		}
+		return page{}, fmt.Errorf("retry quarantined record: %w", err)
+	}
+	return page{redirect: address("/sources/quarantine", "taken", strconv.Itoa(n))}, nil
 }

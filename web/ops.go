@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -66,6 +67,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 // quarantineView lists records that could not be taken.
 type quarantineView struct {
 	Source string
+	Taken  string // what a retry that led here has brought
 	Rows   []quarantineRow
 	Next   string
 }
@@ -81,6 +83,11 @@ const maxRecordShown = 4 << 10 // bytes of one quarantined record on the page
 func (w *Web) getQuarantine(r *http.Request) (page, error) {
 	q := r.URL.Query()
 	v := quarantineView{Source: clean(q.Get("source"), triage.MaxText)}
+	if n, err := strconv.Atoi(q.Get("taken")); err == nil && n > 0 {
+		v.Taken = "It was read, and brought " + plural(n, "event", "events") + "."
+	} else if err == nil {
+		v.Taken = "It was read, and tells of no change."
+	}
 	found, next, err := w.opts.Store.Quarantined(r.Context(), v.Source, q.Get("after"), 20)
 	if err != nil {
 		return page{}, fmt.Errorf("read quarantine: %w", err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/triaged-dev/triaged/triage"
 	"github.com/triaged-dev/triaged/web"
 )
 
@@ -246,6 +247,31 @@ func TestResend(t *testing.T) {
 	}
 }
 
+func TestRetry(t *testing.T) {
+	s := rich(t)
+	srv := site(t, s)
+	id := s.quarantined[0].ID
+	if _, body := get(t, srv.URL+"/sources/quarantine"); !strings.Contains(body, `action="/sources/quarantine/`+id+`/retry"`) {
+		t.Errorf("no button for %s on the page", id)
+	}
+	address := "/sources/quarantine/" + url.PathEscape(id) + "/retry"
+	s.emitErr = &triage.FieldError{Field: "record", Value: id, Remedy: "still cannot be read: expression <b>"}
+	if resp, body := post(t, srv.URL, address, "", nil); resp.StatusCode != 409 || !strings.Contains(body, "still cannot be read: expression &lt;b&gt;") {
+		t.Errorf("refused: want 409 with the reason, got %d\n%s", resp.StatusCode, body)
+	}
+	s.emitErr = nil
+	resp, _ := post(t, srv.URL, address, "", nil)
+	if resp.StatusCode != 303 || resp.Header.Get("Location") != "/sources/quarantine?taken=1" {
+		t.Fatalf("want a redirect, got %d to %q", resp.StatusCode, resp.Header.Get("Location"))
+	}
+	if _, body := get(t, srv.URL+"/sources/quarantine?taken=1"); !strings.Contains(body, "brought 1 event.") || strings.Contains(body, id+"/retry") {
+		t.Errorf("want it said and gone")
+	}
+	if resp, _ := post(t, srv.URL, "/sources/quarantine/unknown/retry", "", nil); resp.StatusCode != 404 {
+		t.Errorf("unknown: want 404, got %d", resp.StatusCode)
+	}
+}
+
 // TestProtect: every route asks for its scope, and those that change something ask for more than reading.
 func TestProtect(t *testing.T) {
 	s := rich(t)
@@ -267,7 +293,7 @@ func TestProtect(t *testing.T) {
 			t.Errorf("GET %s: want scope %s asked, got %q (%d)", path, want, asked, status)
 		}
 	}
-	for path, want := range map[string]string{"/changes": "write:changes", "/incidents/x/feedback": "feedback", "/deliveries/x/resend": "admin"} {
+	for path, want := range map[string]string{"/changes": "write:changes", "/incidents/x/feedback": "feedback", "/deliveries/x/resend": "admin", "/sources/quarantine/x/retry": "admin"} {
 		if post(t, srv.URL, path, "", nil); asked != want {
 			t.Errorf("POST %s: want scope %s asked, got %q", path, want, asked)
 		}

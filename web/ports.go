@@ -29,11 +29,13 @@ type Store interface {
 	Quarantined(ctx context.Context, source, after string, limit int) (records []triage.Quarantined, next string, err error)
 }
 
-// Collector takes a change written by hand in, and says how the sources are doing. Emit follows triage.Emit.
+// Collector takes a change written by hand in, reads what was set aside again, and says how the sources are doing. Emit follows triage.Emit.
 type Collector interface {
 	Emit(ctx context.Context, events []triage.Event) error
 	Sources() []triage.SourceStatus
 	Coverage(from, to time.Time) []triage.Coverage
+	// Retry reads a quarantined record again. A *triage.FieldError means that it still cannot be read.
+	Retry(ctx context.Context, id string) (events int, err error)
 }
 
 // Resender puts a Delivery back into the outbox. A *triage.FieldError means that its state does not allow it.
@@ -55,7 +57,7 @@ const (
 	ScopeRead         Scope = "read"          // look
 	ScopeWriteChanges Scope = "write:changes" // add a change by hand
 	ScopeFeedback     Scope = "feedback"      // say whether a suspect was right
-	ScopeAdmin        Scope = "admin"         // configuration, quarantine, resend
+	ScopeAdmin        Scope = "admin"         // configuration, quarantine, resend, retry
 )
 
 // Protect wraps a handler so that only visitors with the scope reach it.

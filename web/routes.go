@@ -25,6 +25,7 @@ func (w *Web) routes() http.Handler {
 	page("GET /services/{name...}", ScopeRead, w.getService)
 	page("GET /sources", ScopeRead, w.getSources)
 	page("GET /sources/quarantine", ScopeAdmin, w.getQuarantine)
+	page("POST /sources/quarantine/{id}/retry", ScopeAdmin, w.postRetry)
 	page("GET /deliveries", ScopeRead, w.getDeliveries)
 	page("POST /deliveries/{id}/resend", ScopeAdmin, w.postResend)
 	page("GET /accuracy", ScopeRead, w.getAccuracy)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,5 +95,40 @@ func TestOwnMapping(t *testing.T) {
 	out := &lockedBuffer{}
 	if code := run(t.Context(), []string{"check-config", file}, streams{nil, out, out}); code != 1 || !strings.Contains(out.String(), "bad.yaml: rules[0].match") {
 		t.Errorf("check-config: %d: %s", code, out)
+	}
+}
+
+// What a mapping could not read is read again once the mapping is mended; a record that proves nothing new stays.
+func TestRetryFromQuarantine(t *testing.T) {
+	dir := t.TempDir()
+	const rules = "auth: [{scheme: token, header: X-Token}]\nrules:\n  - match: headers['x-event'] == 'deploy'\n    change: {id: \"'own:' + body.app\", kind: deploy, service: body.app, started_at: received, title: body.NAME}\n"
+	file := filepath.Join(dir, "own.yaml")
+	write(t, file, strings.Replace(rules, "NAME", "heading", 1))
+	d := startDaemonIn(t, dir, "hooks: [{name: own, mapping: own.yaml, secret: a-secret, environment: production}]\n")
+	header := map[string][]string{"X-Token": {"a-secret"}, "X-Event": {"deploy"}}
+	if status, answer := d.tryHook(t, "/hooks/own", header, []byte(`{"app":"checkout","title":"v2"}`)); status != 422 {
+		t.Fatalf("want 422, got %d: %s", status, answer)
+	}
+	var list struct{ Items []triage.Quarantined }
+	if err := d.get("/api/v1/quarantine", &list); err != nil || len(list.Items) != 1 || !strings.Contains(list.Items[0].Reason, "heading") {
+		t.Fatalf("want one record with its reason, got %+v, %v", list, err)
+	}
+	q := list.Items[0]
+	if q.Headers["x-event"] != "deploy" || strings.Contains(fmt.Sprint(q), "a-secret") {
+		t.Errorf("want the header kept and the secret not: %+v", q)
+	}
+	retry := "/api/v1/quarantine/" + q.ID + "/retry"
+	if status, answer, err := d.do("POST", retry, nil); err != nil || status != 409 || !strings.Contains(string(answer), "heading") {
+		t.Errorf("not mended: want 409 with the reason, got %d: %s, %v", status, answer, err)
+	}
+	write(t, file, strings.Replace(rules, "NAME", "title", 1))
+	d.post(t, "/-/reload", nil)
+	d.post(t, retry, nil)
+	var c triage.Change
+	if err := d.get("/api/v1/changes/own:checkout", &c); err != nil || c.Environment != "production" || c.Title != "v2" || !c.StartedAt.Equal(q.RecordTime) {
+		t.Errorf("want it as it would have been then, got %+v, %v", c, err)
+	}
+	if err := d.get("/api/v1/quarantine", &list); err != nil || len(list.Items) != 0 {
+		t.Errorf("want an empty quarantine, got %+v, %v", list, err)
 	}
 }

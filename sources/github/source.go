@@ -238,12 +238,10 @@ func (s *Source) quarantine(ctx context.Context, origin string, body []byte, err
 	if s.reject == nil {
 		return
 	}
-	s.reject(ctx, triage.Quarantined{
-		Source: s.cfg.Name, Origin: origin, Reason: err.Error(), Body: body[:min(len(body), maxQuarantined)], At: s.now(),
-	})
+	q := triage.Quarantined{Source: s.cfg.Name, Origin: origin, Reason: err.Error(), At: s.now()}
+	q.SetBody(body)
+	s.reject(ctx, q)
 }
-
-const maxQuarantined = 64 << 10 // bytes of a rejected record that are kept
 
 // saveState writes a repository's cursor. A failure costs a second reading after a restart, never an event, so it is only logged.
 func (s *Source) saveState(ctx context.Context, r *repo, st *repoState) {

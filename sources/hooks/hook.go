@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,7 +89,7 @@ type result struct {
 }
 
 // take decodes an authenticated body and stores what it says. The defaults are filled in where the sender said nothing.
-func (h *Hook) take(ctx context.Context, header http.Header, body []byte, service, environment string) result {
+func (h *Hook) take(ctx context.Context, header http.Header, body []byte, scope triage.Scope) result {
 	now := h.set.now()
 	sum := sha256.Sum256(body)
 	// A redelivery is read as of its first arrival, so that a body without a time of its own makes the same Change.
@@ -96,20 +98,60 @@ func (h *Hook) take(ctx context.Context, header http.Header, body []byte, servic
 		return result{outcome: outcomeIgnored, reason: reason}
 	}
 	if err != nil {
-		h.set.opts.Quarantine(ctx, triage.Quarantined{
-			ID: "q:" + hex.EncodeToString(sum[:12]), Source: h.cfg.Name, Origin: "hook", Reason: err.Error(), Body: body[:min(len(body), 64<<10)], At: now,
-		})
+		h.set.opts.Quarantine(ctx, h.aside(header, body, sum, scope, now, err))
 		h.count(0, 1, now)
 		return result{outcome: outcomeUndecodable, reason: err.Error()}
 	}
 	for i := range events {
-		events[i] = h.complete(events[i], service, environment)
+		events[i] = h.complete(events[i], scope)
 	}
 	if err := h.set.opts.Emit(ctx, events); err != nil {
 		return result{outcome: outcomeStoreFailed, err: fmt.Errorf("store %d events: %w", len(events), err)}
 	}
 	h.count(len(events), 0, now)
 	return result{outcome: outcomeAccepted, events: len(events)}
+}
+
+// aside is a body that could not be read, with what reading it again needs. A routing key in it is blotted out.
+func (h *Hook) aside(header http.Header, body []byte, sum [32]byte, scope triage.Scope, now time.Time, reason error) triage.Quarantined {
+	q := triage.Quarantined{
+		ID: "q:" + hex.EncodeToString(sum[:12]), Source: h.cfg.Name, Origin: "hook", Reason: reason.Error(), At: now, RecordTime: h.seen.first(sum, now), Scope: scope,
+	}
+	for i, k := range h.cfg.RoutingKeys {
+		if secret, err := read(k.Key, k.KeyFile, fmt.Sprintf("routing_keys[%d].key_file", i)); err == nil {
+			body = bytes.ReplaceAll(body, []byte(secret), []byte("(routing key)"))
+		}
+	}
+	q.SetBody(body)
+	own := ""
+	if p, err := h.cfg.proof(); err == nil {
+		own = p.secret
+	}
+	for name, values := range header {
+		if len(values) == 0 || own != "" && strings.Contains(values[0], own) {
+			continue
+		}
+		if name == "Content-Type" || strings.HasPrefix(name, "Ce-") || strings.HasPrefix(name, "X-") {
+			q.KeepHeader(name, values[0])
+		}
+	}
+	return q
+}
+
+// Redecode reads a quarantined body as the hook reads bodies now.
+func (h *Hook) Redecode(q triage.Quarantined) ([]triage.Event, error) {
+	header := make(http.Header, len(q.Headers))
+	for name, value := range q.Headers {
+		header.Set(name, value)
+	}
+	events, err := h.sender.Decode(header, q.Body, q.RecordTime)
+	if err != nil {
+		return nil, err
+	}
+	for i := range events {
+		events[i] = h.complete(events[i], q.Scope)
+	}
+	return events, nil
 }
 
 func (h *Hook) count(events, quarantined int, at time.Time) {
@@ -123,7 +165,8 @@ func (h *Hook) count(events, quarantined int, at time.Time) {
 }
 
 // complete names the source and fills in what the sender left open.
-func (h *Hook) complete(e triage.Event, service, environment string) triage.Event {
+func (h *Hook) complete(e triage.Event, scope triage.Scope) triage.Event {
+	service, environment := scope.Service, scope.Environment
 	if e.Anomaly != nil {
 		a := *e.Anomaly
 		a.Source = h.cfg.Name

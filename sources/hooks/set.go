@@ -164,7 +164,7 @@ func (s *Set) serveHook(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTime)
 	defer cancel()
-	res := h.take(ctx, r.Header, body, h.cfg.Service, h.cfg.Environment)
+	res := h.take(ctx, r.Header, body, triage.Scope{Service: h.cfg.Service, Environment: h.cfg.Environment})
 	s.note(h, res)
 	switch {
 	case res.outcome == outcomeStoreFailed:
@@ -204,7 +204,7 @@ func (s *Set) serveChangeEvent(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTime)
 	defer cancel()
-	res := h.take(ctx, r.Header, body, orElse(key.Service, h.cfg.Service), orElse(key.Environment, h.cfg.Environment))
+	res := h.take(ctx, r.Header, body, triage.Scope{Service: orElse(key.Service, h.cfg.Service), Environment: orElse(key.Environment, h.cfg.Environment)})
 	s.note(h, res)
 	switch res.outcome {
 	case outcomeStoreFailed:

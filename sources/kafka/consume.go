@@ -5,6 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,10 +17,8 @@ import (
 )
 
 const (
-	commitTimeout = 5 * time.Second
-	// maxQuarantineBody is how much of a bad record is kept.
-	maxQuarantineBody = 64 << 10
-	quarantineTries   = 3
+	commitTimeout   = 5 * time.Second
+	quarantineTries = 3
 )
 
 // committer is the part of kafka.Reader that acknowledges.
@@ -142,6 +143,7 @@ func (s *Source) read(m kafka.Message) (events []triage.Event, outcome string, e
 		return nil, outcomeTombstone, nil
 	}
 	events, err = s.decode(m)
+	s.sign(events)
 	if reason, skip := triage.IsIgnored(err); skip {
 		s.log.Debug("record ignored", "topic", m.Topic, "partition", m.Partition, "offset", m.Offset, "reason", reason)
 		return nil, outcomeIgnored, nil
@@ -149,6 +151,11 @@ func (s *Source) read(m kafka.Message) (events []triage.Event, outcome string, e
 	if err != nil {
 		return nil, outcomeQuarantined, err
 	}
+	return events, outcomeDecoded, nil
+}
+
+// sign fills in the source and the id where the record gives none.
+func (s *Source) sign(events []triage.Event) {
 	for i := range events {
 		if c := events[i].Change; c != nil {
 			if c.Source == "" {
@@ -162,7 +169,21 @@ func (s *Source) read(m kafka.Message) (events []triage.Event, outcome string, e
 			a.Source = s.cfg.Name
 		}
 	}
-	return events, outcomeDecoded, nil
+}
+
+// Redecode reads a quarantined record as its topic is read now.
+func (s *Source) Redecode(q triage.Quarantined) ([]triage.Event, error) {
+	place, _, _ := strings.Cut(q.Origin, " ")
+	m := kafka.Message{Topic: strings.TrimPrefix(place, "topic="), Value: q.Body, Time: q.RecordTime}
+	if s.decoders[m.Topic] == nil {
+		return nil, &triage.FieldError{Field: "topic", Value: m.Topic, Remedy: "is not read by source " + s.cfg.Name + " any more"}
+	}
+	for _, name := range slices.Sorted(maps.Keys(q.Headers)) {
+		m.Headers = append(m.Headers, kafka.Header{Key: name, Value: []byte(q.Headers[name])})
+	}
+	events, err := s.decode(m)
+	s.sign(events)
+	return events, err
 }
 
 // decode calls the topic's decoder. A decoder that panics has met a bad record, and one record must not stop the daemon.
@@ -187,12 +208,12 @@ func (s *Source) keep(ctx context.Context, m kafka.Message, reason error) {
 		return
 	}
 	sum := sha256.Sum256([]byte(s.cfg.Name + "\x00" + origin + "\x00" + m.Time.UTC().Format(time.RFC3339Nano)))
-	body := m.Value
-	if len(body) > maxQuarantineBody {
-		body = body[:maxQuarantineBody]
-	}
 	rec := triage.Quarantined{
-		ID: hex.EncodeToString(sum[:8]), Source: s.cfg.Name, Origin: origin, Reason: reason.Error(), Body: body, At: s.now(),
+		ID: hex.EncodeToString(sum[:8]), Source: s.cfg.Name, Origin: origin, Reason: reason.Error(), At: s.now(), RecordTime: m.Time.UTC(),
+	}
+	rec.SetBody(m.Value)
+	for _, h := range m.Headers {
+		rec.KeepHeader(h.Key, string(h.Value))
 	}
 	delay := backoff{least: 50 * time.Millisecond, most: time.Second}
 	for try := 1; ; try++ {

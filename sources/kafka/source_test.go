@@ -124,7 +124,7 @@ func TestBadRecordsAreQuarantinedAndPassed(t *testing.T) {
 		p.createTopic(t, topic, 1)
 		p.createTopic(t, mapped, 1)
 		w := p.writer(t)
-		big := bytes.Repeat([]byte("x"), maxQuarantineBody+10)
+		big := bytes.Repeat([]byte("x"), triage.MaxQuarantineBody+10)
 		for _, v := range [][]byte{[]byte(`{"change":{"kind":"deploy"}}`), nil, []byte("not json"), big} {
 			if err := w.Write(t.Context(), Record{Topic: topic, Value: v}); err != nil {
 				t.Fatal(err)
@@ -164,7 +164,7 @@ func TestBadRecordsAreQuarantinedAndPassed(t *testing.T) {
 		for range 4 {
 			q := <-r.bad
 			origins = append(origins, q.Origin)
-			if q.ID == "" || q.Source != "deploys" || q.Reason == "" || len(q.Body) == 0 || len(q.Body) > maxQuarantineBody {
+			if q.ID == "" || q.Source != "deploys" || q.Reason == "" || len(q.Body) == 0 || len(q.Body) > triage.MaxQuarantineBody {
 				t.Errorf("quarantined %+v", q)
 			}
 		}
