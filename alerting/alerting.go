@@ -33,6 +33,8 @@ type Options struct {
 	Victim func(labels map[string]string) (service, from string)
 	// Links gives the addresses shown with report n of an incident. Nil: none are shown.
 	Links func(incident triage.Incident, n int) Links
+	// Picture paints a report's time axis as a PNG. Nil: messages carry none.
+	Picture func(context.Context, triage.Report) ([]byte, error)
 	// Percentages reports whether enough of the team's own labels stand behind the probabilities to print them. Nil: no.
 	Percentages func(context.Context) bool
 

@@ -40,6 +40,9 @@ type Notification struct {
 	Uncertain bool              // an earlier attempt at this very delivery may have arrived
 	Card      Card
 	Links     Links
+
+	// Picture paints the report's time axis as a PNG; nil where there is none to be had. A post must not depend on it.
+	Picture func(context.Context) ([]byte, error)
 }
 
 // Links are addresses shown with a report. None of them acts on GET.

@@ -16,11 +16,12 @@ import (
 // Config is one entry of a receiver's `slack_configs` list: a bot token with a channel, or just an incoming-webhook URL.
 // With the bot one message per incident is kept up to date; a webhook can only add messages.
 type Config struct {
-	Token          config.Secret           `yaml:"token,omitempty"` // xoxb-…; scopes chat:write and, to never post twice, channels:history (groups:history in private channels)
+	Token          config.Secret           `yaml:"token,omitempty"` // xoxb-…; scopes chat:write; to never post twice channels:history (groups:history in private channels); for the picture files:write
 	TokenFile      string                  `yaml:"token_file,omitempty"`
 	Channel        string                  `yaml:"channel,omitempty"` // id, as in C0123456789
 	WebhookURL     config.Secret           `yaml:"webhook_url,omitempty"`
 	WebhookURLFile string                  `yaml:"webhook_url_file,omitempty"`
+	Picture        bool                    `yaml:"picture"` // with the bot: the time axis as a picture in the thread; scope files:write
 	APIURL         string                  `yaml:"api_url,omitempty"`
 	HTTPConfig     config.HTTPClientConfig `yaml:"http_config,omitempty"`
 }
@@ -29,7 +30,7 @@ const defaultAPIURL = "https://slack.com/api/"
 
 // DefaultConfig is an entry before it is filled in.
 func DefaultConfig() Config {
-	return Config{APIURL: defaultAPIURL, HTTPConfig: config.DefaultHTTPClientConfig}
+	return Config{Picture: true, APIURL: defaultAPIURL, HTTPConfig: config.DefaultHTTPClientConfig}
 }
 
 // UnmarshalYAML starts from the defaults and checks the values against each other.

@@ -1,9 +1,12 @@
 package slack
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,6 +21,8 @@ type fakeSlack struct {
 	t        *testing.T
 	mu       sync.Mutex
 	messages []fakeMessage
+	files    [][]byte
+	shared   []url.Values
 	calls    []string
 	fail     func(call int, method string) *http.Response // instead of doing it; nil: do it
 	lose     int                                          // the answer to this call, counted from 1, never arrives
@@ -53,11 +58,17 @@ func (f *fakeSlack) answer(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
+	method := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	form := url.Values{}
+	if r.URL.Host == "files.slack.com" {
+		method = "upload"
+		if body, err = uploaded(r, body); err != nil {
+			return nil, err
+		}
+		form.Set("file", string(body))
+	} else if form, err = url.ParseQuery(string(body)); err != nil {
 		return nil, err
 	}
-	method := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, method)
@@ -91,6 +102,16 @@ func (f *fakeSlack) do(method string, form url.Values) *http.Response {
 			}
 		}
 		return no("message_not_found")
+	case "files.getUploadURLExternal":
+		f.files = append(f.files, nil)
+		id := fmt.Sprint("F", len(f.files)-1)
+		return ok(map[string]any{"upload_url": "https://files.slack.com/upload/v1/" + id, "file_id": id})
+	case "upload":
+		f.files[len(f.files)-1] = []byte(form.Get("file"))
+		return notifytest.Respond(200, nil, "OK - 1")
+	case "files.completeUploadExternal":
+		f.shared = append(f.shared, form)
+		return ok(map[string]any{"files": []any{map[string]any{"id": "F0"}}})
 	case "conversations.history", "conversations.replies":
 		var out []fakeMessage
 		for _, m := range f.messages {
@@ -104,6 +125,19 @@ func (f *fakeSlack) do(method string, form url.Values) *http.Response {
 		return ok(map[string]any{"messages": out})
 	}
 	return no("unknown_method")
+}
+
+// uploaded is the file in a multipart body.
+func uploaded(r *http.Request, body []byte) ([]byte, error) {
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return nil, err
+	}
+	p, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).NextPart()
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(p)
 }
 
 func metadata(form url.Values) map[string]any {

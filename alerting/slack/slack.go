@@ -83,7 +83,7 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 	if err != nil {
 		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
 	}
-	b := bot{slackapi.New(token, slackapi.OptionHTTPClient(n.client), slackapi.OptionAPIURL(n.cfg.APIURL)), n.cfg.Channel}
+	b := bot{slackapi.New(token, slackapi.OptionHTTPClient(n.client), slackapi.OptionAPIURL(n.cfg.APIURL)), n.cfg.Channel, n.cfg.Picture}
 	root := rootOf(nt.Earlier)
 	if root.ts == "" {
 		return b.first(ctx, nt)
@@ -107,8 +107,9 @@ func rootOf(earlier []triage.Delivery) place {
 }
 
 type bot struct {
-	api     *slackapi.Client
-	channel string
+	api      *slackapi.Client
+	channel  string
+	pictures bool
 }
 
 // first posts the incident's message.
@@ -128,6 +129,9 @@ func (b bot) first(ctx context.Context, nt alerting.Notification) (alerting.Rece
 	at, err := b.post(ctx, nt, place{}, compose(nt.Card, ""))
 	if err != nil {
 		return alerting.Receipt{}, err
+	}
+	if !nt.Uncertain {
+		detail = b.picture(ctx, nt, at)
 	}
 	return alerting.Receipt{RemoteID: at.String(), Detail: detail}, nil
 }
@@ -166,6 +170,9 @@ func (b bot) later(ctx context.Context, nt alerting.Notification, root place) (a
 		de := classify("edit message", err)
 		de.Uncertain = de.Uncertain || nt.Material
 		return alerting.Receipt{}, de
+	}
+	if nt.Material && !nt.Uncertain && nt.Incident.State == triage.IncidentRecovered {
+		detail = firstOf(detail, b.picture(ctx, nt, root))
 	}
 	return alerting.Receipt{RemoteID: root.String(), Detail: detail}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/email"
 	"github.com/triaged-dev/triaged/alerting/log"
 	"github.com/triaged-dev/triaged/alerting/pagerduty"
 	"github.com/triaged-dev/triaged/alerting/slack"
@@ -58,6 +59,10 @@ func receivers(cfg []configs.Receiver, alertmanagers []alertmanager.Config, logg
 		for i, c := range r.Teams {
 			n, err := teams.New(teams.Options{Config: c})
 			add("teams", i, n, err)
+		}
+		for i, c := range r.Email {
+			n, err := email.New(c)
+			add("email", i, n, err)
 		}
 		for i, c := range r.PagerDuty {
 			n, err := pagerduty.New(pagerduty.Options{Config: c, Keys: keys})

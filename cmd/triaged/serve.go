@@ -106,9 +106,17 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	var pages *web.Web // built below, on the API's own guard; nothing is painted before
+	picture := func(ctx context.Context, r triage.Report) ([]byte, error) {
+		c, err := store.ReportInput(ctx, r.IncidentID, r.Number)
+		if err != nil {
+			return nil, fmt.Errorf("read what report %d of incident %s was made from: %w", r.Number, r.IncidentID, err)
+		}
+		return pages.TimelinePNG(r, c)
+	}
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Metrics: parts, Labels: store, Percentages: percentages(store, log), State: store, Victim: victim, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Metrics: parts, Labels: store, Picture: picture, Percentages: percentages(store, log), State: store, Victim: victim, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err
@@ -121,7 +129,6 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	defer closeAll(listeners)
 	reload := &reloader{options: o, parts: parts, alerts: alerts, running: cfg, log: log.With("component", "reload")}
 	reload.register(reg)
-	var pages *web.Web // built below, on the API's own guard
 	handler, err := api.New(api.Options{
 		Config: cfg.Auth, ListenAddresses: addresses(listeners),
 		Store: store, Collector: col, Alerts: alertIntake{alerts}, Resender: alerts, Triager: parts,

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -38,6 +39,8 @@ type slackServer struct {
 	messages []slackMessage
 	calls    []string
 	requests []string // bodies of the posts and edits, as they came
+	uploads  [][]byte // by file id F0, F1, …; nil until it has come
+	pictures []string // threads that were given a picture
 	// step, if set, is called at every stage of every call, counted from 1. It holds no lock.
 	step func(n int, method, stage string)
 	// lie, if set, may answer instead; it reports whether it did.
@@ -74,6 +77,11 @@ func (s *slackServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if lie != nil && lie(w, r) {
 		return
 	}
+	if strings.HasPrefix(r.URL.Path, "/upload/") {
+		s.upload(w, r, method)
+		at(stageAfter)
+		return
+	}
 	answer := s.do(method, r.PostForm)
 	at(stageAfter)
 	w.Header().Set("Content-Type", "application/json")
@@ -106,6 +114,18 @@ func (s *slackServer) do(method string, form url.Values) map[string]any {
 			}
 		}
 		return no("message_not_found")
+	case "files.getUploadURLExternal":
+		if form.Get("filename") == "" || form.Get("length") == "" {
+			return no("invalid_arguments")
+		}
+		s.uploads = append(s.uploads, nil)
+		id := fmt.Sprint("F", len(s.uploads)-1)
+		return map[string]any{"ok": true, "upload_url": s.URL + "/upload/" + id, "file_id": id}
+	case "files.completeUploadExternal":
+		if !s.share(form) {
+			return no("invalid_arguments")
+		}
+		return map[string]any{"ok": true, "files": []any{map[string]any{"id": "F0", "title": "timeline"}}}
 	case "conversations.history", "conversations.replies":
 		out := []slackMessage{}
 		for _, m := range s.messages {
@@ -119,6 +139,46 @@ func (s *slackServer) do(method string, form url.Values) map[string]any {
 		return map[string]any{"ok": true, "messages": out}
 	}
 	return no("unknown_method")
+}
+
+// upload takes a file at the address that files.getUploadURLExternal gave, and answers as Slack's file server does: in text.
+func (s *slackServer) upload(w http.ResponseWriter, r *http.Request, id string) {
+	file, _, err := r.FormFile("file")
+	if err != nil {
+		http.Error(w, "no file", http.StatusBadRequest)
+		return
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(file)
+	if err != nil {
+		http.Error(w, "cut short", http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.uploads {
+		if fmt.Sprint("F", i) == id {
+			s.uploads[i] = raw
+			fmt.Fprintf(w, "OK - %d", len(raw))
+			return
+		}
+	}
+	http.Error(w, "unknown file", http.StatusNotFound)
+}
+
+// share puts uploaded files into a thread.
+func (s *slackServer) share(form url.Values) (ok bool) {
+	var files []struct{ ID string }
+	if json.Unmarshal([]byte(form.Get("files")), &files) != nil || len(files) != 1 || form.Get("channel_id") == "" || form.Get("thread_ts") == "" {
+		return false
+	}
+	for i, raw := range s.uploads {
+		if fmt.Sprint("F", i) == files[0].ID && strings.HasPrefix(string(raw), "\x89PNG") {
+			s.pictures = append(s.pictures, form.Get("thread_ts"))
+			return true
+		}
+	}
+	return false
 }
 
 func slackMetadata(form url.Values) map[string]any {

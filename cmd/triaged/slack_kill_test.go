@@ -21,8 +21,8 @@ type killPoint struct {
 }
 
 // Killed between any two steps of a delivery to Slack, the daemon leaves one visible message of an incident and one reply for
-// its change of state, and its journal says delivered. The calls of a life without kills are: 1 the message, 2 the reply that
-// it is over, 3 the edit of the message.
+// its change of state, and its journal says delivered. The calls of a life without kills are: 1 the message, 2 to 4 its picture,
+// 5 the reply that it is over, 6 the edit of the message, 7 to 9 the last picture.
 func TestKillLeavesOneSlackMessage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts some thirty processes")
@@ -32,12 +32,17 @@ func TestKillLeavesOneSlackMessage(t *testing.T) {
 		{{1, stageBefore}},
 		{{1, stageAfter}},
 		{{1, stageSent}},
-		{{2, stageBefore}},
 		{{2, stageAfter}},
-		{{2, stageSent}},
-		{{3, stageBefore}},
 		{{3, stageAfter}},
-		{{3, stageSent}},
+		{{4, stageAfter}},
+		{{5, stageBefore}},
+		{{5, stageAfter}},
+		{{5, stageSent}},
+		{{6, stageBefore}},
+		{{6, stageAfter}},
+		{{6, stageSent}},
+		{{7, stageAfter}},
+		{{9, stageSent}},
 		{{1, stageAfter}, {2, stageBefore}}, // again while looking for the first attempt
 		{{1, stageBefore}, {2, stageSent}, {3, stageAfter}},
 		{{2, stageAfter}, {3, stageSent}, {4, stageAfter}},
@@ -134,6 +139,12 @@ receivers:
 	}
 	if len(roots) == 1 && (roots[0].Edits == 0 || !strings.Contains(roots[0].Text, "🟢")) {
 		t.Errorf("want the message edited to say that it is over, got %q after %d edits", roots[0].Text, roots[0].Edits)
+	}
+	slack.mu.Lock()
+	pictures := slices.Clone(slack.pictures)
+	slack.mu.Unlock()
+	if len(pictures) > 2 || len(roots) == 1 && slices.ContainsFunc(pictures, func(ts string) bool { return ts != roots[0].TS }) {
+		t.Errorf("want at most one picture under the message and one at the end, got them in %v", pictures)
 	}
 	if n := starts.Load(); int(n) != 1+len(kills) {
 		t.Errorf("want the daemon started %d times, got %d: not every kill came", 1+len(kills), n)
