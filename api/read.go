@@ -28,8 +28,9 @@ func (a *API) changeQuery(p *params) triage.ChangeQuery {
 }
 
 func (a *API) getChanges(r *request) (any, error) {
-	p := query(r, "from", "to", "service", "environment", "kind", "q", "limit", "after")
+	p := query(r, "from", "to", "service", "environment", "kind", "q", "order", "limit", "after")
 	q := a.changeQuery(p)
+	q.Newest = one(p, "order", []string{"oldest", "newest"}) == "newest"
 	q.Kind = one(p, "kind", triage.Kinds())
 	if p.err != nil {
 		return nil, p.err

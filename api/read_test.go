@@ -23,6 +23,7 @@ func TestBadParametersAreNamed(t *testing.T) {
 		"/api/v1/changes?from=2026-03-01T03:00:00+01:00":                    {"from", "%2B"},
 		"/api/v1/changes?from=2026-03-01T03:00:00Z&to=2026-03-01T02:00:00Z": {"to", "must not be before from"},
 		"/api/v1/changes?kind=deployment":                                   {"kind", "use one of deploy"},
+		"/api/v1/changes?order=best":                                        {"order", "use one of oldest, newest"},
 		"/api/v1/changes?colour=red":                                        {"colour", "the known ones are from, to"},
 		"/api/v1/changes?q=" + strings.Repeat("x", 201):                     {"q", "at most 200 bytes"},
 		"/api/v1/changes?q=%ff":                                             {"q", "UTF-8"},
@@ -47,11 +48,11 @@ func TestBadParametersAreNamed(t *testing.T) {
 // Filters reach the store as the words it knows: names resolved, times in UTC, 24 hours back by default.
 func TestChangeFilters(t *testing.T) {
 	h := newHarness(t, nil)
-	wantStatus(t, h.call(http.MethodGet, "/api/v1/changes?service=checkout-svc,pricing&service=Checkout&environment=PRD&kind=flag&q=new&limit=7&after=c"+
+	wantStatus(t, h.call(http.MethodGet, "/api/v1/changes?service=checkout-svc,pricing&service=Checkout&environment=PRD&kind=flag&q=new&order=newest&limit=7&after=c"+
 		"&from=2026-03-01T03:00:00%2B01:00&to=2026-03-01T03:00:00Z", ""), 200)
 	want := triage.ChangeQuery{
 		From: time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC), To: time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC), Services: []string{"checkout", "pricing", "checkout"},
-		Environment: "production", Kind: triage.KindFlag, Text: "new", Limit: 7, After: "c",
+		Environment: "production", Kind: triage.KindFlag, Text: "new", Limit: 7, After: "c", Newest: true,
 	}
 	if !reflect.DeepEqual(want, h.query) {
 		t.Errorf("want %+v\n got %+v", want, h.query)

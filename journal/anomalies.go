@@ -21,6 +21,7 @@ func (j *Journal) FindAnomalies(ctx context.Context, q triage.ChangeQuery) ([]tr
 		return nil, "", err
 	}
 	limit := bounded(q.Limit)
+	q.Kind, q.Newest = "", false
 	where, args := scopeFilter(q)
 	query, args := eitherReach("anomalies", "onset", q, after, limit, where, args)
 	found, err := readAll(ctx, j, "find anomalies", func(rows rowScanner) (f anomalyFound, err error) {

@@ -88,31 +88,64 @@ func (j *Journal) Changes(ctx context.Context, ids []triage.ChangeID) ([]triage.
 	return out, nil
 }
 
-// FindChanges returns the changes that match the query, by OccurredAt and then ID, and the cursor of the next page, empty
-// at the end. Limit 0 is 100; more than 1000 is 1000. A change whose environment is not known matches any.
+// FindChanges returns the changes that match the query, by OccurredAt and then ID (both backwards where the query says Newest),
+// and the cursor of the next page, empty at the end. Limit 0 is 100; more than 1000 is 1000. A change whose environment is not known matches any.
 // Text looks at title, version and service, one row after the other: give it From to search less.
 func (j *Journal) FindChanges(ctx context.Context, q triage.ChangeQuery) ([]triage.Change, string, error) {
-	after, err := parseCursor(q.After, listChanges, lowest)
+	list, beginning, order := byte(listChanges), lowest, ""
+	if q.Newest {
+		list, beginning, order = listNewest, highest, " DESC"
+	}
+	after, err := parseCursor(q.After, list, beginning)
 	if err != nil {
 		return nil, "", err
 	}
 	limit := bounded(q.Limit)
 	where, args := scopeFilter(q)
-	if q.Kind != "" {
-		where, args = where+" AND kind=?", append(args, string(q.Kind))
-	}
 	query, args := eitherReach("changes", "occurred_at", q, after, limit, where, args)
 	found, err := readAll(ctx, j, "find changes", scanChange,
-		`SELECT `+changeColumns+` FROM (`+query+`) c LEFT JOIN bodies b ON b.seq = c.seq ORDER BY c.occurred_at, c.id`, args...)
+		`SELECT `+changeColumns+` FROM (`+query+`) c LEFT JOIN bodies b ON b.seq = c.seq ORDER BY c.occurred_at`+order+`, c.id`+order, args...)
 	if err != nil {
 		return nil, "", err
 	}
-	found, next := page(found, limit, listChanges, func(f changeFound) position { return position{f.occurred, string(f.ID)} })
+	found, next := page(found, limit, list, func(f changeFound) position { return position{f.occurred, string(f.ID)} })
 	out := make([]triage.Change, len(found))
 	for i, f := range found {
 		out[i] = f.Change
 	}
 	return out, next, nil
+}
+
+// CountChanges counts the changes that match the query by when they occurred, in bins of equal length over [From, To), and by
+// kind or service (triage.CountByKind, CountByService). With triage.CountAll and no further filters it reads the index alone.
+// Limit, After and Newest are not looked at. From and To are needed.
+func (j *Journal) CountChanges(ctx context.Context, q triage.ChangeQuery, bins int, by string) (map[string][]int, error) {
+	column, known := map[string]string{triage.CountAll: "''", triage.CountByKind: "kind", triage.CountByService: "service"}[by]
+	from, to := nanos(q.From), nanos(q.To)
+	if bins < 1 || to <= from || !known {
+		return nil, fmt.Errorf("journal: count changes by %q in %d bins from %s to %s", by, bins, q.From, q.To)
+	}
+	width := (to - from + int64(bins) - 1) / int64(bins)
+	where, args := scopeFilter(q)
+	type cell struct {
+		name   string
+		bin, n int
+	}
+	cells, err := readAll(ctx, j, "count changes", func(rows rowScanner) (c cell, err error) {
+		return c, rows.Scan(&c.name, &c.bin, &c.n)
+	}, `SELECT `+column+` AS name, (occurred_at - ?1) / ?2 AS bin, count(*) FROM changes WHERE far IN (0, 1) AND occurred_at >= ?1 AND occurred_at < ?3`+where+` GROUP BY 1, 2`,
+		append([]any{from, width, to}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string][]int)
+	for _, c := range cells {
+		if out[c.name] == nil {
+			out[c.name] = make([]int, bins)
+		}
+		out[c.name][c.bin] += c.n
+	}
+	return out, nil
 }
 
 // scopeFilter is the part of the condition that changes and anomalies share.
@@ -128,6 +161,10 @@ func scopeFilter(q triage.ChangeQuery) (where string, args []any) {
 		b.WriteString(" AND environment IN ('', ?)")
 		args = append(args, q.Environment)
 	}
+	if q.Kind != "" {
+		b.WriteString(" AND kind=?")
+		args = append(args, string(q.Kind))
+	}
 	if q.Text != "" {
 		b.WriteString(" AND instr(search, ?) > 0")
 		args = append(args, strings.ToLower(q.Text))
@@ -140,12 +177,17 @@ func scopeFilter(q triage.ChangeQuery) (where string, args []any) {
 // With From 12:00 and To 12:30: near rows that occurred in 06:00–18:30, and any far one.
 func eitherReach(table, at string, q triage.ChangeQuery, after position, limit int, where string, args []any) (string, []any) {
 	from, to := nanosFrom(q.From), nanosTo(q.To)
-	common := fmt.Sprintf("(%s, id) > (?, ?) AND acts_from <= ? AND acts_until >= ?%s", at, where)
+	past, order := ">", ""
+	first, last := max(addSaturated(from, -int64(farReach)), after.key), addSaturated(to, int64(farReach))
+	if q.Newest {
+		past, order = "<", " DESC"
+		first, last = addSaturated(from, -int64(farReach)), min(last, after.key)
+	}
+	common := fmt.Sprintf("(%s, id) %s (?, ?) AND acts_from <= ? AND acts_until >= ?%s", at, past, where)
 	commonArgs := append([]any{after.key, after.id, to, from}, args...)
 	query := fmt.Sprintf(`SELECT * FROM %s WHERE far=0 AND %s >= ? AND %[2]s <= ? AND %s
-		UNION ALL SELECT * FROM %[1]s WHERE far=1 AND %[3]s ORDER BY %[2]s, id LIMIT ?`, table, at, common)
-	all := []any{max(addSaturated(from, -int64(farReach)), after.key), addSaturated(to, int64(farReach))}
-	return query, append(slices.Concat(all, commonArgs, commonArgs), limit+1)
+		UNION ALL SELECT * FROM %[1]s WHERE far=1 AND %[3]s ORDER BY %[2]s%[4]s, id%[4]s LIMIT ?`, table, at, common, order)
+	return query, append(slices.Concat([]any{first, last}, commonArgs, commonArgs), limit+1)
 }
 
 func addSaturated(a, b int64) int64 {

@@ -30,6 +30,7 @@ type position struct {
 
 const (
 	listChanges    = 'c'
+	listNewest     = 'n' // changes, the latest first
 	listAnomalies  = 'a'
 	listIncidents  = 'i'
 	listDeliveries = 'd'

@@ -90,6 +90,10 @@ func TestFindChangesProperty(t *testing.T) {
 		slices.SortFunc(want, func(a, b triage.Change) int {
 			return cmp.Or(a.OccurredAt().Compare(b.OccurredAt()), cmp.Compare(a.ID, b.ID))
 		})
+		checkCounts(rt, t, j, q, all)
+		if q.Newest = rapid.Bool().Draw(rt, "newest"); q.Newest {
+			slices.Reverse(want)
+		}
 		var got []triage.Change
 		for {
 			page, next, err := j.FindChanges(t.Context(), q)
@@ -110,10 +114,55 @@ func TestFindChangesProperty(t *testing.T) {
 	})
 }
 
-// The planner must use the index by time for both halves of a query and not sort what it finds.
+// checkCounts holds the counts of a query against the changes themselves.
+func checkCounts(rt *rapid.T, t *testing.T, j *Journal, q triage.ChangeQuery, all []triage.Change) {
+	const bins = 7
+	q.From, q.To = at(-1500*time.Minute), at(1500*time.Minute)
+	width := (q.To.Sub(q.From) + bins - 1) / bins
+	filter := q
+	filter.From, filter.To = time.Time{}, time.Time{}
+	want, total := make(map[string][]int), make([]int, bins)
+	for _, c := range all {
+		if o := c.OccurredAt(); matches(filter, c) && !o.Before(q.From) && o.Before(q.To) {
+			if want[string(c.Kind)] == nil {
+				want[string(c.Kind)] = make([]int, bins)
+			}
+			bin := int(o.Sub(q.From) / width)
+			want[string(c.Kind)][bin]++
+			total[bin]++
+		}
+	}
+	got, err := j.CountChanges(t.Context(), q, bins, triage.CountByKind)
+	if diff := gocmp.Diff(want, got); err != nil || diff != "" {
+		rt.Fatalf("counts by kind: %v (-want +got):\n%s", err, diff)
+	}
+	got, err = j.CountChanges(t.Context(), q, bins, triage.CountAll)
+	if len(want) == 0 {
+		total = nil
+	}
+	if diff := gocmp.Diff(total, got[""]); err != nil || diff != "" {
+		rt.Fatalf("counts: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// The planner must use the index by time for both halves of a query, in either order, and not sort what it finds; counting
+// without filters must read the index alone.
 func TestFindChangesPlan(t *testing.T) {
 	j := newJournal(t)
-	query, args := eitherReach("changes", "occurred_at", triage.ChangeQuery{From: t0, To: at(time.Hour)}, lowest, 100, "", nil)
+	for _, newest := range []bool{false, true} {
+		query, args := eitherReach("changes", "occurred_at", triage.ChangeQuery{From: t0, To: at(time.Hour), Newest: newest}, lowest, 100, "", nil)
+		if plan := planOf(t, j, query, args...); strings.Count(plan, "USING INDEX changes_by_time (far=? AND ") != 2 || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("newest %t: plan:\n%s", newest, plan)
+		}
+	}
+	plan := planOf(t, j, `SELECT '' AS name, (occurred_at - ?1) / ?2 AS bin, count(*) FROM changes WHERE far IN (0, 1) AND occurred_at >= ?1 AND occurred_at < ?3 GROUP BY 1, 2`, 1, 1, 2)
+	if !strings.Contains(plan, "USING COVERING INDEX changes_by_time (far=? AND ") {
+		t.Errorf("plan of counting:\n%s", plan)
+	}
+}
+
+func planOf(t *testing.T, j *Journal, query string, args ...any) string {
+	t.Helper()
 	rows, err := j.rdb.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		t.Fatal(err)
@@ -128,9 +177,7 @@ func TestFindChangesPlan(t *testing.T) {
 		}
 		fmt.Fprintln(&plan, line)
 	}
-	if strings.Count(plan.String(), "USING INDEX changes_by_time (far=? AND ") != 2 || strings.Contains(plan.String(), "TEMP B-TREE") {
-		t.Errorf("plan:\n%s", plan.String())
-	}
+	return plan.String()
 }
 
 func anomaly(id string, onset time.Duration) triage.Anomaly {

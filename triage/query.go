@@ -13,7 +13,15 @@ type ChangeQuery struct {
 	Limit       int    // 0: no limit
 	Near        *Near  // which ones Limit keeps; nil: the earliest
 	After       string // opaque cursor of the previous page, for stores that page
+	Newest      bool   // the latest first, in stores that page; a cursor belongs to its order
 }
+
+// What changes are counted by.
+const (
+	CountAll       = "" // all under one empty name
+	CountByKind    = "kind"
+	CountByService = "service"
+)
 
 // Near prefers, where a query selects more changes than its Limit: those of one service and global ones first, then by how
 // far from a time they were active. Only windows in memory know it.

@@ -2,21 +2,18 @@ package web
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
 )
 
 const (
-	maxChanges  = 10000 // read for one page
-	changesRows = 100   // shown in the table at once
+	changesRows = 150 // shown at once; what is more is counted
 	defaultSpan = 3 * time.Hour
 	densitySpan = 24 * time.Hour
 )
@@ -38,11 +35,9 @@ type changesView struct {
 	Services     []string
 	Kinds        []option
 	Total        int
-	More         bool // there were more than maxChanges
 	Rows         []changeRow
-	PageNumber   int
 	Next         string
-	Previous     string
+	First        string // where Next has led from
 	Wide, Narrow template.HTML
 	Density      template.HTML
 	Added        string
@@ -157,42 +152,40 @@ func (w *Web) changesView(r *http.Request) (*changesView, error) {
 	if len(q.Services) > 0 {
 		v.Service = q.Services[0]
 	}
-	found, more, err := w.findAll(r.Context(), q)
+	q.Newest, q.Limit, q.After = true, changesRows, r.URL.Query().Get("after")
+	found, next, err := w.opts.Store.FindChanges(r.Context(), q)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find changes: %w", err)
 	}
-	v.Total, v.More = len(found), more
-	slices.Reverse(found) // newest first
-	v.PageNumber = max(1, intOf(r.URL.Query().Get("page")))
-	first := min((v.PageNumber-1)*changesRows, len(found))
-	for _, c := range found[first:min(first+changesRows, len(found))] {
+	for _, c := range found {
 		v.Rows = append(v.Rows, newChangeRow(c, q.To))
 	}
-	if first+changesRows < len(found) {
-		v.Next = v.link(q.From, q.To, "page", strconv.Itoa(v.PageNumber+1))
+	if next != "" {
+		v.Next = v.link(q.From, q.To, "after", next)
 	}
-	if v.PageNumber > 1 {
-		v.Previous = v.link(q.From, q.To, "page", strconv.Itoa(v.PageNumber-1))
+	if q.After != "" {
+		v.First = v.link(q.From, q.To)
 	}
-	label := fmt.Sprintf("Timeline of %s; the table below lists them", plural(len(found), "change", "changes"))
-	v.Wide, v.Narrow = timeline(found, q.From, q.To, fullWidth).svg("axis wide", label), timeline(found, q.From, q.To, narrowWidth).svg("axis narrow", label)
+	line := stretch{From: q.From, To: q.To, Changes: found}
+	v.Total = len(found)
+	if next != "" || q.After != "" { // not all are here: they are counted, not named
+		counted := q
+		counted.To = q.To.Add(1)
+		if line.Counts, err = w.opts.Store.CountChanges(r.Context(), counted, timelineBins, triage.CountByKind); err != nil {
+			return nil, fmt.Errorf("count changes: %w", err)
+		}
+		v.Total = 0
+		for _, n := range line.Counts {
+			v.Total += sum(n)
+		}
+	}
+	label := fmt.Sprintf("Timeline of %s; the table below lists them", plural(v.Total, "change", "changes"))
+	v.Wide, v.Narrow = line.draw(fullWidth).svg("axis wide", label), line.draw(narrowWidth).svg("axis narrow", label)
 	if v.Density, err = w.density(r.Context(), v, q); err != nil {
 		return nil, err
 	}
 	w.options(v)
 	return v, nil
-}
-
-// findAll reads every change of a query, at most maxChanges.
-func (w *Web) findAll(ctx context.Context, q triage.ChangeQuery) ([]triage.Change, bool, error) {
-	found, more, err := all(ctx, maxChanges, func(ctx context.Context, after string) ([]triage.Change, string, error) {
-		q.Limit, q.After = 1000, after
-		return w.opts.Store.FindChanges(ctx, q)
-	})
-	if err != nil {
-		return nil, false, fmt.Errorf("find changes: %w", err)
-	}
-	return found, more, nil
 }
 
 // options fills in what the filters offer.
@@ -237,14 +230,6 @@ func (v *changesView) link(from, to time.Time, more ...string) string {
 		pairs = append(pairs, "from", from.UTC().Format(time.RFC3339), "to", to.UTC().Format(time.RFC3339))
 	}
 	return address("/changes", append(pairs, more...)...)
-}
-
-func intOf(s string) int {
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // changeView is the page of one change.

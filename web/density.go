@@ -11,34 +11,38 @@ import (
 )
 
 const (
-	crowded     = 150 // changes above which a timeline counts instead of naming
-	timelineBin = 4.0 // CSS pixels of one bar of a crowded timeline
-	densityHigh = 46
-	densityBins = 96 // of 15 minutes each, over 24 h
+	timelineBins = 240 // bars of a timeline that counts instead of naming
+	densityHigh  = 46
+	densityBins  = 96 // of 15 minutes each, over 24 h
 )
 
-// timeline draws changes on an axis: each by name while they can be told apart, else counted in bars by kind.
-func timeline(found []triage.Change, from, to time.Time, width float64) *scene {
-	a := axis{From: from, To: to}
-	if len(found) <= crowded {
-		for _, c := range found {
-			a.Marks = append(a.Marks, newMark(c))
-		}
-		slices.SortStableFunc(a.Marks, func(x, y mark) int { return x.From.Compare(y.From) })
-	}
+// stretch is what a timeline shows: changes by name, or where Counts is set how many there were of each kind.
+type stretch struct {
+	From, To time.Time
+	Changes  []triage.Change
+	Counts   map[string][]int // by kind, in timelineBins bars
+}
+
+// draw draws the changes on an axis: each by name while they can be told apart, else counted in bars by kind.
+func (l stretch) draw(width float64) *scene {
+	a := axis{From: l.From, To: l.To}
 	narrow := width < 600
-	s := &scene{W: width, X0: 76, X1: width - 12, T0: from, T1: to}
+	s := &scene{W: width, X0: 76, X1: width - 12, T0: l.From, T1: l.To}
 	if narrow {
 		s.X0 = 62
 	}
-	body := &scene{W: s.W, X0: s.X0, X1: s.X1, T0: from, T1: to}
+	body := &scene{W: s.W, X0: s.X0, X1: s.X1, T0: l.From, T1: l.To}
 	y := 6.0
-	if len(found) <= crowded {
+	if l.Counts == nil {
+		for _, c := range l.Changes {
+			a.Marks = append(a.Marks, newMark(c))
+		}
+		slices.SortStableFunc(a.Marks, func(x, y mark) int { return x.From.Compare(y.From) })
 		y = a.drawLanes(body, y, false)
 	} else {
-		y = drawCounts(body, found, y)
+		y = drawCounts(body, l.Counts, y)
 	}
-	if len(found) == 0 {
+	if y == 6 {
 		body.label("muted", "Nothing changed here, as far as I was told.", s.X0+8, y+16, "")
 		y += 30
 	}
@@ -48,36 +52,27 @@ func timeline(found []triage.Change, from, to time.Time, width float64) *scene {
 	return s
 }
 
-// drawCounts draws one row of bars for each kind; a bar's height says how many began within its pixels.
-func drawCounts(s *scene, found []triage.Change, y float64) float64 {
+// drawCounts draws one row of bars for each kind; a bar's height says how many began within it.
+func drawCounts(s *scene, counts map[string][]int, y float64) float64 {
 	const high = 26
-	counts := make(map[triage.Kind]map[int]int)
 	most := 1
-	for _, c := range found {
-		x := s.x(c.OccurredAt())
-		if x < s.X0 || x > s.X1 {
-			continue
-		}
-		if counts[c.Kind] == nil {
-			counts[c.Kind] = make(map[int]int)
-		}
-		bin := int((x - s.X0) / timelineBin)
-		counts[c.Kind][bin]++
-		most = max(most, counts[c.Kind][bin])
+	for _, row := range counts {
+		most = max(most, slices.Max(row))
 	}
 	for _, k := range triage.Kinds() {
-		if len(counts[k]) == 0 {
+		row := counts[string(k)]
+		if len(row) == 0 {
 			continue
 		}
 		s.line("rule", point{s.X0, y + high}, point{s.X1, y + high})
 		s.label("lane", string(k), s.X0-8, y+high-6, "end")
 		outline := []point{{s.X0, y + high}}
-		for bin := range int((s.X1-s.X0)/timelineBin) + 1 {
-			h, n := 0.0, counts[k][bin]
+		for bin, n := range row {
+			h := 0.0
 			if n > 0 {
 				h = max(2, float64(n)/float64(most)*(high-4))
 			}
-			x := s.X0 + float64(bin)*timelineBin
+			x := s.X0 + float64(bin)*(s.X1-s.X0)/float64(len(row))
 			if last := outline[len(outline)-1]; last.y != y+high-h { // one corner down or up; stretches of equal height are one
 				outline = append(outline, point{x, last.y}, point{x, y + high - h})
 			}
@@ -87,6 +82,14 @@ func drawCounts(s *scene, found []triage.Change, y float64) float64 {
 		y += high + 6
 	}
 	return y
+}
+
+// sum adds counts up.
+func sum(counts []int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
 }
 
 // density counts the changes of 24 hours around the stretch that is shown, in bars that lead to their quarter of an hour.
@@ -99,17 +102,13 @@ func (w *Web) density(ctx context.Context, v *changesView, q triage.ChangeQuery)
 	to = to.Truncate(bin).Add(bin)
 	from := to.Add(-densitySpan)
 	q.From, q.To = from, to
-	found, _, err := w.findAll(ctx, q)
+	found, err := w.opts.Store.CountChanges(ctx, q, densityBins, triage.CountAll)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("count changes: %w", err)
 	}
-	counts := make([]int, densityBins)
-	most := 1
-	for _, c := range found {
-		if i := int(c.OccurredAt().Sub(from) / bin); i >= 0 && i < densityBins {
-			counts[i]++
-			most = max(most, counts[i])
-		}
+	counts, most := found[""], 1
+	for _, n := range counts {
+		most = max(most, n)
 	}
 	s := &scene{W: fullWidth, H: densityHigh + axisFoot, X0: 12, X1: fullWidth - 12, T0: from, T1: to}
 	x0, x1 := max(s.X0, s.x(v.From)), min(s.X1, s.x(v.To))
@@ -130,5 +129,5 @@ func (w *Web) density(ctx context.Context, v *changesView, q triage.ChangeQuery)
 		s.add(shape{kind: shapeBox, class: "density", pts: []point{{x, densityHigh - h}, {x + step - 1, densityHigh}}, title: fmt.Sprintf("%s from %s UTC", plural(n, "change", "changes"), at.Format("15:04"))})
 	}
 	s.line("frame", point{s.X0, densityHigh}, point{s.X1, densityHigh})
-	return s.svg("axis density-axis", fmt.Sprintf("Density: %s in 24 hours", plural(len(found), "change", "changes"))), nil
+	return s.svg("axis density-axis", fmt.Sprintf("Density: %s in 24 hours", plural(sum(counts), "change", "changes"))), nil
 }

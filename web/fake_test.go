@@ -159,11 +159,38 @@ func (s *store) FindChanges(_ context.Context, q triage.ChangeQuery) ([]triage.C
 			out = append(out, c)
 		}
 	}
+	if q.Newest {
+		slices.Reverse(out)
+	}
 	out = out[min(skip, len(out)):]
 	if len(out) > limit {
 		return out[:limit], fmt.Sprint(skip + limit), s.broken
 	}
 	return out, "", s.broken
+}
+
+func (s *store) CountChanges(_ context.Context, q triage.ChangeQuery, bins int, by string) (map[string][]int, error) {
+	out := make(map[string][]int)
+	width := q.To.Sub(q.From) / time.Duration(bins)
+	q.Newest, q.Limit, q.After = false, 1000, ""
+	for {
+		found, next, err := s.FindChanges(context.Background(), q)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range found {
+			name := map[string]string{triage.CountByKind: string(c.Kind), triage.CountByService: c.Service}[by]
+			if o := c.OccurredAt(); !o.Before(q.From) && o.Before(q.To) {
+				if out[name] == nil {
+					out[name] = make([]int, bins)
+				}
+				out[name][min(int(o.Sub(q.From)/width), bins-1)]++
+			}
+		}
+		if q.After = next; next == "" {
+			return out, nil
+		}
+	}
 }
 
 func (s *store) Incident(_ context.Context, id string) (triage.Incident, error) {

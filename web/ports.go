@@ -14,6 +14,8 @@ type Store interface {
 	ResolveChange(ctx context.Context, id triage.ChangeID) (triage.ChangeID, error)
 	Changes(ctx context.Context, ids []triage.ChangeID) ([]triage.Change, error)
 	FindChanges(ctx context.Context, q triage.ChangeQuery) (changes []triage.Change, next string, err error)
+	// CountChanges counts by triage.CountByKind, CountByService or nothing, in bins of equal length over [q.From, q.To).
+	CountChanges(ctx context.Context, q triage.ChangeQuery, bins int, by string) (map[string][]int, error)
 
 	Incident(ctx context.Context, id string) (triage.Incident, error)
 	Incidents(ctx context.Context, q triage.IncidentQuery) (incidents []triage.Incident, next string, err error)

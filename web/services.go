@@ -56,17 +56,13 @@ func serviceLink(name string) string { return "/services/" + url.PathEscape(name
 
 func (w *Web) getServices(r *http.Request) (page, error) {
 	now := w.now().UTC()
-	found, _, err := w.findAll(r.Context(), triage.ChangeQuery{From: now.Add(-24 * time.Hour), To: now})
+	counts, err := w.opts.Store.CountChanges(r.Context(), triage.ChangeQuery{From: now.Add(-24 * time.Hour), To: now}, 1, triage.CountByService)
 	if err != nil {
-		return page{}, err
-	}
-	counts := make(map[string]int)
-	for _, c := range found {
-		counts[c.Service]++
+		return page{}, fmt.Errorf("count changes: %w", err)
 	}
 	var rows []serviceRow
 	for _, s := range w.services() {
-		row := serviceRow{Service: s, Link: serviceLink(s.Name), Changes: counts[s.Name]}
+		row := serviceRow{Service: s, Link: serviceLink(s.Name), Changes: sum(counts[s.Name])}
 		if w.opts.Directory != nil {
 			_, row.Known = w.opts.Directory().Service(s.Name)
 		}
@@ -110,15 +106,16 @@ func (w *Web) getService(r *http.Request) (page, error) {
 		}
 	}
 	now := w.now().UTC()
-	found, _, err := w.findAll(r.Context(), triage.ChangeQuery{From: now.Add(-serviceSpan), To: now, Services: []string{name}})
+	found, next, err := w.opts.Store.FindChanges(r.Context(), triage.ChangeQuery{
+		From: now.Add(-serviceSpan), To: now, Services: []string{name}, Newest: true, Limit: pageSize,
+	})
 	if err != nil {
-		return page{}, err
+		return page{}, fmt.Errorf("find changes: %w", err)
 	}
-	slices.Reverse(found)
-	for _, c := range found[:min(len(found), pageSize)] {
+	for _, c := range found {
 		v.Changes = append(v.Changes, newChangeRow(c, now))
 	}
-	if len(found) > pageSize {
+	if next != "" {
 		v.More = address("/changes", "service", name, "span", serviceSpan.String())
 	}
 	if v.Incidents, _, err = w.opts.Store.Incidents(r.Context(), triage.IncidentQuery{Service: name, Limit: 20}); err != nil {
