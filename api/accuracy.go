@@ -32,17 +32,14 @@ func (p *proportion) count(hit bool) {
 	}
 }
 
-// wilson fills in the share: 9 of 10 is 0.90, between 0.60 and 0.98.
-func (p *proportion) wilson() {
+// settle fills in the share: 9 of 10 is 0.90, between 0.60 and 0.98.
+func (p *proportion) settle() {
 	if p.N == 0 {
 		return
 	}
-	const z = 1.96
-	n := float64(p.N)
-	q := float64(p.Hits) / n
-	mid, half := (q+z*z/(2*n))/(1+z*z/n), z/(1+z*z/n)*math.Sqrt(q*(1-q)/n+z*z/(4*n*n))
-	round := func(v float64) *float64 { v = math.Round(1e4*min(max(v, 0), 1)) / 1e4; return &v }
-	p.Rate, p.Low, p.High = round(q), round(mid-half), round(mid+half)
+	round := func(v float64) *float64 { v = math.Round(1e4*v) / 1e4; return &v }
+	low, high := triage.Wilson(p.Hits, p.N)
+	p.Rate, p.Low, p.High = round(float64(p.Hits)/float64(p.N)), round(low), round(high)
 }
 
 // accuracy is how good the first reports were, by the team's own labels. Verified undos are no labels: they count apart.
@@ -79,7 +76,7 @@ func (a *API) getAccuracy(r *request) (any, error) {
 		return nil, err
 	}
 	for _, p := range []*proportion{&out.Named, &out.Precision, &out.Top1, &out.Harm} {
-		p.wilson()
+		p.settle()
 	}
 	if out.MinutesMeasured = len(minutes); out.MinutesMeasured > 0 {
 		slices.Sort(minutes)
@@ -93,66 +90,39 @@ func (a *API) getAccuracy(r *request) (any, error) {
 // add counts one incident. The first report is what on-call acted on, so it is what is held against the label.
 func (out *accuracy) add(s scored, minutes *[]float64) {
 	first := s.reports[0]
-	truth, none, rejected := verdict(s.said)
-	standing := first.Standing()
-	named := standing.Word == triage.WordLikely && len(standing.Named) > 0
+	j, counts := first.Judge(triage.LabelOf(s.said))
 	out.Incidents++
-	out.Named.count(named)
+	out.Named.count(j.Named != "")
 	for _, f := range s.said {
 		if f.Verdict == triage.FeedbackVerified {
 			out.Verified++
 			break
 		}
 	}
-	labelled := truth != "" || none
-	if !labelled && (!named || !rejected[triage.ChangeID(standing.Named[0].ID())]) {
+	if !counts {
 		return
 	}
 	out.Labels++
-	leader := ""
-	if l := first.Leader(); l != nil && l.Change != nil && l.Probability > first.None.Probability {
-		leader = l.ID()
+	if j.Known() {
+		out.Top1.count(j.Right())
 	}
-	if labelled {
-		out.Top1.count(leader == string(truth))
+	if j.Named != "" {
+		out.Precision.count(j.Named == j.Truth)
 	}
-	if named {
-		out.Precision.count(truth != "" && standing.Named[0].ID() == string(truth))
+	if j.Advised != "" {
+		out.Harm.count(j.Advised != j.Truth)
 	}
-	if t := first.Recommendation.Target; t != nil && first.Recommendation.Action.Reversal() {
-		out.Harm.count(t.ChangeID != truth)
-	}
-	if truth != "" {
+	if j.Truth != "" {
 		paged := s.inc.OpenedAt
 		for _, al := range s.inc.Alerts {
 			if al.StartsAt.Before(paged) {
 				paged = al.StartsAt
 			}
 		}
-		if at := namedAt(s.reports, truth); !at.IsZero() {
+		if at := namedAt(s.reports, j.Truth); !at.IsZero() {
 			*minutes = append(*minutes, at.Sub(paged).Minutes())
 		}
 	}
-}
-
-// verdict is the latest thing people said: the confirmed change, or that it was none; and what they rejected.
-func verdict(said []triage.Feedback) (truth triage.ChangeID, none bool, rejected map[triage.ChangeID]bool) {
-	rejected = make(map[triage.ChangeID]bool)
-	for _, f := range said {
-		switch f.Verdict {
-		case triage.FeedbackConfirm:
-			truth, none = f.ChangeID, false
-			delete(rejected, f.ChangeID)
-		case triage.FeedbackNone:
-			truth, none = "", true
-		case triage.FeedbackReject:
-			rejected[f.ChangeID] = true
-			if truth == f.ChangeID {
-				truth = ""
-			}
-		}
-	}
-	return truth, none, rejected
 }
 
 // eachScored reads the latest incidents that have a report.
@@ -203,8 +173,8 @@ func (a *API) getLabelledCases(r *request) (any, error) {
 	var out bytes.Buffer
 	n := 0
 	err := a.eachScored(r, func(s scored) error {
-		truth, none, rejected := verdict(s.said)
-		if n >= limit || truth == "" && !none {
+		label := triage.LabelOf(s.said)
+		if n >= limit || !label.Known() {
 			return nil
 		}
 		c, err := a.opts.Store.ReportInput(r.Context(), s.inc.ID, s.reports[0].Number)
@@ -214,12 +184,12 @@ func (a *API) getLabelledCases(r *request) (any, error) {
 		c.ID = s.inc.ID
 		c.History = nil // what was learned from this very label must not help to guess it
 		e := triage.Expect{Truth: []triage.ChangeID{}}
-		if truth != "" {
-			e.Truth = append(e.Truth, truth)
+		if label.Truth != "" {
+			e.Truth = append(e.Truth, label.Truth)
 		} else {
 			e.NoneReason = "people say that no change did it"
 		}
-		for _, id := range slices.Sorted(maps.Keys(rejected)) {
+		for _, id := range slices.Sorted(maps.Keys(label.Rejected)) {
 			e.Unsafe = append(e.Unsafe, triage.Unsafe{ID: id, Reason: "people say that it was not this"})
 		}
 		n++

@@ -13,17 +13,6 @@ import (
 // maxLabelled bounds the incidents looked through, newest first.
 const maxLabelled = 1000
 
-// label is one incident whose first report can be held against what people said.
-type label struct {
-	leader      string // first hypothesis: a change id, or "" for none
-	probability float64
-	right       bool
-	truthNone   bool            // people say that it was no change
-	advised     triage.ChangeID // a reversal was advised of this change
-	adviceRight bool
-	named       bool // the report named it with at least one half
-}
-
 // accuracyView is what the labels say of us.
 type accuracyView struct {
 	Labels, Incidents int
@@ -62,7 +51,7 @@ func (w *Web) getAccuracy(r *http.Request) (page, error) {
 	return page{template: "accuracy.html", frame: frame{Title: "Accuracy", Section: "accuracy", Data: v}}, nil
 }
 
-func (w *Web) labels(ctx context.Context) (out []label, seen int, err error) {
+func (w *Web) labels(ctx context.Context) (out []triage.Judgement, seen int, err error) {
 	incidents, _, err := all(ctx, maxLabelled, func(ctx context.Context, after string) ([]triage.Incident, string, error) {
 		return w.opts.Store.Incidents(ctx, triage.IncidentQuery{Limit: 500, After: after})
 	})
@@ -88,56 +77,19 @@ func (w *Web) labels(ctx context.Context) (out []label, seen int, err error) {
 		if err != nil {
 			return nil, 0, fmt.Errorf("read the first report of %s: %w", inc.ID, err)
 		}
-		if l, ok := judge(rep, said); ok {
-			out = append(out, l)
+		if j, counts := rep.Judge(triage.LabelOf(said)); counts {
+			out = append(out, j)
 		}
 	}
 	return out, seen, nil
 }
 
-// judge holds a report against what was said. The latest confirmation wins. A rejection alone says that the rejected change
-// was wrong, and nothing of what was right: it counts only where the rejected change led.
-func judge(r triage.Report, said []triage.Feedback) (label, bool) {
-	l := label{probability: r.None.Probability}
-	if s := r.Leader(); s != nil && s.Probability > r.None.Probability {
-		l.leader, l.probability, l.named = s.ID(), s.Probability, s.Change != nil && s.Probability >= 0.5
-		if s.Change == nil {
-			l.leader = "" // a trigger that is no change stands with none
-		}
-	}
-	if t := r.Recommendation.Target; t != nil && r.Recommendation.Action.Reversal() {
-		l.advised = t.ChangeID
-	}
-	var truth *triage.Feedback
-	rejected := make(map[triage.ChangeID]bool)
-	for i, f := range said {
-		switch f.Verdict {
-		case triage.FeedbackConfirm, triage.FeedbackNone:
-			if truth == nil || !f.At.Before(truth.At) {
-				truth = &said[i]
-			}
-		case triage.FeedbackReject:
-			rejected[f.ChangeID] = true
-		}
-	}
-	switch {
-	case truth != nil:
-		l.right = l.leader == string(truth.ChangeID)
-		l.truthNone = truth.Verdict == triage.FeedbackNone
-		l.adviceRight = l.advised != "" && l.advised == truth.ChangeID
-		return l, true
-	case l.leader != "" && rejected[triage.ChangeID(l.leader)]:
-		return l, true
-	}
-	return l, false
-}
-
-func shares(labels []label) []shareRow {
+func shares(labels []triage.Judgement) []shareRow {
 	rows := []shareRow{
 		{Name: "First suspect right", Meaning: "the first hypothesis of the first report was what people confirmed"},
-		{Name: "Named and right", Meaning: "of the reports that gave a change one half or more"},
+		{Name: "Named and right", Meaning: "of the reports that called a change likely"},
 		{Name: "Advice right", Meaning: "of the reversals advised, those of the change that was confirmed"},
-		{Name: "False blame", Meaning: "a change was given one half or more and was wrong, of all incidents", Bad: true},
+		{Name: "False blame", Meaning: "a change was called likely and was not it, of all labels", Bad: true},
 		{Name: "Wrong reversal", Meaning: "of the reversals advised, those of a change that was not it", Bad: true},
 	}
 	count := func(i int, hit bool) {
@@ -147,14 +99,16 @@ func shares(labels []label) []shareRow {
 		}
 	}
 	for _, l := range labels {
-		count(0, l.right)
-		if l.named {
-			count(1, l.right)
+		if l.Known() {
+			count(0, l.Right())
 		}
-		count(3, l.named && !l.right)
-		if l.advised != "" {
-			count(2, l.adviceRight)
-			count(4, !l.adviceRight)
+		if l.Named != "" {
+			count(1, l.Named == l.Truth)
+		}
+		count(3, l.Named != "" && l.Named != l.Truth)
+		if l.Advised != "" {
+			count(2, l.Advised == l.Truth)
+			count(4, l.Advised != l.Truth)
 		}
 	}
 	for i := range rows {
@@ -163,7 +117,7 @@ func shares(labels []label) []shareRow {
 			continue
 		}
 		r.Share = float64(r.Hits) / float64(r.Of)
-		r.Low, r.Hi = wilson(r.Hits, r.Of)
+		r.Low, r.Hi = triage.Wilson(r.Hits, r.Of)
 		s := &scene{W: 240, H: 16}
 		x := func(p float64) float64 { return 4 + 232*p }
 		s.line("rule", point{x(0), 8}, point{x(1), 8})
@@ -174,28 +128,18 @@ func shares(labels []label) []shareRow {
 	return rows
 }
 
-// wilson is the 95 % interval of a share of k in n: honest for small n, never outside [0, 1].
-// 9 of 10 is 0.60 to 0.98.
-func wilson(k, n int) (low, high float64) {
-	const z = 1.96
-	p, m := float64(k)/float64(n), float64(n)
-	mid := (p + z*z/(2*m)) / (1 + z*z/m)
-	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	return max(0, mid-half), min(1, mid+half)
-}
-
 // reliability holds what was said against what came true, in five equal ranges of what was said.
-func reliability(labels []label) []binRow {
+func reliability(labels []triage.Judgement) []binRow {
 	const bins = 5
 	out := make([]binRow, bins)
 	for i := range out {
 		out[i].From, out[i].To = float64(i)/bins, float64(i+1)/bins
 	}
 	for _, l := range labels {
-		b := &out[min(int(l.probability*bins), bins-1)]
+		b := &out[min(int(l.Probability*bins), bins-1)]
 		b.N++
-		b.Said += l.probability
-		if l.right {
+		b.Said += l.Probability
+		if l.Right() {
 			b.Seen++
 		}
 	}

@@ -78,52 +78,9 @@ func TestWaterfall(t *testing.T) {
 	}
 }
 
-func TestWilson(t *testing.T) {
-	for _, tc := range []struct {
-		k, n      int
-		low, high float64
-	}{{9, 10, .596, .982}, {0, 5, 0, .434}, {5, 5, .566, 1}} {
-		if low, high := wilson(tc.k, tc.n); math.Abs(low-tc.low) > .001 || math.Abs(high-tc.high) > .001 {
-			t.Errorf("%d of %d: want %.3f–%.3f, got %.3f–%.3f", tc.k, tc.n, tc.low, tc.high, low, high)
-		}
-	}
-}
-
-// TestJudge: the latest word wins, a rejection counts only against who led, and silence is no label.
-func TestJudge(t *testing.T) {
-	r := triage.Report{
-		Suspects:       []triage.Suspect{{Rank: 1, Probability: .8, Change: &triage.Change{ID: "a"}}, {Rank: 2, Probability: .1, Change: &triage.Change{ID: "b"}}},
-		None:           triage.None{Probability: .1},
-		Recommendation: triage.Recommendation{Verdict: triage.VerdictAct, Action: triage.ActionRollback, Target: &triage.Target{ChangeID: "a"}},
-	}
-	said := func(pairs ...string) (out []triage.Feedback) {
-		for i := 0; i < len(pairs); i += 2 {
-			out = append(out, triage.Feedback{Verdict: pairs[i], ChangeID: triage.ChangeID(pairs[i+1]), At: noon.Add(time.Duration(i) * time.Minute)})
-		}
-		return out
-	}
-	for _, tc := range []struct {
-		name                  string
-		said                  []triage.Feedback
-		counts, right, advice bool
-	}{
-		{"confirmed", said("confirm", "a"), true, true, true},
-		{"another", said("confirm", "b"), true, false, false},
-		{"none", said("none", ""), true, false, false},
-		{"changed their mind", said("confirm", "b", "confirm", "a"), true, true, true},
-		{"the leader rejected", said("reject", "a"), true, false, false},
-		{"another rejected", said("reject", "b"), false, false, false},
-	} {
-		l, ok := judge(r, tc.said)
-		if ok != tc.counts || l.right != tc.right || l.adviceRight != tc.advice {
-			t.Errorf("%s: want %v %v %v, got %v %+v", tc.name, tc.counts, tc.right, tc.advice, ok, l)
-		}
-	}
-	r.None.Probability = .9
-	if l, ok := judge(r, said("none", "")); !ok || !l.right || l.named {
-		t.Errorf("none led and was right: got %v %+v", ok, l)
-	}
-	rows := shares([]label{{right: true, named: true, advised: "a", adviceRight: true}, {named: true, advised: "b"}})
+func TestShares(t *testing.T) {
+	confirmed := func(id triage.ChangeID) triage.Label { return triage.Label{Truth: id} }
+	rows := shares([]triage.Judgement{{Label: confirmed("a"), Leader: "a", Named: "a", Advised: "a"}, {Label: confirmed("a"), Leader: "b", Named: "b", Advised: "b"}})
 	for i, want := range []string{"1/2", "1/2", "1/2", "1/2", "1/2"} {
 		if got := fmt.Sprintf("%d/%d", rows[i].Hits, rows[i].Of); got != want {
 			t.Errorf("%s: want %s, got %s", rows[i].Name, want, got)

@@ -92,11 +92,8 @@ func share(hits, n int) interval {
 	if n == 0 {
 		return interval{CI: [2]float64{0, 1}}
 	}
-	const z = 1.959964
-	p, nn := float64(hits)/float64(n), float64(n)
-	mid := (p + z*z/(2*nn)) / (1 + z*z/nn)
-	half := z / (1 + z*z/nn) * math.Sqrt(p*(1-p)/nn+z*z/(4*nn*nn))
-	return interval{round9(p), hits, n, [2]float64{round9(max(0, mid-half)), round9(min(1, mid+half))}}
+	low, high := triage.Wilson(hits, n)
+	return interval{round9(float64(hits) / float64(n)), hits, n, [2]float64{round9(low), round9(high)}}
 }
 
 // topK counts cases with truth whose true change is among the first k.
