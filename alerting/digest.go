@@ -328,7 +328,7 @@ func checkDigest(c DigestConfig, r Receivers) error {
 		return &triage.FieldError{Field: "incidents.digest.receiver", Value: c.Receiver, Remedy: "is not defined under receivers"}
 	}
 	if !slices.ContainsFunc(list, func(i Integration) bool { _, ok := i.Notifier.(Digester); return ok }) {
-		return &triage.FieldError{Field: "incidents.digest.receiver", Value: c.Receiver, Remedy: "can post no digest; name one with Slack, webhook or log"}
+		return &triage.FieldError{Field: "incidents.digest.receiver", Value: c.Receiver, Remedy: "can post no digest; name one with Slack, Teams, e-mail, webhook or log"}
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type fake struct {
 	feedback        []triage.Feedback
 	deliveries      map[string]triage.Delivery
 	quarantined     []triage.Quarantined
+	sources         []triage.SourceStatus // nil: those of every test
 	webhooks        []string
 	problems        []error // of the next alerts
 	asked           triage.Request
@@ -120,6 +121,9 @@ func (f *fake) Quarantine(_ context.Context, q triage.Quarantined) {
 }
 
 func (f *fake) Sources() []triage.SourceStatus {
+	if f.sources != nil {
+		return f.sources
+	}
 	return []triage.SourceStatus{{Name: "push", Type: "push", State: triage.SourceOK, Events: 3}}
 }
 

@@ -69,6 +69,14 @@ type readiness struct {
 	Ready    bool          `json:"ready"`
 	Checks   []checkResult `json:"checks"`
 	Warnings []string      `json:"warnings"` // what an operator should know though we are ready
+	Details  []readyDetail `json:"details,omitempty"`
+}
+
+// readyDetail is one thing that works less well than it should, and what to do.
+type readyDetail struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+	Fix    string `json:"fix"`
 }
 
 type checkResult struct {
@@ -77,8 +85,14 @@ type checkResult struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// getReady says whether we can do our work, and if not, why not. It is 503 from the moment that shutdown begins.
+// getReady says whether we can do our work, and if not, why not. It is 503 from the moment that shutdown begins. With verbose it
+// says besides what works less well than it should; that names sources and receivers, so it takes the scope read.
 func (a *API) getReady(r *request) (any, error) {
+	p := query(r, "verbose")
+	verbose := one(p, "verbose", []string{"true", "false", "1", "0"})
+	if p.err != nil {
+		return nil, p.err
+	}
 	out := readiness{Ready: true, Checks: []checkResult{}, Warnings: append([]string{}, r.settings.auth.warnings...)}
 	add := func(name string, err error) {
 		res := checkResult{Name: name, OK: err == nil}
@@ -95,6 +109,12 @@ func (a *API) getReady(r *request) (any, error) {
 	}
 	for _, c := range a.opts.Ready {
 		add(c.Name, c.Err())
+	}
+	if verbose == "true" || verbose == "1" {
+		if err := a.authorize(r, ScopeRead); err != nil {
+			return nil, err
+		}
+		out.Details = a.readyDetails(r.Context())
 	}
 	status := http.StatusOK
 	if !out.Ready {

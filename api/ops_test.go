@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -52,6 +53,34 @@ func TestReadySaysWhyNot(t *testing.T) {
 	wantStatus(t, rec, 503)
 	if !strings.Contains(rec.Body.String(), "shutting down") {
 		t.Errorf("want shutting down, got %s", rec.Body)
+	}
+}
+
+// With verbose whoever may read is told what works less well than it should, each with what to do; a probe is told nothing of it.
+func TestReadyDetails(t *testing.T) {
+	h := newHarness(t, func(o *api.Options) { withTokens(o) })
+	h.sources = []triage.SourceStatus{{Name: "kafka/deploys", State: triage.SourceSilent, Detail: "nothing for 3 h", Quarantined: 2}, {Name: "github", State: triage.SourceOK}}
+	h.incidents = map[string]triage.Incident{"inc-1": {ID: "inc-1", Alerts: []triage.Alert{{Labels: map[string]string{"alertname": "Odd"}}}}}
+	if body := h.call(http.MethodGet, "/-/ready", "").Body.String(); strings.Contains(body, "kafka") || strings.Contains(body, "details") {
+		t.Errorf("a probe is told %s", body)
+	}
+	wantProblem(t, h.call(http.MethodGet, "/-/ready?verbose=1", ""), 401, "unauthenticated")
+	wantProblem(t, h.call(http.MethodGet, "/-/ready?verbose=loud", ""), 400, "invalid-parameter", "verbose")
+	req := local(http.MethodGet, "/-/ready?verbose=true", "")
+	req.Header.Set("Authorization", "Bearer "+tokenOf(api.ScopeRead))
+	rec := h.do(req)
+	wantStatus(t, rec, 200)
+	got := decodeAs[struct {
+		Details []struct{ Name, Reason, Fix string }
+	}](t, rec)
+	said := fmt.Sprintf("%+v", got.Details)
+	for _, want := range []string{"source kafka/deploys", "silent: nothing for 3 h", "still sends", "quarantine of kafka/deploys", "2 records", "posts were not delivered", "send them again", "1 of the last 1 name no service, like Odd", "service label"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("want %q in %s", want, said)
+		}
+	}
+	if strings.Contains(said, "github") {
+		t.Errorf("what is well needs no word: %s", said)
 	}
 }
 

@@ -145,12 +145,12 @@ func (f *fold) withID(ctx context.Context, id triage.ChangeID) (*draft, error) {
 	return f.open(ctx, i)
 }
 
-// candidate finds the best Change to unite with: by a ref before a weak key, the longer journalled before the newer.
+// candidate finds the best Change to unite with: by the strongest key, the longer journalled before the newer.
 func (f *fold) candidate(ctx context.Context, d *draft) (*draft, error) {
 	type found struct {
 		entry uint32
 		draft *draft
-		weak  bool
+		weak  weakness
 	}
 	var all []found
 	for _, k := range d.joins {
@@ -171,9 +171,7 @@ func (f *fold) candidate(ctx context.Context, d *draft) (*draft, error) {
 		})
 	}
 	rank := func(x found) (weak, isNew int, age int) {
-		if x.weak {
-			weak = 1
-		}
+		weak = int(x.weak)
 		if x.entry != 0 {
 			return weak, 0, int(f.c.window.entries.at(x.entry).seq)
 		}
@@ -191,7 +189,9 @@ func (f *fold) candidate(ctx context.Context, d *draft) (*draft, error) {
 				return nil, err
 			}
 		}
-		if !x.weak || !f.twoExecutions(&d.change, &x.draft.change) {
+		switch {
+		case x.weak == byName && !twoSenders(d, x.draft):
+		case x.weak == byExecution, !f.twoExecutions(&d.change, &x.draft.change):
 			return x.draft, nil
 		}
 	}

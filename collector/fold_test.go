@@ -190,6 +190,68 @@ func TestNeverFolded(t *testing.T) {
 	}
 }
 
+// Where two senders share neither commit nor image, the version they both name makes one Change of what they say soon after one
+// another; a sender that names a version twice means two, in whatever order they come.
+func TestVersionUnitesTwoSenders(t *testing.T) {
+	seen := deploy("prometheus:rs/1", 2, "1.44.0")
+	seen.Source = "prometheus"
+	for _, tt := range []struct {
+		name   string
+		change func(*triage.Change)
+		folds  bool
+	}{
+		{"two senders, with and without a v", func(*triage.Change) {}, true},
+		{"of one sender", func(c *triage.Change) { c.Source = "prometheus" }, false},
+		{"another version", func(c *triage.Change) { c.Version = "v1.44.1" }, false},
+		{"another service", func(c *triage.Change) { c.Service = "payments" }, false},
+		{"an environment that is not known", func(c *triage.Change) { c.Environment = "" }, false},
+		{"another cluster", func(c *triage.Change) { c.Cluster = "us1" }, true}, // the other names none
+		{"a flag", func(c *triage.Change) { c.Kind = triage.KindFlag }, false},
+		{"half an hour apart", func(c *triage.Change) { c.StartedAt, c.FinishedAt = at(40), at(41) }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			told := deploy("github:1", 0, "v1.44.0")
+			told.Source = "github"
+			tt.change(&told)
+			for _, pair := range [][]triage.Change{{told, seen}, {seen, told}} {
+				c := startCollector(t, newMemJournal(), nil)
+				emit(t, c, pair[0])
+				emit(t, c, pair[1])
+				got := find(t, c, triage.ChangeQuery{})
+				if want := map[bool]int{true: 1, false: 2}[tt.folds]; len(got) != want {
+					t.Fatalf("%s then %s: got %s, want %d", pair[0].ID, pair[1].ID, ids(got), want)
+				}
+				if tt.folds && got[0].Labels[labelSources] != "github,prometheus" {
+					t.Errorf("told by %q", got[0].Labels[labelSources])
+				}
+			}
+		})
+	}
+	nameless := func(id triage.ChangeID, minutes float64, version string) triage.Change {
+		c := deploy(id, minutes, version)
+		c.Source = string(id[:2])
+		return c
+	}
+	for _, version := range []string{"latest", "v2", "main"} {
+		c := startCollector(t, newMemJournal(), nil)
+		emit(t, c, nameless("ci:1", 0, version))
+		emit(t, c, nameless("gh:1", 1, version))
+		if got := find(t, c, triage.ChangeQuery{}); len(got) != 2 {
+			t.Errorf("%s names nothing: got %s", version, ids(got))
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		c := startCollector(t, newMemJournal(), nil)
+		all := rapid.Permutation([]triage.Change{nameless("ci:1", 0, "v1.2"), nameless("ci:2", 3, "v1.2"), nameless("gh:1", 1, "v1.2")}).Draw(rt, "order")
+		for _, ch := range all {
+			emit(t, c, ch)
+		}
+		if got := find(t, c, triage.ChangeQuery{}); len(got) != 2 {
+			rt.Fatalf("want the two of ci and none besides, got %s", ids(got))
+		}
+	})
+}
+
 // One id for two services cannot be one Change; both are kept, each under the same id however often it comes.
 func TestSameIDOfAnotherService(t *testing.T) {
 	j := newMemJournal()

@@ -17,12 +17,22 @@ import (
 // maxSkew is how far ahead of our clock a time may lie before it is taken for a wrong clock.
 const maxSkew = 5 * time.Minute
 
-// joinKey is the hash of one of Change.JoinKeys. A ref names one execution; sha and digest name what was put in place, which
-// may be put in place twice within the hour: they are weak and bow to evidence that these were two executions.
+// joinKey is the hash of one of Change.JoinKeys, and how much it proves.
 type joinKey struct {
 	hash uint64
-	weak bool
+	weak weakness
 }
+
+// weakness says what a join key may be mistaken about. A ref names one execution. A sha and a digest name what was put in
+// place, which may be put in place twice within the hour: they bow to evidence that these were two executions. A version is what
+// senders call it: it unites the words of two senders only, said soon after one another, since each tells its own changes apart.
+type weakness int
+
+const (
+	byExecution weakness = iota
+	byContent
+	byName
+)
 
 // report is one Change as it came, made ready for folding.
 type report struct {
@@ -39,9 +49,19 @@ func joinKeys(c *triage.Change) []joinKey {
 	keys := c.JoinKeys()
 	out := make([]joinKey, len(keys))
 	for i, k := range keys {
-		out[i] = joinKey{hash: triage.HashJoinKey(k), weak: !strings.HasPrefix(k, "ref\x00")}
+		out[i] = joinKey{hash: triage.HashJoinKey(k), weak: weaknessOf(k)}
 	}
 	return out
+}
+
+func weaknessOf(key string) weakness {
+	switch kind, _, _ := strings.Cut(key, "\x00"); kind {
+	case triage.JoinRef:
+		return byExecution
+	case triage.JoinVersion:
+		return byName
+	}
+	return byContent
 }
 
 // normalise makes a Change from outside into one of ours: names resolved, times in UTC and not in the future, an id. The error

@@ -19,6 +19,7 @@ const (
 	labelPreviousFrom = "previous_version_from" // "history": previous_version is ours and not the source's
 	labelStatusFrom   = "status_from"           // "finished_at": the source said only when it ended, not how
 	labelSupersededAt = "superseded_at"         // when a newer one took its place; that is no end of its own
+	labelSources      = "sources"               // who told of it, with commas, where there were several
 	labelStartedSeen  = "started_at_seen"       // the start as reported, where another source had seen the end before it
 )
 
@@ -105,9 +106,20 @@ func merge(a, b triage.Change) triage.Change {
 	}
 	m.Refs = union(a.Refs, b.Refs, compareRefs, mergeRefs, triage.MaxRefs)
 	m.Labels = mergeLabels(a.Labels, b.Labels)
+	if told := union(senders(a), senders(b), cmp.Compare, nil, triage.MaxRefs); len(told) > 1 {
+		m.Labels = with(m.Labels, labelSources, strings.Join(told, ","))
+	}
 	m.RevertedBy = union(a.RevertedBy, b.RevertedBy, cmp.Compare, nil, triage.MaxRefs)
 	m.Undoes = union(a.Undoes, b.Undoes, cmp.Compare, nil, triage.MaxRefs)
 	return m
+}
+
+// senders are the sources that told of a Change, sorted.
+func senders(c triage.Change) []string {
+	if all := c.Labels[labelSources]; all != "" {
+		return strings.Split(all, ",")
+	}
+	return []string{c.Source}
 }
 
 // mergeStart takes the earliest start with its uncertainty. Where neither knows a start, the uncertainty is that of the latest end.

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"slices"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -15,6 +16,18 @@ func fits(d *draft, scope triage.Scope, kind triage.Kind, start, last time.Time)
 		return false
 	}
 	return start.Sub(d.last) <= foldWithin && d.start.Sub(last) <= foldWithin
+}
+
+// nameWithin is how far apart two senders may speak of the same version and mean the same deploy.
+const nameWithin = 20 * time.Minute
+
+// twoSenders reports whether a version that two reports share may make one Change of them.
+func twoSenders(a, b *draft) bool {
+	own := senders(b.change)
+	if slices.ContainsFunc(senders(a.change), func(s string) bool { return slices.Contains(own, s) }) {
+		return false
+	}
+	return a.start.Sub(b.last) <= nameWithin && b.start.Sub(a.last) <= nameWithin
 }
 
 // contradict reports whether two scopes cannot be of one Change; what reaches every service is not of one.

@@ -64,7 +64,7 @@ func TestAppendRoundTrip(t *testing.T) {
 		ID: "ci:1", Kind: triage.KindDeploy, Scope: c.Scope, Start: at(-30 * time.Second), LastActivity: at(9 * time.Minute),
 		JoinKeys: []uint64{
 			triage.HashJoinKey("ref\x00github-run\x00ci:1"), triage.HashJoinKey("sha\x00abc\x00checkout\x00production"),
-			triage.HashJoinKey("digest\x00sha256:aa\x00checkout\x00production"),
+			triage.HashJoinKey("digest\x00sha256:aa\x00checkout\x00production"), triage.HashJoinKey("version\x00" + strings.TrimPrefix(c.Version, "v") + "\x00checkout\x00production"),
 		},
 	}}
 	if diff := cmp.Diff(want, index(t, j, time.Time{})); diff != "" {

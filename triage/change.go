@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 )
 
@@ -139,21 +140,33 @@ func (c Change) LastActivity() time.Time {
 	return t
 }
 
+// What a join key is made of, and so how much it proves: the first word of every key.
+const (
+	JoinRef     = "ref"     // one execution
+	JoinSHA     = "sha"     // what was put in place
+	JoinDigest  = "digest"  // the same
+	JoinVersion = "version" // what two senders call it
+)
+
 // JoinKeys are the keys by which two reports of one Change find each other: every ref; sha + service + environment;
-// image digest + service + environment. Order is fixed.
+// image digest + service + environment; version + service + environment. Order is fixed.
 func (c Change) JoinKeys() []string {
-	keys := make([]string, 0, len(c.Refs)+2)
+	keys := make([]string, 0, len(c.Refs)+3)
 	for _, r := range c.Refs {
-		keys = append(keys, "ref\x00"+r.System+"\x00"+r.ID)
+		keys = append(keys, JoinRef+"\x00"+r.System+"\x00"+r.ID)
 	}
 	if c.Service == "" {
 		return keys
 	}
-	if sha := c.Labels["sha"]; sha != "" && (c.Kind == KindDeploy || c.Kind == KindRollback) {
-		keys = append(keys, "sha\x00"+sha+"\x00"+c.Service+"\x00"+c.Environment)
+	deploys := c.Kind == KindDeploy || c.Kind == KindRollback
+	if sha := c.Labels["sha"]; sha != "" && deploys {
+		keys = append(keys, JoinSHA+"\x00"+sha+"\x00"+c.Service+"\x00"+c.Environment)
 	}
 	if c.Digest != "" {
-		keys = append(keys, "digest\x00"+c.Digest+"\x00"+c.Service+"\x00"+c.Environment)
+		keys = append(keys, JoinDigest+"\x00"+c.Digest+"\x00"+c.Service+"\x00"+c.Environment)
+	}
+	if v := strings.TrimPrefix(c.Version, "v"); deploys && len(v) >= 3 && strings.ContainsAny(v, "0123456789") { // "latest" and "2" name nothing
+		keys = append(keys, JoinVersion+"\x00"+v+"\x00"+c.Service+"\x00"+c.Environment)
 	}
 	return keys
 }

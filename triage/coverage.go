@@ -14,6 +14,21 @@ const (
 	SourceDown        SourceState = "down"
 )
 
+// Remedy is what to do about a source in this state, one clause; "" where nothing is wrong.
+func (s SourceState) Remedy() string {
+	switch s {
+	case SourceSilent:
+		return "look whether the sender still sends: its webhook, topic or token"
+	case SourceLate:
+		return "look what holds it up: the log of triaged says more"
+	case SourceRateLimited:
+		return "poll less often, or use a token with a quota of its own"
+	case SourceDown:
+		return "check its address, credentials and network"
+	}
+	return ""
+}
+
 // Coverage is what one source could see over the lookback: the blind spots of a Report.
 type Coverage struct {
 	Source    string      `json:"source"`

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -161,26 +162,36 @@ scrape_configs: [{job_name: shop, static_configs: [{targets: [%q]}]}]
 	}
 }
 
-// A route in shadow mode records; promoted, it posts; the route beside it stays as it was.
-func TestPromotionOfOneRoute(t *testing.T) {
+// A route in shadow mode records; the digest tells what was kept back and how to promote it; promoted, it posts; the route beside
+// it stays as it was.
+func TestShadowDigestAndPromotion(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var posts []string
+	digest := make(chan []byte, 1)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.URL.Path == "/lead" {
+			digest <- body
+			return
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		posts = append(posts, r.URL.Path)
 	}))
 	defer hook.Close()
+	due := time.Now().UTC().Add(15 * time.Second).Truncate(time.Minute).Add(time.Minute) // the next full minute that leaves time for the alerts
 	config := func(mode string) string {
 		return fmt.Sprintf(`
-incidents: {second_looks: [], join_hops: 0}
+incidents: {second_looks: [], join_hops: 0, digest: {receiver: lead, at: %q}}
 route:
   receiver: rest
   routes: [{matchers: ['service="payments"'], receiver: payments, mode: %s}]
 receivers:
   - {name: rest, webhook_configs: [{url: %q, secret: 0123456789abcdef0123}]}
   - {name: payments, webhook_configs: [{url: %q, secret: 0123456789abcdef0123}]}
-`, mode, hook.URL+"/rest", hook.URL+"/payments")
+  - {name: lead, webhook_configs: [{url: %q, secret: 0123456789abcdef0123}]}
+`, due.Format("15:04"), mode, hook.URL+"/rest", hook.URL+"/payments", hook.URL+"/lead")
 	}
 	file := write(t, filepath.Join(t.TempDir(), "triaged.yml"), config("shadow"))
 	d := serveFile(t, file, freePort(t))
@@ -212,6 +223,16 @@ receivers:
 	d.post(t, "/api/v1/alerts", alertBody("Errors", "checkout", now.Add(-20*time.Minute)))
 	if got := deliveries(2); got["payments shadow"] != 1 || got["rest shadow"] != 1 {
 		t.Errorf("before: %v", got)
+	}
+	select {
+	case body := <-digest:
+		for _, want := range []string{"2 posts about 2 incidents", "payments", "checkout", "mode: live"} {
+			if !bytes.Contains(body, []byte(want)) {
+				t.Errorf("the digest lacks %q:\n%s", want, body)
+			}
+		}
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("no digest, which was due at %s", due)
 	}
 	write(t, file, config("live"))
 	d.post(t, "/-/reload", nil)

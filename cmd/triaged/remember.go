@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/triaged-dev/triaged/cmd/triaged/history"
+	"github.com/triaged-dev/triaged/journal"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -28,4 +30,15 @@ func (p *parts) remember(ctx context.Context, inc triage.Incident, answer *triag
 	if answer.Input.Ask != nil {
 		answer.Input.Ask.Notes = append(answer.Input.Ask.Notes, note)
 	}
+}
+
+// states are the journal's small values as alerting reads them: what was never set is nil.
+type states struct{ *journal.Journal }
+
+func (s states) State(ctx context.Context, key string) ([]byte, error) {
+	value, err := s.Journal.State(ctx, key)
+	if errors.Is(err, journal.ErrNotFound) {
+		return nil, nil
+	}
+	return value, err
 }

@@ -116,7 +116,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	}
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Metrics: parts, Labels: store, Picture: picture, Percentages: percentages(store, log), State: store, Victim: victim, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Metrics: parts, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Victim: victim, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err

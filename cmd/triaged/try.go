@@ -25,6 +25,7 @@ func tryCommand(app *kingpin.Application) command {
 	clause.Flag("http.config.file", "How to connect: basic_auth, authorization, tls_config, proxy_url, as in Prometheus itself.").StringVar(&httpConfig)
 	clause.Flag("alertmanager", "URL of an Alertmanager: its routes say which alerts page.").StringVar(&o.Alertmanager)
 	clause.Flag("github", "owner/repository whose deployments and releases count as well; GITHUB_TOKEN is used where set.").StringsVar(&o.GitHub)
+	clause.Flag("github-api-url", "Of an Enterprise Server, like https://github.example.com.").StringVar(&o.GitHubAPI)
 	clause.Flag("changes", "File of further changes, one JSON object a line, as POST /api/v1/changes takes them.").StringVar(&o.ChangesFile)
 	clause.Flag("format", "text or json.").Default("text").EnumVar(&o.Format, "text", "json")
 	clause.Flag("html", "Write the answers to this file, too: one page that needs nothing else.").StringVar(&o.HTML)

@@ -105,18 +105,18 @@ func (e *examination) sources(ctx context.Context) {
 			if !s.LastEvent.IsZero() && s.UsualGapS > 0 {
 				says = fmt.Sprintf("it has been silent for %s; usually something comes every %s", span(e.now().Sub(s.LastEvent)), span(time.Duration(s.UsualGapS*float64(time.Second))))
 			}
-			e.wrong("sources", s.Name, says, "look whether the sender still sends: its webhook, topic or token")
+			e.wrong("sources", s.Name, says, s.State.Remedy())
 		case triage.SourceDown:
-			e.wrong("sources", s.Name, "it cannot be reached"+detail, "check its address, credentials and network")
+			e.wrong("sources", s.Name, "it cannot be reached"+detail, s.State.Remedy())
 		case triage.SourceLate:
-			e.wrong("sources", s.Name, fmt.Sprintf("it is %s behind%s", span(time.Duration(s.LagS*float64(time.Second))), detail), "look what holds it up: the log of triaged says more")
+			e.wrong("sources", s.Name, fmt.Sprintf("it is %s behind%s", span(time.Duration(s.LagS*float64(time.Second))), detail), s.State.Remedy())
 		case triage.SourceRateLimited:
-			e.wrong("sources", s.Name, "it is rate-limited"+detail, "poll less often, or use a token with a quota of its own")
+			e.wrong("sources", s.Name, "it is rate-limited"+detail, s.State.Remedy())
 		default:
 			e.ok("sources", s.Name, "%d events so far", s.Events)
 		}
 		if s.Quarantined > 0 {
-			e.wrong("quarantine", s.Name, fmt.Sprintf("%d of its records could not be read and were set aside", s.Quarantined), "GET /api/v1/quarantine?source="+url.QueryEscape(s.Name)+" says why; mend the sender or the mapping")
+			e.wrong("quarantine", s.Name, fmt.Sprintf("%d of its records could not be read and were set aside", s.Quarantined), "GET /api/v1/quarantine?source="+url.QueryEscape(s.Name)+" says why; mend the sender or the mapping, then read them again there")
 		}
 	}
 }

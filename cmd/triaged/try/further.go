@@ -35,6 +35,9 @@ func (t *trial) github(ctx context.Context) ([]triage.Change, error) {
 		service, _ := t.dir.Resolve(repo)
 		cfg := github.DefaultConfig()
 		cfg.Name, cfg.Backfill, cfg.Token = "github", model.Duration(t.to.Sub(t.from)), config.Secret(os.Getenv("GITHUB_TOKEN"))
+		if t.o.GitHubAPI != "" {
+			cfg.APIURL = t.o.GitHubAPI
+		}
 		cfg.Repositories = []github.Repository{{
 			Name: name, Service: service, Environment: "production", ReleaseIsDeploy: true, PayloadService: "service",
 		}}

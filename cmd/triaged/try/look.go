@@ -105,6 +105,7 @@ func (t *trial) changed(ctx context.Context) {
 			t.missed("part of the changes of "+start.Format("2006-01-02"), err)
 		}
 	}
+	measured := len(all)
 	var err error
 	if t.states, err = t.source.Conditions(ctx, t.from, t.to); err != nil && ctx.Err() == nil {
 		t.missed("part of the conditions of autoscalers, rollouts and certificates", err)
@@ -123,13 +124,38 @@ func (t *trial) changed(ctx context.Context) {
 		}
 		all = append(all, cs...)
 	}
+	all = append(all[:measured], t.sameEnvironment(all[:measured], all[measured:])...)
 	for i := range all {
 		if name, rule := t.dir.Resolve(all[i].Service); rule != triage.NameUnknown {
 			all[i].Service = name
 		}
 		all[i].Environment = t.dir.Environment(all[i].Environment)
 	}
+	if len(t.o.GitHub) > 0 || t.o.ChangesFile != "" { // metrics alone say everything once
+		one, err := fold(ctx, all)
+		if err != nil {
+			t.missed("which changes are the same", err)
+		} else {
+			all = one
+		}
+	}
 	t.known = newPast(all)
+}
+
+// sameEnvironment fits what others say to the metrics: where these name no environment they are of one, taken to be production, and
+// what happened elsewhere is left out.
+func (t *trial) sameEnvironment(measured, more []triage.Change) []triage.Change {
+	if slices.ContainsFunc(measured, func(c triage.Change) bool { return c.Environment != "" }) {
+		return more
+	}
+	var out []triage.Change
+	for _, c := range more {
+		if env := t.dir.Environment(c.Environment); env == "" || env == "production" {
+			c.Environment = ""
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // readChanges reads one Change a line, strictly, as POST /api/v1/changes takes it.

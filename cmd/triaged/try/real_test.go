@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,14 +45,20 @@ func serveFortnight(t *testing.T) (w *backfill.World, url string) {
 			t.Fatal(err)
 		}
 	}
+	return w, serve(t, path, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--storage.tsdb.retention.time=100y", "--log.level=error")
+}
+
+// serve runs a server of the Prometheus family on a free port until the test ends.
+func serve(t *testing.T, path string, args ...string) (url string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := l.Addr().String()
 	l.Close()
-	cmd := exec.Command(path, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--storage.tsdb.retention.time=100y", "--web.listen-address="+address, "--log.level=error")
+	cmd := exec.Command(path, append(args, "--web.listen-address="+address)...)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -61,7 +69,7 @@ func serveFortnight(t *testing.T) (w *backfill.World, url string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("prometheus said:\n%s", log.String())
+			t.Logf("%s said:\n%s", filepath.Base(path), log.String())
 		}
 	})
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -70,11 +78,11 @@ func serveFortnight(t *testing.T) (w *backfill.World, url string) {
 		if resp, err := http.Get("http://" + address + "/-/ready"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
-				return w, "http://" + address
+				return "http://" + address
 			}
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("prometheus is not ready after 20 s")
+			t.Fatalf("%s is not ready after 20 s", filepath.Base(path))
 		}
 	}
 }
@@ -146,6 +154,139 @@ func TestTryOnARealPrometheus(t *testing.T) {
 			t.Errorf("the page at %s is not on the HTML page", p.Start)
 		}
 	}
+}
+
+// GitHub says of the same rollouts what metrics show, and a real Alertmanager says what pages: the answers stay the same, no
+// rollout stands beside its own deployment, and what is routed to chat is no page.
+func TestTryWithGitHubAndAlertmanager(t *testing.T) {
+	w, url := serveFortnight(t)
+	path, err := exec.LookPath("prometheus-alertmanager")
+	if err != nil {
+		if os.Getenv("REQUIRE_PEERS") == "1" {
+			t.Fatal("prometheus-alertmanager is not installed and REQUIRE_PEERS=1")
+		}
+		t.Skip("prometheus-alertmanager is not installed")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "alertmanager.yml")
+	quiet := "" // its pages go to chat only; it pages alone, or another alert would stand for it
+	for _, p := range w.Pages {
+		alone := !slices.ContainsFunc(w.Pages, func(o backfill.Page) bool { return o != p && o.Service == p.Service })
+		if alone && (p.Changed == "" || p.Changed == p.Service) {
+			quiet = p.Service
+		}
+	}
+	if err := os.WriteFile(file, fmt.Appendf(nil, `
+route:
+  receiver: chat
+  routes:
+    - {receiver: chat, matchers: ['service=%q']}
+    - {receiver: oncall, matchers: ['severity=~"page|critical"']}
+receivers:
+  - {name: chat, slack_configs: [{api_url: 'http://127.0.0.1:1/chat', channel: '#alerts'}]}
+  - {name: oncall, pagerduty_configs: [{routing_key: 0123456789abcdef0123456789abcdef}]}
+`, quiet), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	am := serve(t, path, "--config.file="+file, "--storage.path="+filepath.Join(dir, "am"), "--cluster.listen-address=", "--log.level=error")
+	hub, repositories := serveDeployments(t, w)
+
+	var out bytes.Buffer
+	o := options(url, &out)
+	o.Alertmanager, o.GitHub, o.GitHubAPI = am, repositories, hub
+	t.Setenv("GITHUB_TOKEN", "t0ken")
+	if err := try.Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	r := decode(t, &out)
+	for _, note := range r.Notes {
+		if strings.Contains(note, "GitHub") || strings.Contains(note, "Alertmanager") || strings.Contains(note, "the same") {
+			t.Errorf("note: %s", note)
+		}
+	}
+	truths := slices.DeleteFunc(slices.Clone(w.Pages), func(p backfill.Page) bool { return p.Service == quiet })
+	if len(truths) == len(w.Pages) || len(r.Pages) != len(truths) {
+		t.Fatalf("want %d of %d pages, got %d", len(truths), len(w.Pages), len(r.Pages))
+	}
+	named, rollouts, known := 0, 0, 0
+	for i, p := range r.Pages {
+		truth := truths[len(truths)-1-i]
+		t.Run(fmt.Sprintf("%s %s %s", truth.Cause, truth.Alert, truth.Service), func(t *testing.T) {
+			if !checkPage(t, p, truth) {
+				return
+			}
+			named++
+			c := p.Report.Standing().Named[0].Change
+			if truth.Version == "" {
+				return
+			}
+			rollouts++
+			if strings.Contains(c.URL, "/acme/"+c.Service) && c.Labels["sources"] == "github,prometheus" {
+				known++
+			} else {
+				t.Errorf("%s knows nothing of GitHub: url %q, labels %v", c.ID, c.URL, c.Labels)
+			}
+			for _, s := range p.Report.Suspects {
+				if s.Change != nil && s.Change.ID != c.ID && s.Change.Service == c.Service && s.Change.Version == c.Version {
+					t.Errorf("%s stands beside itself as %s", c.ID, s.Change.ID)
+				}
+			}
+		})
+	}
+	t.Logf("named %d of %d pages; of %d rollouts %d carry GitHub's words", named, len(truths), rollouts, known)
+	if named < 6 || known == 0 || known != rollouts {
+		t.Errorf("named %d, rollouts %d of which %d carry GitHub's words", named, rollouts, known)
+	}
+}
+
+// serveDeployments is a GitHub, at the HTTP level, that knows the fortnight's rollouts as deployments.
+func serveDeployments(t *testing.T, w *backfill.World) (url string, repositories []string) {
+	t.Helper()
+	type object = map[string]any
+	byRepo := make(map[string][]object)
+	statuses := make(map[string][]object)
+	for i, p := range w.Pages {
+		if p.Version == "" {
+			continue
+		}
+		at := p.Onset.Add(-90 * time.Second).UTC()
+		id := i + 1
+		repo := "/repos/acme/" + p.Changed
+		byRepo[repo] = append([]object{{
+			"id": id, "sha": fmt.Sprintf("%040x", id), "ref": p.Version, "task": "deploy", "environment": "production", "payload": object{}, "description": "more retries in " + p.Version,
+			"created_at": at.Format(time.RFC3339), "updated_at": at.Add(time.Minute).Format(time.RFC3339),
+		}}, byRepo[repo]...)
+		statuses[fmt.Sprintf("%s/deployments/%d/statuses", repo, id)] = []object{{
+			"id": id, "state": "success", "created_at": at.Add(time.Minute).Format(time.RFC3339), "updated_at": at.Add(time.Minute).Format(time.RFC3339),
+		}}
+	}
+	for repo := range byRepo {
+		repositories = append(repositories, strings.TrimPrefix(repo, "/repos/"))
+	}
+	slices.Sort(repositories)
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		path := strings.TrimPrefix(r.URL.Path, "/api/v3")
+		answer := any([]object{})
+		name, list := strings.CutSuffix(path, "/deployments")
+		switch {
+		case r.Header.Get("Authorization") != "Bearer t0ken":
+			http.Error(rw, `{"message":"Bad credentials"}`, http.StatusUnauthorized)
+			return
+		case list:
+			answer = byRepo[name]
+		case statuses[path] != nil:
+			answer = statuses[path]
+		case byRepo[path] != nil:
+			answer = object{"full_name": strings.TrimPrefix(path, "/repos/"), "default_branch": "main", "html_url": "https://github.example.com" + strings.TrimPrefix(path, "/repos")}
+		case strings.Contains(path, "/compare/"):
+			http.Error(rw, `{"message":"Not Found"}`, http.StatusNotFound)
+			return
+		}
+		rw.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_ = json.NewEncoder(rw).Encode(answer)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, repositories
 }
 
 // checkPage compares what was said with what was made up, and reports whether the right change was named.

@@ -31,6 +31,7 @@ type Options struct {
 	HTML         string // file to write the page to; empty: none
 	Verbose      bool   // the whole card of every page
 	GitHub       []string
+	GitHubAPI    string // URL of an Enterprise Server's API; empty: api.github.com
 	ChangesFile  string
 	Alertmanager string
 
