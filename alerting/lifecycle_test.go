@@ -55,6 +55,51 @@ func TestSecondLooks(t *testing.T) {
 	})
 }
 
+// Moments after a post one look alone does not take it back: the next one must say so too. What grows stronger is told at once.
+func TestStatementIsTakenBackByTwoLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, newFakeStore(), nil)
+		look := func() {
+			t.Helper()
+			if err := b.Reconsider(t.Context(), b.store.all()[0].ID, CauseLate); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(16 * time.Second) // one look
+			synctest.Wait()
+		}
+		b.accept(t, alert("checkout", time.Now()))
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		asked := len(b.triager.asked())
+		once := true
+		b.triager.set(func(triage.Request) triage.Report {
+			if once {
+				once = false
+				return noneReport()
+			}
+			return flagReport(.8)
+		})
+		look()
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if got := b.notifier.told(); !slices.Equal(got, []string{"1 alert"}) || len(b.triager.asked()) != asked+2 {
+			t.Fatalf("a swing is looked at once more and no post: got %v after %v", got, b.triager.asked())
+		}
+		b.triager.set(func(triage.Request) triage.Report { return noneReport() })
+		look()
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if got := b.notifier.told(); len(got) != 2 || !b.notifier.got()[1].Material {
+			t.Fatalf("two looks that agree take it back: got %v", got)
+		}
+		b.triager.set(func(triage.Request) triage.Report { return flagReport(.8) })
+		look()
+		if got := b.notifier.told(); len(got) != 3 {
+			t.Errorf("what grows stronger is told at once: got %v", got)
+		}
+	})
+}
+
 // A notifier that edits in place is kept up to date when only numbers move.
 func TestNumbersGoToEditors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

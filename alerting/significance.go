@@ -3,6 +3,7 @@ package alerting
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -49,6 +50,30 @@ func standing(r triage.Report) string {
 	}
 	slices.Sort(ids)
 	return strings.Join(append(parts, ids...), "\x00")
+}
+
+// steadyAfter is how old a post must be for one look alone to take its statement back.
+const steadyAfter = 2 * time.Minute
+
+// takenBack reports whether r alone takes back what was posted moments ago: the same state, nothing found that happened since, but a
+// weaker statement. Probabilities near a threshold swing with each scrape; a statement is taken back when the next look, some
+// seconds on, says so too. What is stronger or names another is posted at once.
+func takenBack(posted *triage.Report, postedAs triage.IncidentState, prev *triage.Report, r triage.Report, inc triage.Incident) bool {
+	if posted == nil || prev == nil || postedAs != inc.State || progress(*posted) != progress(r) || r.Cause == CauseRecovered {
+		return false
+	}
+	return r.CreatedAt.Sub(posted.CreatedAt) < steadyAfter && strength(r) < strength(*posted) && standing(*prev) != standing(r)
+}
+
+// strength orders the words a report may say.
+func strength(r triage.Report) int {
+	switch r.Standing().Word {
+	case triage.WordLikely:
+		return 2
+	case triage.WordSeparate:
+		return 1
+	}
+	return 0
 }
 
 // progress is what was found since the report before, as far as it is worth a post: what an undo did, and that others

@@ -166,7 +166,11 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 	recovered := report.Cause == CauseRecovered
 	inc.Reports, inc.UpdatedAt = report.Number, a.now()
 	var deliveries []triage.Delivery
-	if posted != nil || !recovered { // who was not told that it fires is not told that it stopped
+	shaky := takenBack(posted, postedAs, prev, report, inc)
+	if shaky { // said once more before it is posted
+		a.enqueue(e, CauseSecondLook, a.now())
+	}
+	if !shaky && (posted != nil || !recovered) { // who was not told that it fires is not told that it stopped
 		deliveries = a.out.plan(inc, report, route, significance(posted, postedAs, report, inc))
 	}
 	if len(deliveries) == 0 && prev != nil && !recovered && significance(prev, inc.State, report, inc) == sigNone {

@@ -17,6 +17,7 @@ const (
 // Remedy is what to do about a source in this state, one clause; "" where nothing is wrong.
 func (s SourceState) Remedy() string {
 	switch s {
+	case SourceOK:
 	case SourceSilent:
 		return "look whether the sender still sends: its webhook, topic or token"
 	case SourceLate:
