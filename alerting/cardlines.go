@@ -156,7 +156,7 @@ func (c *Card) advice(in CardInput, v triage.Standing) {
 	default: // nothing to do for the others
 	}
 	switch {
-	case rec.Action.Reversal() && rec.Target != nil && undone(in.Report, rec.Target.ChangeID):
+	case (rec.Action.Reversal() || rec.Action == triage.ActionInvestigate) && rec.Target != nil && undone(in.Report, rec.Target.ChangeID):
 		// It was done: the lines above say so, and what it did.
 	case rec.Action != triage.ActionDoNotRollBack:
 		l := Line{Word: "DO", Text: doLine(rec), Sub: steps(rec)}

@@ -101,6 +101,8 @@ func (m *ranking) doubt(l *candidate, n *none, p, margin float64) string {
 		return fmt.Sprintf("%s leads, but what is measured on it moved too little or too briefly to act on", name)
 	case !l.direct:
 		return fmt.Sprintf("%s leads on timing and place alone: nothing measured on it moved", name)
+	case !m.together(l):
+		return fmt.Sprintf("%s leads, but %s shifted well before the symptom did: that may be another matter", name, orUnknown(l.ch.Service))
 	case p < m.threshold(l.ch.Kind):
 		return fmt.Sprintf("%s leads, but not by enough to act on", name)
 	case margin < m.cfg.MinMargin && len(m.candidates) > 1 && m.candidates[1].micros >= n.micros:

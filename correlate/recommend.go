@@ -41,6 +41,8 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		rec.Verdict, rec.Action = triage.VerdictHarmful, triage.ActionDoNotRollBack
 		rec.Reason = "undoing it would do harm: " + harm
 		rec.Steps = []string{fmt.Sprintf("stop further steps of %s only if its tool says that is safe", label(l.ch)), "mend forward with its owner; restore data from backup only where it was written wrongly"}
+	case act && m.undoOf(l.ch) != nil:
+		m.wait(&rec, l)
 	case act:
 		m.advise(&rec, l)
 	case sure:
@@ -168,6 +170,14 @@ func (m *ranking) advise(rec *triage.Recommendation, l *candidate) {
 	rec.Reason = m.strongest(l)
 	rec.AlsoUndoes = m.alsoUndoes(l)
 	rec.Steps = m.steps(l, rec)
+	rec.Check = m.verify(l)
+}
+
+// wait is the advice about a leader that was undone already: to undo it once more does nothing.
+func (m *ranking) wait(rec *triage.Recommendation, l *candidate) {
+	u := m.undoOf(l.ch)
+	rec.Target = targetOf(l.ch)
+	rec.Reason = fmt.Sprintf("%s leads, and was undone at %s by %s: see whether the symptom follows before anything else is undone", label(l.ch), clock(u.OccurredAt()), label(u))
 	rec.Check = m.verify(l)
 }
 

@@ -52,6 +52,10 @@ func TestRecommendation(t *testing.T) {
 			in.Changes[0].Kind = triage.KindDeploy
 			in.Changes = append(in.Changes, change("mig", triage.KindMigration, "pricing", "12m"))
 		}, triage.VerdictHarmful, triage.ActionDoNotRollBack, "migration pricing ran with or after it"},
+		{"undone already", func(in *Input) {
+			in.Changes[0].RevertedBy = []triage.ChangeID{"undo"}
+			in.Changes = append(in.Changes, change("undo", triage.KindFlag, "pricing", "60s"))
+		}, triage.VerdictCannotTell, triage.ActionInvestigate, "was undone at"},
 		{"thin evidence", func(in *Input) { in.Series = nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "nothing measures it"},
 		{"longer search", func(in *Input) { in.Widened, in.Symptom, in.Series = true, nil, nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "longer search"},
 		{"longer search for a late alert, near the measured onset", func(in *Input) { in.Widened = true }, triage.VerdictAct, triage.ActionFlagOff, "errors of pricing"},
