@@ -144,28 +144,32 @@ func paletted(img *image.RGBA) *image.Paletted {
 }
 
 // index writes the palette index of every opaque pixel, taking colours that agree in the bits of the mask for one, the first of
-// them. It returns the palette, nil if that takes more than 256.
+// them. It returns the palette, nil if that takes more than 256. Most pixels find their colour in a small table: the map
+// behind it is asked when two colours share a place there.
 func index(img *image.RGBA, to []byte, mask byte) color.Palette {
-	type rgb [3]byte
-	seen := make(map[rgb]byte, 256)
+	type place struct {
+		key uint32
+		at  byte
+	}
+	var near [1024]place
+	seen := make(map[uint32]byte, 256)
 	var palette color.Palette
-	var last rgb
-	var at byte
 	for i := range to {
 		p := img.Pix[4*i : 4*i+3 : 4*i+3]
-		key := rgb{p[0] & mask, p[1] & mask, p[2] & mask}
-		if key != last || palette == nil {
-			var ok bool
-			if at, ok = seen[key]; !ok {
+		key := 1<<24 | uint32(p[0]&mask)<<16 | uint32(p[1]&mask)<<8 | uint32(p[2]&mask)
+		n := &near[key*2654435761>>22] // Knuth's multiplicative hash, its upper ten bits
+		if n.key != key {
+			at, ok := seen[key]
+			if !ok {
 				if len(palette) == 256 {
 					return nil
 				}
 				at = byte(len(palette))
 				seen[key], palette = at, append(palette, color.RGBA{p[0], p[1], p[2], 0xff})
 			}
-			last = key
+			*n = place{key, at}
 		}
-		to[i] = at
+		to[i] = n.at
 	}
 	return palette
 }
