@@ -72,6 +72,7 @@ func strength(r triage.Report) int {
 		return 2
 	case triage.WordSeparate:
 		return 1
+	case triage.WordNone:
 	}
 	return 0
 }

@@ -2,12 +2,16 @@ package web
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -152,10 +156,25 @@ func (w *Web) changesView(r *http.Request) (*changesView, error) {
 	if len(q.Services) > 0 {
 		v.Service = q.Services[0]
 	}
-	q.Newest, q.Limit, q.After = true, changesRows, r.URL.Query().Get("after")
-	found, next, err := w.opts.Store.FindChanges(r.Context(), q)
+	around, ctx := errgroup.WithContext(r.Context()) // two long counts at once
+	around.Go(func() (err error) {
+		v.Density, err = w.density(ctx, v.From, v.To, q)
+		return err
+	})
+	err = w.line(ctx, v, q, r.URL.Query().Get("after"))
+	if err := errors.Join(err, around.Wait()); err != nil {
+		return nil, err
+	}
+	w.options(v)
+	return v, nil
+}
+
+// line fills in the timeline and its list, the latest first.
+func (w *Web) line(ctx context.Context, v *changesView, q triage.ChangeQuery, after string) error {
+	q.Newest, q.Limit, q.After = true, changesRows, after
+	found, next, err := w.opts.Store.FindChanges(ctx, q)
 	if err != nil {
-		return nil, fmt.Errorf("find changes: %w", err)
+		return fmt.Errorf("find changes: %w", err)
 	}
 	for _, c := range found {
 		v.Rows = append(v.Rows, newChangeRow(c, q.To))
@@ -171,8 +190,8 @@ func (w *Web) changesView(r *http.Request) (*changesView, error) {
 	if next != "" || q.After != "" { // not all are here: they are counted, not named
 		counted := q
 		counted.To = q.To.Add(1)
-		if line.Counts, err = w.opts.Store.CountChanges(r.Context(), counted, timelineBins, triage.CountByKind); err != nil {
-			return nil, fmt.Errorf("count changes: %w", err)
+		if line.Counts, err = w.opts.Store.CountChanges(ctx, counted, timelineBins, triage.CountByKind); err != nil {
+			return fmt.Errorf("count changes: %w", err)
 		}
 		v.Total = 0
 		for _, n := range line.Counts {
@@ -181,11 +200,7 @@ func (w *Web) changesView(r *http.Request) (*changesView, error) {
 	}
 	label := fmt.Sprintf("Timeline of %s; the table below lists them", plural(v.Total, "change", "changes"))
 	v.Wide, v.Narrow = line.draw(fullWidth).svg("axis wide", label), line.draw(narrowWidth).svg("axis narrow", label)
-	if v.Density, err = w.density(r.Context(), v, q); err != nil {
-		return nil, err
-	}
-	w.options(v)
-	return v, nil
+	return nil
 }
 
 // options fills in what the filters offer.

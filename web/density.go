@@ -93,7 +93,7 @@ func sum(counts []int) (n int) {
 }
 
 // density counts the changes of 24 hours around the stretch that is shown, in bars that lead to their quarter of an hour.
-func (w *Web) density(ctx context.Context, v *changesView, q triage.ChangeQuery) (template.HTML, error) {
+func (w *Web) density(ctx context.Context, shownFrom, shownTo time.Time, q triage.ChangeQuery) (template.HTML, error) {
 	to := w.now().UTC()
 	if q.To.Before(to.Add(-densitySpan)) {
 		to = q.To.Add(densitySpan / 2)
@@ -111,7 +111,7 @@ func (w *Web) density(ctx context.Context, v *changesView, q triage.ChangeQuery)
 		most = max(most, n)
 	}
 	s := &scene{W: fullWidth, H: densityHigh + axisFoot, X0: 12, X1: fullWidth - 12, T0: from, T1: to}
-	x0, x1 := max(s.X0, s.x(v.From)), min(s.X1, s.x(v.To))
+	x0, x1 := max(s.X0, s.x(shownFrom)), min(s.X1, s.x(shownTo))
 	if x1 > x0 {
 		s.box("density-now", x0, 0, x1, densityHigh, 0)
 	}
