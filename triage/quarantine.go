@@ -35,7 +35,7 @@ const (
 )
 
 // secretive are parts of the names of headers that prove who sends, or may.
-var secretive = [...]string{"auth", "cookie", "token", "secret", "signature", "password", "key", "hmac", "digest", "jwt", "credential", "session"}
+var secretive = [...]string{"auth", "cookie", "token", "secret", "sig", "password", "key", "hmac", "digest", "jwt", "credential", "session"}
 
 // KeepHeader adds a header to those kept with the record, under its name in lower case. What may be a secret by its name is left
 // out, and so is what is beyond 32 headers or 512 bytes.

@@ -271,6 +271,37 @@ func TestLenientSenders(t *testing.T) {
 	}
 }
 
+// What could not be read is kept with what reading it again needs, and with nothing that proves who sends: not in a header of an
+// unsuspicious name, and not as a routing key in the body.
+func TestQuarantineHoldsNoSecret(t *testing.T) {
+	b := newBench(t, Config{Name: "fl", Secret: testSecret, Service: "web", Environment: "live"},
+		Config{Name: "pd", Type: "pagerduty", RoutingKeys: []RoutingKey{{Key: "key-of-checkout", Service: "checkout"}}})
+	header := sign("{")
+	header.Set("X-Event", "flag")
+	header.Set("X-Greeting", "hello "+testSecret)
+	header.Set("Authorization", "Bearer x")
+	header.Set("User-Agent", "flags/1")
+	b.post("/hooks/fl", "{", header)
+	b.post("/v2/change/enqueue", `{"routing_key":"key-of-checkout","flag":7}`, nil)
+	if len(b.quarantined) != 2 {
+		t.Fatalf("quarantine: %+v", b.quarantined)
+	}
+	flag, change := b.quarantined[0], b.quarantined[1]
+	if len(flag.Headers) != 1 || flag.Headers["x-event"] != "flag" || !flag.RecordTime.Equal(b.now) || flag.Scope != (triage.Scope{Service: "web", Environment: "live"}) {
+		t.Errorf("kept %+v", flag)
+	}
+	if string(change.Body) != `{"routing_key":"(routing key)","flag":7}` || change.Scope.Service != "checkout" {
+		t.Errorf("kept %s for %+v", change.Body, change.Scope)
+	}
+	// Mended by hand, the body is read as of then, with the defaults of then.
+	b.now = b.now.Add(time.Hour)
+	flag.Body = []byte(`{"flag":"new-pricing"}`)
+	events, err := b.Source("fl").Redecode(flag)
+	if err != nil || len(events) != 1 || events[0].Change.Service != "web" || events[0].Change.Source != "fl" || !events[0].Change.StartedAt.Equal(flag.RecordTime) {
+		t.Errorf("read again: %+v, %v", events, err)
+	}
+}
+
 func TestChangeEvents(t *testing.T) {
 	b := newBench(t, Config{
 		Name: "ci", Type: "pagerduty", Environment: "production",
