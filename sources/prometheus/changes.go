@@ -126,7 +126,7 @@ func (s *Source) newChangeReader(ctx context.Context, c *client, found *inUse, f
 	}
 	r.scope.Environment = s.dir.Load().Environment(r.scope.Environment)
 	if found.names["kube_replicaset_created"] {
-		have, err := c.labelNames(ctx, []string{"kube_replicaset_created"}, s.now())
+		have, err := c.labelNames(ctx, []string{"kube_replicaset_created"}, s.now(), found.fresh/2)
 		if err != nil {
 			return nil, err
 		}

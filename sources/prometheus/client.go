@@ -154,10 +154,10 @@ func (c *client) vector(ctx context.Context, expr string, at time.Time) (model.V
 	})
 }
 
-// labelNames and labelValues look at the series of the last hour that match.
-func (c *client) labelNames(ctx context.Context, matches []string, at time.Time) ([]string, error) {
+// labelNames and labelValues look at the series of the last hour that match. Answers are kept for the time given.
+func (c *client) labelNames(ctx context.Context, matches []string, at time.Time, keep time.Duration) ([]string, error) {
 	return fetch(ctx, c, query[[]string]{
-		key: "names\x00" + strings.Join(matches, "\x00"), ttl: time.Duration(c.cfg.DiscoveryInterval) / 2, cost: stringsCost,
+		key: "names\x00" + strings.Join(matches, "\x00"), ttl: keep, cost: stringsCost,
 		call: func(ctx context.Context, _ time.Duration) ([]string, error) {
 			names, _, _, err := c.api.LabelNames(ctx, matches, at.Add(-time.Hour), at)
 			return toStrings(names), err
@@ -165,9 +165,9 @@ func (c *client) labelNames(ctx context.Context, matches []string, at time.Time)
 	})
 }
 
-func (c *client) labelValues(ctx context.Context, label string, matches []string, at time.Time) ([]string, error) {
+func (c *client) labelValues(ctx context.Context, label string, matches []string, at time.Time, keep time.Duration) ([]string, error) {
 	return fetch(ctx, c, query[[]string]{
-		key: "values\x00" + label + "\x00" + strings.Join(matches, "\x00"), ttl: time.Duration(c.cfg.DiscoveryInterval) / 2, cost: stringsCost,
+		key: "values\x00" + label + "\x00" + strings.Join(matches, "\x00"), ttl: keep, cost: stringsCost,
 		call: func(ctx context.Context, _ time.Duration) ([]string, error) {
 			values, _, _, err := c.api.LabelValues(ctx, label, matches, at.Add(-time.Hour), at)
 			return toStrings(values), err

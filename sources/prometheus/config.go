@@ -27,7 +27,7 @@ type Config struct {
 	Breaker          BreakerConfig  `yaml:"breaker"`
 	Cache            CacheConfig    `yaml:"cache"`
 
-	DiscoveryInterval model.Duration  `yaml:"discovery_interval"` // how often the conventions in use are looked up again
+	DiscoveryInterval model.Duration  `yaml:"discovery_interval"` // how often the conventions in use are looked up again; more often while they still change
 	Topology          TopologyConfig  `yaml:"topology"`
 	Anomalies         AnomalyConfig   `yaml:"anomalies"`
 	Changes           ChangesConfig   `yaml:"changes"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ type discovery struct {
 // inUse is one finding; it does not change.
 type inUse struct {
 	at          time.Time
+	fresh       time.Duration   // how long it is taken to stay so
 	names       map[string]bool // which of the metrics we know how to use there are
 	conventions []usedConvention
 }
@@ -43,13 +45,15 @@ type usedConvention struct {
 // returned while somebody else looks, and when the server does not answer. Somebody who waits for an answer is spared the look
 // for a while, in which the background has its turn.
 func (s *Source) discover(ctx context.Context, c *client) (*inUse, error) {
-	fresh := time.Duration(s.cfg.DiscoveryInterval)
-	if !c.background {
-		fresh *= 3
-	}
 	known := s.found.state.Load()
-	if known != nil && s.now().Sub(known.at) < fresh {
-		return known, nil
+	if known != nil {
+		fresh := known.fresh
+		if !c.background {
+			fresh *= 3
+		}
+		if s.now().Sub(known.at) < fresh {
+			return known, nil
+		}
 	}
 	select {
 	case s.found.looking <- struct{}{}:
@@ -68,24 +72,45 @@ func (s *Source) discover(ctx context.Context, c *client) (*inUse, error) {
 	if now := s.found.state.Load(); now != known {
 		return now, nil // somebody else has just looked
 	}
-	state, err := s.look(ctx, c, s.now())
+	state, err := s.look(ctx, c, s.now(), s.freshAfter(known))
 	if err != nil {
 		if known != nil {
 			return known, nil
 		}
 		return nil, fmt.Errorf("find the conventions in use: %w", err)
 	}
+	if known != nil && !state.same(known) {
+		state.fresh = s.freshAfter(nil)
+	}
 	s.found.state.Store(state)
 	return state, nil
 }
 
+// firstFresh is how long the first findings are taken to stay so.
+const firstFresh = 30 * time.Second
+
+// freshAfter is how long findings are to be kept, after those known, if nothing has changed: twice as long as those, up to the
+// discovery interval. A server that has just started, or a cluster that is coming up, shows something new every minute.
+func (s *Source) freshAfter(known *inUse) time.Duration {
+	most := time.Duration(s.cfg.DiscoveryInterval)
+	if known == nil {
+		return min(firstFresh, most)
+	}
+	return min(2*known.fresh, most)
+}
+
+// same reports whether two looks found the same.
+func (f *inUse) same(o *inUse) bool {
+	return maps.Equal(f.names, o.names) && reflect.DeepEqual(f.conventions, o.conventions)
+}
+
 // look asks which metrics there are (one request), and for each convention found its labels and its services (two each).
-func (s *Source) look(ctx context.Context, c *client, at time.Time) (*inUse, error) {
-	names, err := c.labelValues(ctx, "__name__", []string{`{__name__=~"` + promEscape(alternatives(s.knownMetrics())) + `|.+_build_info"}`}, at)
+func (s *Source) look(ctx context.Context, c *client, at time.Time, fresh time.Duration) (*inUse, error) {
+	names, err := c.labelValues(ctx, "__name__", []string{`{__name__=~"` + promEscape(alternatives(s.knownMetrics())) + `|.+_build_info"}`}, at, fresh/2)
 	if err != nil {
 		return nil, err
 	}
-	state := &inUse{at: at, names: make(map[string]bool, len(names))}
+	state := &inUse{at: at, fresh: fresh, names: make(map[string]bool, len(names))}
 	for _, n := range names {
 		state.names[n] = true
 	}
@@ -94,13 +119,13 @@ func (s *Source) look(ctx context.Context, c *client, at time.Time) (*inUse, err
 		if !ok {
 			continue
 		}
-		have, err := c.labelNames(ctx, u.matches, at)
+		have, err := c.labelNames(ctx, u.matches, at, fresh/2)
 		if err == nil && !u.chooseLabels(have, s.signals) {
 			continue
 		}
 		var values []string
 		if err == nil {
-			values, err = c.labelValues(ctx, u.service, u.matches, at)
+			values, err = c.labelValues(ctx, u.service, u.matches, at, fresh/2)
 		}
 		if err != nil {
 			if r := reasonFor(s.cfg.Name, err); r == ReasonRefused || r == ReasonTooLarge {

@@ -104,6 +104,9 @@ func share(failed, total map[string]labelled) map[string]labelled {
 	return out
 }
 
+// labelsKept is how long the values of a label are taken to stay what they are.
+const labelsKept = time.Minute
+
 // scoped are label values of services with the matchers that restrict them.
 type scoped struct {
 	values []string
@@ -125,7 +128,7 @@ func (r *signalReader) shares(ctx context.Context, conv usedConvention, services
 		for _, m := range conv.matches {
 			within = append(within, narrowed(m, namespace))
 		}
-		if inside, err = r.c.labelValues(ctx, conv.service, within, r.query.To); err != nil {
+		if inside, err = r.c.labelValues(ctx, conv.service, within, r.query.To, labelsKept); err != nil {
 			return nil, err
 		}
 	}
@@ -172,7 +175,7 @@ func (r *signalReader) scope(ctx context.Context, conv usedConvention) (string, 
 		if w.want == "" || l == "" {
 			continue
 		}
-		values, err := r.c.labelValues(ctx, l, conv.matches, r.query.To)
+		values, err := r.c.labelValues(ctx, l, conv.matches, r.query.To, labelsKept)
 		if err != nil {
 			return "", err
 		}
