@@ -98,6 +98,37 @@ type splitView struct {
 	Picture template.HTML
 }
 
+// accused is the version of a service that a named suspect brought, "" where none says which.
+func accused(r triage.Report, service string) string {
+	for _, s := range named(r) {
+		if s.Change != nil && s.Change.Service == service && s.Change.Version != "" {
+			return s.Change.Version
+		}
+	}
+	return ""
+}
+
+// stress puts the lines of a version first and the others into the background. A new version has no past, so how far a line has
+// shifted says nothing of it.
+func (p *panel) stress(version string) {
+	is := func(l plot) bool { return version != "" && l.Labels["version"] == version }
+	if !slices.ContainsFunc(p.Lines, is) {
+		return
+	}
+	for i := range p.Lines {
+		p.Lines[i].Muted = !is(p.Lines[i])
+	}
+	slices.SortStableFunc(p.Lines, func(x, y plot) int {
+		switch {
+		case is(x) == is(y):
+			return 0
+		case is(x):
+			return -1
+		}
+		return 1
+	})
+}
+
 // splits draw a service's signal once for each version of it, where the report's input has them apart.
 func splits(r triage.Report, c triage.Case, from, to time.Time) []splitView {
 	type key struct{ service, metric string }
@@ -124,6 +155,7 @@ func splits(r triage.Report, c triage.Case, from, to time.Time) []splitView {
 		if len(p.Lines) < 2 {
 			continue
 		}
+		p.stress(accused(r, k.service))
 		a := axis{From: from, To: to, Onset: r.Onset.Interval, Panels: []panel{p}}
 		out = append(out, splitView{
 			Title:   k.service + ": " + k.metric + ", " + strconv.Itoa(len(groups[k])) + " versions",
