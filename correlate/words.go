@@ -160,5 +160,9 @@ func (m *ranking) ownSentence(c *candidate) string {
 	if sh.z > 2 {
 		return fmt.Sprintf("%s of %s %s → %s from %s%s", measure(p), c.ch.Service, quantity(p, sh.before), quantity(p, sh.after), clock(m.abs(p.from[p.firstAfter(o.at)])), few)
 	}
-	return fmt.Sprintf("%s did not shift after it: %s %s → %s%s", c.ch.Service, measure(p), quantity(p, sh.before), quantity(p, sh.after), few)
+	not := "did not shift after it"
+	if sh.nAfter == 1 { // the next one may show it
+		not = "has not shifted yet"
+	}
+	return fmt.Sprintf("%s %s: %s %s → %s%s", c.ch.Service, not, measure(p), quantity(p, sh.before), quantity(p, sh.after), few)
 }
