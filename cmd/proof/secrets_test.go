@@ -19,7 +19,7 @@ import (
 func TestSecretsAreNowhere(t *testing.T) {
 	secrets := []string{
 		"xoxb-geheim-slack-0001", "geheim-api-token-00000002", "geheim-hook-path-0003", "geheim-sign-0004",
-		"geheim-basic-0005", "ghp_geheim00000000000006", "geheim-github-hook-0007", "geheim-kafka-0008",
+		"geheim-basic-0005", "ghp_geheim00000000000006", "geheim-github-hook-0007", "geheim-kafka-0008", "geheim-mail-0009",
 	}
 	fails := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A peer that repeats what it was sent, as some gateways do in their error pages.
@@ -35,13 +35,14 @@ route: {mode: live, receiver: all}
 receivers:
   - name: all
     slack_configs: [{token: %[2]q, channel: C0123456789, api_url: "%[1]s/api/"}, {webhook_url: "%[1]s/services/%[4]s"}]
+    email_configs: [{to: a@example.com, from: b@example.com, smarthost: "127.0.0.1:1", auth_username: triaged, auth_password: %[10]q}]
     webhook_configs: [{url: "%[1]s/hook/%[4]s", secret: %[5]q}]
 window: {ready_wait: 1s}
 sources:
   prometheus: [{name: prometheus, url: %[1]q, http_config: {basic_auth: {username: triaged, password: %[6]q}}}]
   github: [{name: github, api_url: %[1]q, token: %[7]q, webhook: {secret: %[8]q}, repositories: [{name: acme/shop, service: shop, environment: production}]}]
   kafka: [{name: kafka, brokers: ["127.0.0.1:1"], topics: [{topic: t, format: triaged}], sasl: {mechanism: plain, username: u, password: %[9]q}}]
-`, fails.URL, secrets[0], secrets[1], secrets[2], secrets[3], secrets[4], secrets[5], secrets[6], secrets[7]))
+`, fails.URL, secrets[0], secrets[1], secrets[2], secrets[3], secrets[4], secrets[5], secrets[6], secrets[7], secrets[8]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +57,8 @@ sources:
 	}
 	err = d.await(ctx, 20*time.Second, func() error { // until deliveries have failed and their errors are kept
 		answer, err := d.do(ctx, "GET", "/api/v1/deliveries", nil)
-		if n := strings.Count(string(answer), "last_error"); err == nil && n < 3 {
-			err = fmt.Errorf("%d of 3 deliveries have failed", n)
+		if n := strings.Count(string(answer), "last_error"); err == nil && n < 4 {
+			err = fmt.Errorf("%d of 4 deliveries have failed", n)
 		}
 		return err
 	})
