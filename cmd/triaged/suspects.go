@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,12 +20,21 @@ func suspectsCommand(app *kingpin.Application) command {
 	to := clientFlags(clause)
 	var service, environment, at, format string
 	var lookback time.Duration
-	clause.Flag("service", "The service in trouble.").Required().StringVar(&service)
+	clause.Arg("service", "The service in trouble.").StringVar(&service)
+	var flagged string
+	clause.Flag("service", "The same, as a flag.").StringVar(&flagged)
+	clause.Validate(func(*kingpin.CmdClause) error {
+		if (service == "") == (flagged == "") {
+			return errors.New("name one service, as in: triaged suspects checkout")
+		}
+		return nil
+	})
 	clause.Flag("environment", "For example production.").StringVar(&environment)
 	clause.Flag("at", "When the trouble was seen, RFC 3339 with a zone; now if left out.").StringVar(&at)
 	clause.Flag("lookback", "How far before it changes are sought; as configured if left out.").DurationVar(&lookback)
 	clause.Flag("format", "text or json.").Default("text").EnumVar(&format, "text", "json")
 	return command{clause: clause, run: func(ctx context.Context, s streams, _ *promslog.Config) error {
+		service = cmp.Or(service, flagged)
 		when, err := flagTime("--at", at)
 		if err != nil {
 			return err

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/triaged-dev/triaged/api"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -176,6 +178,25 @@ func TestNothingIsWrongWhereAllIsWell(t *testing.T) {
 	var out bytes.Buffer
 	if Print(&out, fs) {
 		t.Errorf("something is wrong:\n%s", &out)
+	}
+}
+
+// A server that sends its alerts straight to triaged needs no Alertmanager, and no hint about one.
+func TestAlertsWithoutAnAlertmanager(t *testing.T) {
+	w := newWorld(t)
+	ours := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/openapi.yaml" {
+			http.NotFound(rw, r)
+			return
+		}
+		_, _ = rw.Write(api.OpenAPI())
+	}))
+	defer ours.Close()
+	w.am.URL = ours.URL
+	for _, f := range w.examine(true) {
+		if f.Check == "alertmanager" && (f.Level != OK || !strings.Contains(f.Says, "is triaged itself")) {
+			t.Errorf("got %+v", f)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -166,12 +167,34 @@ func (e *examination) alertmanagers(ctx context.Context, pc prometheus.Config, _
 	}
 	for _, u := range urls {
 		am, err := setup.ReadAlertmanager(ctx, u, config.DefaultHTTPClientConfig)
+		if err != nil && e.isTriaged(ctx, u) {
+			e.ok("alertmanager", u, "is triaged itself: the server sends it its alerts without an Alertmanager between")
+			continue
+		}
 		if err != nil {
 			e.hint("alertmanager", u, err.Error(), "ask it from a machine that may, or look by hand that it posts to /api/v1/alerts")
 			continue
 		}
 		e.alertmanager(am)
 	}
+}
+
+// isTriaged reports whether a triaged answers at the address.
+func (e *examination) isTriaged(ctx context.Context, address string) bool {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(address, "/")+"/api/openapi.yaml", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := e.o.Transport.RoundTrip(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	head := make([]byte, 512)
+	n, _ := io.ReadFull(resp.Body, head)
+	return resp.StatusCode == http.StatusOK && strings.Contains(string(head[:n]), "title: triaged")
 }
 
 func (e *examination) alertmanager(am setup.Alertmanager) {
