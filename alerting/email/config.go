@@ -2,12 +2,9 @@ package email
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/mail"
-	"os"
 	"strconv"
-	"strings"
 
 	"github.com/prometheus/common/config"
 
@@ -88,16 +85,4 @@ func (c *Config) server() (host string, port int, err error) {
 		return "", 0, errors.New("no host or no port")
 	}
 	return host, int(n), nil
-}
-
-// password is read at every post, so that a rotated file counts at once.
-func (c *Config) password() (string, error) {
-	if c.AuthPasswordFile == "" {
-		return string(c.AuthPassword), nil
-	}
-	b, err := os.ReadFile(c.AuthPasswordFile)
-	if err != nil {
-		return "", fmt.Errorf("read auth_password_file: %w", errors.Unwrap(err))
-	}
-	return strings.TrimSpace(string(b)), nil
 }

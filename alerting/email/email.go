@@ -184,7 +184,7 @@ func (n *Notifier) send(ctx context.Context, m *gomail.Msg) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
-	client, err := n.client(ctx, left)
+	client, err := n.client(ctx, left+time.Second) // the library's own deadline comes second: its errors do not say that it was one
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (n *Notifier) client(ctx context.Context, timeout time.Duration) (*gomail.C
 		opts = append(opts, gomail.WithHELO(n.cfg.Hello))
 	}
 	if n.cfg.AuthUsername != "" {
-		password, err := n.cfg.password()
+		password, err := alerting.Secret(n.cfg.AuthPassword, n.cfg.AuthPasswordFile, "auth_password_file")
 		if err != nil {
 			return nil, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
 		}

@@ -420,12 +420,4 @@ func TestConfig(t *testing.T) {
 	if c.AuthPasswordFile != "/etc/triaged/p" || c.TLSConfig.CAFile != "/etc/triaged/ca.pem" {
 		t.Errorf("relative files: %+v", c)
 	}
-	file := filepath.Join(t.TempDir(), "p")
-	if err := os.WriteFile(file, []byte("one\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.AuthPasswordFile = file
-	if p, err := c.password(); err != nil || p != "one" {
-		t.Errorf("password file: %q, %v", p, err)
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -82,16 +81,4 @@ func (c *Config) Validate() error {
 		problems = append(problems, fmt.Errorf("pagerduty_configs.http_config: %w", err))
 	}
 	return errors.Join(problems...)
-}
-
-// secret is read at every post, so that a rotated file counts at once.
-func secret(value config.Secret, file, field string) (string, error) {
-	if file == "" {
-		return string(value), nil
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", field, errors.Unwrap(err))
-	}
-	return strings.TrimSpace(string(b)), nil
 }

@@ -150,7 +150,7 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 }
 
 func (n *Notifier) api() (*account, error) {
-	token, err := secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
+	token, err := alerting.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func uncertainAfter(e *alerting.DeliveryError, written int) *alerting.DeliveryEr
 
 // changeEvent is the fallback: it shows up beside the service's incidents, but pages nobody.
 func (n *Notifier) changeEvent(ctx context.Context, api *account, nt alerting.Notification, why string) (alerting.Receipt, error) {
-	key, err := secret(n.cfg.RoutingKey, n.cfg.RoutingKeyFile, "routing_key_file")
+	key, err := alerting.Secret(n.cfg.RoutingKey, n.cfg.RoutingKeyFile, "routing_key_file")
 	if err != nil {
 		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
 	}

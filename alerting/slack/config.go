@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 
@@ -94,16 +93,4 @@ func parseURL(s string) (*url.URL, error) {
 		return nil, errors.New("must be an http or https address")
 	}
 	return u, nil
-}
-
-// secret is read at every post, so that a rotated file counts at once.
-func secret(value config.Secret, file, field string) (string, error) {
-	if file == "" {
-		return string(value), nil
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", field, errors.Unwrap(err))
-	}
-	return strings.TrimSpace(string(b)), nil
 }

@@ -42,7 +42,7 @@ func (n *Notifier) Digest(ctx context.Context, d alerting.Digest) (alerting.Rece
 	if !n.cfg.bot() {
 		return n.send(ctx, m)
 	}
-	token, err := secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
+	token, err := alerting.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
 	if err != nil {
 		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
 	}

@@ -79,7 +79,7 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 	if !n.cfg.bot() {
 		return n.send(ctx, compose(nt.Card, ""))
 	}
-	token, err := secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
+	token, err := alerting.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
 	if err != nil {
 		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
 	}
@@ -268,7 +268,7 @@ func (b bot) find(ctx context.Context, nt alerting.Notification, root place) (pl
 
 // send posts by incoming webhook.
 func (n *Notifier) send(ctx context.Context, m message) (alerting.Receipt, error) {
-	address, err := secret(n.cfg.WebhookURL, n.cfg.WebhookURLFile, "webhook_url_file")
+	address, err := alerting.Secret(n.cfg.WebhookURL, n.cfg.WebhookURLFile, "webhook_url_file")
 	if err != nil {
 		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
 	}

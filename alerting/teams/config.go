@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"strings"
 
 	"github.com/prometheus/common/config"
 
@@ -60,16 +58,4 @@ func (c *Config) Validate() error {
 func isAddress(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
-}
-
-// address is read at every post, so that a rotated file counts at once.
-func (c *Config) address() (string, error) {
-	if c.WebhookURLFile == "" {
-		return string(c.WebhookURL), nil
-	}
-	b, err := os.ReadFile(c.WebhookURLFile)
-	if err != nil {
-		return "", fmt.Errorf("read webhook_url_file: %w", errors.Unwrap(err))
-	}
-	return strings.TrimSpace(string(b)), nil
 }

@@ -163,7 +163,7 @@ func (n *Notifier) post(ctx context.Context, m message) (alerting.Receipt, error
 	if err != nil {
 		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: fmt.Errorf("encode card: %w", err)}
 	}
-	address, err := n.cfg.address()
+	address, err := alerting.Secret(n.cfg.WebhookURL, n.cfg.WebhookURLFile, "webhook_url_file")
 	if err != nil {
 		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
 	}

@@ -16,8 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -110,7 +108,7 @@ func (n *Notifier) post(ctx context.Context, id string, v any) (alerting.Receipt
 	if err != nil {
 		return alerting.Receipt{}, permanent(fmt.Errorf("encode report: %w", err))
 	}
-	address, err := secret(n.cfg.URL, n.cfg.URLFile, "url_file")
+	address, err := alerting.Secret(n.cfg.URL, n.cfg.URLFile, "url_file")
 	if err != nil {
 		return alerting.Receipt{}, unreadable(err)
 	}
@@ -125,7 +123,7 @@ func (n *Notifier) post(ctx context.Context, id string, v any) (alerting.Receipt
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "triaged")
 	req.Header.Set(HeaderDelivery, id)
-	key, err := secret(n.cfg.Secret, n.cfg.SecretFile, "secret_file")
+	key, err := alerting.Secret(n.cfg.Secret, n.cfg.SecretFile, "secret_file")
 	if err != nil {
 		return alerting.Receipt{}, unreadable(err)
 	}
@@ -148,18 +146,6 @@ func Sign(key, body []byte) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write(body)
 	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
-}
-
-// secret is read at every post, so that a rotated file counts at once.
-func secret(value config.Secret, file, field string) (string, error) {
-	if file == "" {
-		return string(value), nil
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", field, errors.Unwrap(err))
-	}
-	return strings.TrimSpace(string(b)), nil
 }
 
 func permanent(err error) error {

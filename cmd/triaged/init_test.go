@@ -180,7 +180,7 @@ func TestShadowDigestAndPromotion(t *testing.T) {
 		posts = append(posts, r.URL.Path)
 	}))
 	defer hook.Close()
-	due := time.Now().UTC().Add(15 * time.Second).Truncate(time.Minute).Add(time.Minute) // the next full minute that leaves time for the alerts
+	due := time.Now().UTC().Add(30 * time.Second).Truncate(time.Minute).Add(time.Minute) // the next full minute that leaves time for the alerts
 	config := func(mode string) string {
 		return fmt.Sprintf(`
 incidents: {second_looks: [], join_hops: 0, digest: {receiver: lead, at: %q}}
