@@ -73,8 +73,8 @@ func TestEmptyFileIsTheDefault(t *testing.T) {
 
 func TestProblemsNamePathValueAndRemedy(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"unknown key":         {"windw: {}", "field windw not found"},
-		"unknown nested key":  {"window: {retentoin: 3h}", "field retentoin not found"},
+		"unknown key":         {"windw: {}", "windw: is not a known key"},
+		"unknown nested key":  {"window: {retentoin: 3h}", "retentoin: is not a known key"},
 		"two documents":       {"global: {}\n---\nglobal: {}", "more than one YAML document"},
 		"external url":        {"global: {external_url: triaged.example.com}", `global.external_url: "triaged.example.com": must be an absolute http or https URL`},
 		"source without name": {"sources: {prometheus: [{url: http://p:9090}]}", "name: must not be empty"},

@@ -59,7 +59,7 @@ func read(path string) ([]byte, error) {
 func Parse(data []byte) (*Config, error) {
 	c := Default()
 	if err := decode(data, &c); err != nil {
-		return nil, err
+		return nil, explain(data, err)
 	}
 	return &c, nil
 }
