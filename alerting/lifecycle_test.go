@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -118,7 +119,9 @@ func TestNumbersGoToEditors(t *testing.T) {
 
 func TestRecoveryIsToldOnceAndCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, newFakeStore(), nil)
+		b := newBench(t, newFakeStore(), func(o *Options) {
+			o.Picture = func(context.Context, triage.Report) ([]byte, error) { return nil, nil }
+		})
 		al := alert("checkout", time.Now())
 		b.accept(t, al)
 		time.Sleep(12 * time.Minute)
@@ -134,6 +137,9 @@ func TestRecoveryIsToldOnceAndCloses(t *testing.T) {
 		synctest.Wait()
 		if got := b.notifier.told(); !slices.Equal(got, []string{"1 alert", "2 recovered"}) {
 			t.Fatalf("want one recovery note, got %v", got)
+		}
+		if posts := b.notifier.got(); posts[0].Picture == nil || posts[1].Picture != nil {
+			t.Error("want a picture with the report, and none of a note that has no series")
 		}
 		card := b.notifier.got()[1].Card.Text()
 		if !strings.HasPrefix(card, "🟢 recovered: checkout at 00:12:00 UTC, 12 min after the page") {

@@ -41,7 +41,7 @@ type Notification struct {
 	Card      Card
 	Links     Links
 
-	// Picture paints the report's time axis as a PNG; nil where there is none to be had. A post must not depend on it.
+	// Picture paints the report's time axis as a PNG; nil where there is none to be had, as of a note of recovery. A post must not depend on it.
 	Picture func(context.Context) ([]byte, error)
 }
 

@@ -128,7 +128,7 @@ func (d *dispatcher) notification(ctx context.Context, del triage.Delivery) (n N
 	n.Card = NewCard(CardInput{
 		Incident: told(n.Incident, n.Report), Report: n.Report, Previous: n.Previous, Links: n.Links, Percentages: d.a.opts.Percentages(ctx),
 	})
-	if paint := d.a.opts.Picture; paint != nil {
+	if paint := d.a.opts.Picture; paint != nil && n.Report.Cause != CauseRecovered { // a note of recovery asked nobody: it has no series
 		report := n.Report
 		n.Picture = func(ctx context.Context) ([]byte, error) { return paint(ctx, report) }
 	}

@@ -23,29 +23,21 @@ const (
 func (c *Collector) Coverage(from, to time.Time) []triage.Coverage {
 	var out []triage.Coverage
 	for _, s := range c.statuses() {
-		cov := triage.Coverage{
-			Source: s.Name, State: cmp.Or(s.State, triage.SourceOK), From: from, To: to, LagS: s.LagS, LastEvent: s.last(to),
-			UsualGapS: s.UsualGapS, Detail: s.Detail,
-		}
-		if cov.State == triage.SourceOK && s.LastSuccess.IsZero() && (s.heard == nil || s.heard.events == 0) {
-			cov.State, cov.Detail = triage.SourceDown, "has not answered since the start"
-		}
-		gap := time.Duration(s.UsualGapS * float64(time.Second))
-		if quiet := to.Sub(cov.LastEvent); cov.State == triage.SourceOK && gap > 0 && !cov.LastEvent.IsZero() && quiet > max(silentFactor*gap, silentAtLeast) {
-			cov.State = triage.SourceSilent
-			cov.Detail = fmt.Sprintf("nothing heard for %s; usually there is something every %s", short(quiet), short(gap))
-		}
-		out = append(out, cov)
+		state, detail := s.judged(to)
+		out = append(out, triage.Coverage{
+			Source: s.Name, State: state, From: from, To: to, LagS: s.LagS, LastEvent: s.last(to), UsualGapS: s.UsualGapS, Detail: detail,
+		})
 	}
 	return out
 }
 
-// Sources says how every source is doing, by name: as it sees itself, with what the collector heard of it.
+// Sources says how every source is doing now, by name, judged as Coverage does.
 func (c *Collector) Sources() []triage.SourceStatus {
-	all := c.statuses()
+	all, now := c.statuses(), c.now()
 	out := make([]triage.SourceStatus, len(all))
 	for i, s := range all {
 		out[i] = s.SourceStatus
+		out[i].State, out[i].Detail = s.judged(now)
 	}
 	return out
 }
@@ -53,6 +45,22 @@ func (c *Collector) Sources() []triage.SourceStatus {
 type status struct {
 	triage.SourceStatus
 	heard *heard // a copy
+}
+
+// judged is the source's own word, where it is not contradicted by what was heard of it until then.
+func (s status) judged(to time.Time) (triage.SourceState, string) {
+	state, last := cmp.Or(s.State, triage.SourceOK), s.last(to)
+	if state != triage.SourceOK {
+		return state, s.Detail
+	}
+	if s.LastSuccess.IsZero() && (s.heard == nil || s.heard.events == 0) {
+		return triage.SourceDown, "has not answered since the start"
+	}
+	gap := time.Duration(s.UsualGapS * float64(time.Second))
+	if quiet := to.Sub(last); gap > 0 && !last.IsZero() && quiet > max(silentFactor*gap, silentAtLeast) {
+		return triage.SourceSilent, fmt.Sprintf("nothing heard for %s; usually there is something every %s", short(quiet), short(gap))
+	}
+	return state, s.Detail
 }
 
 // last is the latest event by then, of which the source or we know.

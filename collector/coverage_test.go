@@ -113,6 +113,9 @@ func TestCoverageOfPush(t *testing.T) {
 	if len(got) != 1 || got[0].Source != "push" || got[0].State != triage.SourceSilent || !got[0].LastEvent.Equal(at(19)) {
 		t.Errorf("got %+v, want push silent since minute 19", got)
 	}
+	if now := c.Sources(); len(now) != 1 || now[0].State != got[0].State || now[0].Detail != got[0].Detail {
+		t.Errorf("what a source is now must be judged alike: %+v", now)
+	}
 }
 
 func TestAnomalyStore(t *testing.T) {

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -250,6 +251,17 @@ func TestVersionUnitesTwoSenders(t *testing.T) {
 			rt.Fatalf("want the two of ci and none besides, got %s", ids(got))
 		}
 	})
+}
+
+// The names of who told of a change stay within what a label may hold, whichever way they were united.
+func TestFirstNamesAreBounded(t *testing.T) {
+	long := func(c string) string { return strings.Repeat(c, triage.MaxText/2) }
+	if got := firstNames([]string{long("a"), long("b"), "c"}); got != long("a") {
+		t.Errorf("got %d bytes", len(got))
+	}
+	if got := firstNames([]string{"a", "b", "c"}); got != "a,b,c" {
+		t.Errorf("got %s", got)
+	}
 }
 
 // One id for two services cannot be one Change; both are kept, each under the same id however often it comes.

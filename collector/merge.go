@@ -107,11 +107,24 @@ func merge(a, b triage.Change) triage.Change {
 	m.Refs = union(a.Refs, b.Refs, compareRefs, mergeRefs, triage.MaxRefs)
 	m.Labels = mergeLabels(a.Labels, b.Labels)
 	if told := union(senders(a), senders(b), cmp.Compare, nil, triage.MaxRefs); len(told) > 1 {
-		m.Labels = with(m.Labels, labelSources, strings.Join(told, ","))
+		m.Labels = with(m.Labels, labelSources, firstNames(told))
 	}
 	m.RevertedBy = union(a.RevertedBy, b.RevertedBy, cmp.Compare, nil, triage.MaxRefs)
 	m.Undoes = union(a.Undoes, b.Undoes, cmp.Compare, nil, triage.MaxRefs)
 	return m
+}
+
+// firstNames joins names with commas, as many as fit a label. What is left out is greater than all that is in, so the order in
+// which lists are united does not matter.
+func firstNames(names []string) string {
+	joined := names[0]
+	for _, n := range names[1:] {
+		if len(joined)+1+len(n) > triage.MaxText {
+			break
+		}
+		joined += "," + n
+	}
+	return joined
 }
 
 // senders are the sources that told of a Change, sorted.

@@ -31,7 +31,7 @@ func (c *Collector) Retry(ctx context.Context, id string) (events int, err error
 		return 0, fmt.Errorf("retry: %w", err)
 	}
 	outcome := retryRefused
-	defer func() { c.metrics.retried.WithLabelValues(c.sourceLabel(q.Source, q.Source), outcome).Inc() }()
+	defer func() { c.metrics.retried.WithLabelValues(c.sourceLabel("", q.Source), outcome).Inc() }()
 	found, err := c.redecode(q)
 	if _, ignored := triage.IsIgnored(err); ignored {
 		found, err = nil, nil

@@ -29,13 +29,18 @@ func explain(data []byte, first error) error {
 	for err := first; err != nil && len(found) < maxExplained; err = decodeNode(&root) {
 		e, says := x.culprit(&root, err)
 		if e == nil {
-			found = append(found, err)
+			for _, text := range complaints(err) {
+				found = append(found, errors.New(text))
+			}
 			break
 		}
 		for _, text := range says {
 			found = append(found, fmt.Errorf("line %d, %s: %s", e.line, e.path, text))
 		}
 		e.remove()
+	}
+	if len(found) >= maxExplained {
+		found = append(found, errors.New("more is wrong: mend these first"))
 	}
 	return errors.Join(found...)
 }

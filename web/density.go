@@ -32,7 +32,8 @@ func (l stretch) draw(width float64) *scene {
 		s.X0 = 62
 	}
 	body := &scene{W: s.W, X0: s.X0, X1: s.X1, T0: l.From, T1: l.To}
-	y := 6.0
+	const top = 6.0
+	y := top
 	if l.Counts == nil {
 		for _, c := range l.Changes {
 			a.Marks = append(a.Marks, newMark(c))
@@ -42,7 +43,7 @@ func (l stretch) draw(width float64) *scene {
 	} else {
 		y = drawCounts(body, l.Counts, y)
 	}
-	if y == 6 {
+	if y == top { // no lane and no row
 		body.label("muted", "Nothing changed here, as far as I was told.", s.X0+8, y+16, "")
 		y += 30
 	}

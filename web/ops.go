@@ -12,8 +12,6 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-const coverageSpan = 30 * time.Minute // over which a source's hearing is judged, as reports do
-
 // sourcesView shows who is heard.
 type sourcesView struct {
 	Sources []sourceRow
@@ -29,21 +27,8 @@ type sourceRow struct {
 
 func (w *Web) getSources(*http.Request) (page, error) {
 	now := w.now().UTC()
-	covered := make(map[string]triage.Coverage)
-	for _, c := range w.opts.Collector.Coverage(now.Add(-coverageSpan), now) {
-		covered[c.Source] = c
-	}
 	v := sourcesView{}
 	for _, s := range w.opts.Collector.Sources() {
-		if c, ok := covered[s.Name]; ok && s.State == triage.SourceOK {
-			s.State = c.State // silence is judged against the usual rate, which a source does not know of itself
-			if s.Detail == "" {
-				s.Detail = c.Detail
-			}
-		}
-		if c := covered[s.Name]; s.UsualGapS == 0 {
-			s.UsualGapS = c.UsualGapS
-		}
 		row := sourceRow{SourceStatus: s}
 		if s.UsualGapS > 0 {
 			row.Usual = "every " + span(seconds(s.UsualGapS))

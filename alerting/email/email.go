@@ -44,7 +44,9 @@ type Notifier struct {
 	cfg      Config
 	host     string
 	port     int
-	implicit bool   // TLS comes first
+	implicit bool // TLS comes first
+	from     *mail.Address
+	to       []*mail.Address
 	domain   string // of our message ids: the sender's
 	tls      *tls.Config
 }
@@ -60,11 +62,13 @@ func New(cfg Config) (*Notifier, error) {
 		return nil, err
 	}
 	n.implicit = n.port == implicitTLS
-	from, err := mail.ParseAddress(cfg.From)
-	if err != nil {
+	if n.from, err = mail.ParseAddress(cfg.From); err != nil {
 		return nil, err
 	}
-	n.domain = from.Address[strings.LastIndexByte(from.Address, '@')+1:]
+	if n.to, err = mail.ParseAddressList(cfg.To); err != nil {
+		return nil, err
+	}
+	n.domain = n.from.Address[strings.LastIndexByte(n.from.Address, '@')+1:]
 	tlsConfig := cfg.TLSConfig
 	if tlsConfig == nil {
 		tlsConfig = &config.TLSConfig{}
@@ -141,7 +145,8 @@ func (n *Notifier) message(v view, text, name, thread string, png []byte) (*goma
 		return nil, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: fmt.Errorf("write message: %w", err)}
 	}
 	m := gomail.NewMsg()
-	bad := errors.Join(m.From(n.cfg.From), m.ToFromString(n.cfg.To))
+	m.FromMailAddress(n.from)
+	m.ToMailAddress(n.to...)
 	m.SetMessageIDWithValue(n.id(name))
 	root := "<" + n.id("incident "+thread) + ">" // of no message: mail readers put together what refers to the same
 	m.SetGenHeader(gomail.HeaderInReplyTo, root)
@@ -152,10 +157,9 @@ func (n *Notifier) message(v view, text, name, thread string, png []byte) (*goma
 	m.SetBodyString(gomail.TypeTextPlain, text)
 	m.AddAlternativeString(gomail.TypeTextHTML, html.String())
 	if png != nil {
-		bad = errors.Join(bad, m.EmbedReader(pictureName, bytes.NewReader(png), gomail.WithFileContentID("<"+pictureName+">"), gomail.WithFileContentType("image/png")))
-	}
-	if bad != nil {
-		return nil, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: errors.New("the message cannot be written with these addresses")}
+		if err := m.EmbedReader(pictureName, bytes.NewReader(png), gomail.WithFileContentID("<"+pictureName+">"), gomail.WithFileContentType("image/png")); err != nil {
+			return nil, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: fmt.Errorf("write message: %w", err)}
+		}
 	}
 	return m, nil
 }

@@ -138,7 +138,7 @@ func startMail(t *testing.T, b *mailbox, security string) Config {
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close() })
 	c := DefaultConfig()
-	c.To, c.From, c.Smarthost = "oncall@example.com, lead@example.com", "triaged <triaged@example.com>", address
+	c.To, c.From, c.Smarthost = `"Call, On" <oncall@example.com>, lead@example.com`, "triaged <triaged@example.com>", address
 	c.AuthUsername, c.AuthPassword = "triaged", notifytest.Secret
 	c.TLSConfig = &config.TLSConfig{CAFile: ca}
 	return c

@@ -13,9 +13,8 @@ import (
 // pictureTimeout bounds painting and the three calls of an upload together: the message itself is out by then.
 const pictureTimeout = 5 * time.Second
 
-// picture puts the report's time axis into the incident's thread: under the first message, and once more when the incident has
-// recovered. It is a courtesy. What goes wrong is a sentence kept with the delivery, and nothing is tried again: after a kill
-// there may be no picture, but never two.
+// picture puts the first report's time axis into the incident's thread. It is a courtesy. What goes wrong is a sentence kept with
+// the delivery, and nothing is tried again: after a kill there may be no picture, but never two.
 func (b bot) picture(ctx context.Context, nt alerting.Notification, root place) string {
 	if !b.pictures || nt.Picture == nil {
 		return ""

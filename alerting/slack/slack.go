@@ -171,9 +171,6 @@ func (b bot) later(ctx context.Context, nt alerting.Notification, root place) (a
 		de.Uncertain = de.Uncertain || nt.Material
 		return alerting.Receipt{}, de
 	}
-	if nt.Material && !nt.Uncertain && nt.Incident.State == triage.IncidentRecovered {
-		detail = firstOf(detail, b.picture(ctx, nt, root))
-	}
 	return alerting.Receipt{RemoteID: root.String(), Detail: detail}, nil
 }
 

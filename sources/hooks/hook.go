@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -127,7 +128,8 @@ func (h *Hook) aside(header http.Header, body []byte, sum [32]byte, scope triage
 	if p, err := h.cfg.proof(); err == nil {
 		own = p.secret
 	}
-	for name, values := range header {
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		values := header[name]
 		if len(values) == 0 || own != "" && strings.Contains(values[0], own) {
 			continue
 		}

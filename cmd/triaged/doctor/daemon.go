@@ -116,7 +116,7 @@ func (e *examination) sources(ctx context.Context) {
 			e.ok("sources", s.Name, "%d events so far", s.Events)
 		}
 		if s.Quarantined > 0 {
-			e.wrong("quarantine", s.Name, fmt.Sprintf("%d of its records could not be read and were set aside", s.Quarantined), "GET /api/v1/quarantine?source="+url.QueryEscape(s.Name)+" says why; mend the sender or the mapping, then read them again there")
+			e.wrong("quarantine", s.Name, fmt.Sprintf("%d of its records could not be read and were set aside", s.Quarantined), "GET /api/v1/quarantine?source="+url.QueryEscape(s.Name)+" says why; mend the sender or the mapping, then read them again: POST /api/v1/quarantine/{id}/retry")
 		}
 	}
 }
