@@ -44,7 +44,7 @@ fmt:
 lint:
 	$(LINT) run
 
-PROOF = $(GO) run ./cmd/proof -binary=bin/triaged
+PROOF = $(GO) run ./test/proof -binary=bin/triaged
 
 # BENCH=json prints the harness's lines as JSON and leaves the packages' own benchmarks out.
 BENCH ?= text

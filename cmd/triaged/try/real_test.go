@@ -20,7 +20,7 @@ import (
 
 	"github.com/prometheus/common/config"
 
-	"github.com/triaged-dev/triaged/cmd/casegen/backfill"
+	"github.com/triaged-dev/triaged/test/casegen/backfill"
 	"github.com/triaged-dev/triaged/cmd/triaged/try"
 	"github.com/triaged-dev/triaged/triage"
 )

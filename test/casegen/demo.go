@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"github.com/triaged-dev/triaged/cmd/casegen/scenario"
+	"github.com/triaged-dev/triaged/test/casegen/scenario"
 	"github.com/triaged-dev/triaged/triage"
 )
 

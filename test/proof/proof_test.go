@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "triaged")
-		if out, err := exec.Command("go", "build", "-o", binary, "../triaged").CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/triaged").CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build triaged: %v\n%s", err, out)
 			return 1
 		}

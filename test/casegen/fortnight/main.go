@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/triaged-dev/triaged/cmd/casegen/backfill"
+	"github.com/triaged-dev/triaged/test/casegen/backfill"
 )
 
 func main() {

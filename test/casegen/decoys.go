@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/triaged-dev/triaged/cmd/casegen/scenario"
+	"github.com/triaged-dev/triaged/test/casegen/scenario"
 	"github.com/triaged-dev/triaged/triage"
 )
 

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"time"
 
-	"github.com/triaged-dev/triaged/cmd/casegen/scenario"
+	"github.com/triaged-dev/triaged/test/casegen/scenario"
 	"github.com/triaged-dev/triaged/triage"
 )
 

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/triaged-dev/triaged/cmd/casegen/scenario"
+	"github.com/triaged-dev/triaged/test/casegen/scenario"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -67,11 +67,11 @@ func TestFilesAreWhatTheGeneratorMakes(t *testing.T) {
 			}
 			file, err := os.ReadFile(filepath.Join(casesDir, set, s.ID+".json.gz"))
 			if err != nil {
-				t.Errorf("%v: run go run ./cmd/casegen testdata/cases", err)
+				t.Errorf("%v: run go run ./test/casegen testdata/cases", err)
 				continue
 			}
 			if plain, err := gunzip(file); err != nil || !bytes.Equal(a, bytes.TrimSpace(plain)) {
-				t.Errorf("%s differs from its file: run go run ./cmd/casegen testdata/cases", s.ID)
+				t.Errorf("%s differs from its file: run go run ./test/casegen testdata/cases", s.ID)
 			}
 			size, n = size+len(file), n+1
 		}
@@ -206,7 +206,7 @@ func TestNothingOfTheRankingIsImported(t *testing.T) {
 		t.Fatalf("go list shows nothing of ours:\n%s", out)
 	}
 	for dep := range strings.Lines(string(out)) {
-		if ours, ok := strings.CutPrefix(strings.TrimSpace(dep), "github.com/triaged-dev/triaged/"); ok && ours != "triage" && !strings.HasPrefix(ours, "cmd/casegen") {
+		if ours, ok := strings.CutPrefix(strings.TrimSpace(dep), "github.com/triaged-dev/triaged/"); ok && ours != "triage" && !strings.HasPrefix(ours, "test/casegen") {
 			t.Errorf("imports %s", ours)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/triaged-dev/triaged/cmd/casegen/scenario"
+	"github.com/triaged-dev/triaged/test/casegen/scenario"
 	"github.com/triaged-dev/triaged/triage"
 )
 
