@@ -26,6 +26,7 @@ type Input struct {
 	History    []triage.Outcome
 	Earlier    []triage.Alert     // earlier firings of the first alert, over two weeks
 	Checked    []triage.Checked   // what undoing did so far
+	Told       *triage.Told       // how much of what changes is told here; nil: not known
 	ChangeRate map[string]float64 // usual changes per hour, by service; absent: counted from Changes
 	Notes      []string           // carried into the report
 	Deadline   bool               // the evidence was cut short
@@ -45,7 +46,7 @@ func InputOf(c triage.Case) Input {
 		in.IncidentID, in.Number, in.Cause, in.Scope = a.IncidentID, a.Number, a.Cause, a.Scope
 		in.Lookback = time.Duration(a.LookbackS * float64(time.Second))
 		in.Widened, in.Deadline, in.Notes, in.ChangeRate = a.Widened, a.Deadline, a.Notes, a.ChangeRate
-		in.Checked = a.Checked
+		in.Checked, in.Told = a.Checked, a.Told
 	}
 	for _, ch := range c.Changes {
 		if seenBy(ch, at) {
@@ -65,7 +66,7 @@ func (in Input) Case(id string) triage.Case {
 		Ask: &triage.CaseAsk{
 			IncidentID: in.IncidentID, Number: in.Number, Cause: in.Cause, Scope: in.Scope,
 			LookbackS: in.lookback().Seconds(), Widened: in.Widened, Deadline: in.Deadline,
-			Notes: in.Notes, ChangeRate: in.ChangeRate, Checked: in.Checked,
+			Notes: in.Notes, ChangeRate: in.ChangeRate, Checked: in.Checked, Told: in.Told,
 		},
 	}
 }

@@ -40,6 +40,16 @@ type CaseAsk struct {
 	Notes      []string           `json:"notes,omitempty"`
 	ChangeRate map[string]float64 `json:"change_rate,omitempty"` // usual changes per hour, by service
 	Checked    []Checked          `json:"checked,omitempty"`     // what undoing did so far
+	Told       *Told              `json:"told,omitempty"`        // how much of what changes is told here; nil: not known
+}
+
+// Told is an installation's measure of its own hearing: of the rollouts that its metrics showed (new versions and ReplicaSets) over
+// the last two weeks, how many another source told of too, and how long after they were seen to begin.
+type Told struct {
+	Seen       int     `json:"seen"`
+	Told       int     `json:"told"`
+	MedianLagS float64 `json:"median_lag_s"` // of those told; 0: told before the metrics showed them
+	P90LagS    float64 `json:"p90_lag_s"`
 }
 
 // CaseSource says where the facts of a Case come from.

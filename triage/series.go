@@ -75,7 +75,7 @@ const (
 // Series is one metric series on a regular grid.
 type Series struct {
 	Metric    string            `json:"metric"`
-	Labels    map[string]string `json:"labels"` // service, and where split: version, pod, region, instance, variant, source, destination
+	Labels    map[string]string `json:"labels"` // service, and where split: version, pod, region, instance, variant; or source and destination: see Edge
 	Signal    Signal            `json:"signal"`
 	Better    Better            `json:"better,omitempty"`
 	Kind      string            `json:"kind,omitempty"` // gauge (default) or counter
@@ -84,7 +84,17 @@ type Series struct {
 	StepS     float64           `json:"step_s"` // seconds between samples
 	Start     time.Time         `json:"start"`  // time of the first sample
 	Values    Values            `json:"values"`
+	Counts    Values            `json:"counts,omitempty"`  // requests behind each sample, where the values are a share of them or a quantile
+	RangeS    float64           `json:"range_s,omitempty"` // seconds over which each sample averages; absent: its step
 	Reference *Reference        `json:"reference,omitempty"`
+}
+
+// Edge returns caller and callee of a series that says what the caller sees of the callee, measured at the caller's end: errors,
+// latency, traffic, or waiting for a connection. Such a series has no service: it is not the callee's own behaviour, and shows the
+// network between them too.
+func (s Series) Edge() (caller, callee string, ok bool) {
+	caller, callee = s.Labels["source"], s.Labels["destination"]
+	return caller, callee, caller != "" && callee != "" && s.Labels["service"] == ""
 }
 
 // RoleSymptom marks the alert's own series.
@@ -123,5 +133,8 @@ func (s Series) Until(at time.Time) Series {
 		n--
 	}
 	s.Values = s.Values[:n]
+	if len(s.Counts) > n {
+		s.Counts = s.Counts[:n]
+	}
 	return s
 }
