@@ -20,8 +20,8 @@ import (
 
 	"github.com/prometheus/common/config"
 
-	"github.com/triaged-dev/triaged/test/casegen/backfill"
 	"github.com/triaged-dev/triaged/cmd/triaged/try"
+	"github.com/triaged-dev/triaged/test/casegen/backfill"
 	"github.com/triaged-dev/triaged/triage"
 )
 
