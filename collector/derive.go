@@ -30,13 +30,47 @@ func (f *fold) deriveOne(ctx context.Context, d *draft) error {
 		c.Labels = with(c.Labels, labelStartedSeen, c.StartedAt.Format(time.RFC3339Nano))
 		c.StartedAt = c.FinishedAt
 	}
-	key, ok := trackOf(c)
-	if !ok {
-		return nil
+	for _, id := range c.Undoes { // as its source says
+		if err := f.link(ctx, d, id); err != nil {
+			return err
+		}
 	}
 	self := runOf(c)
+	undone, returns := f.derivePrevious(d, self)
+	if c.Status == triage.StatusFailed || !self.counts() || c.Labels["controller"] != "" { // it did not come to be, or is nobody's undo
+		return nil
+	}
+	if returns && len(undone) == 0 {
+		c.Labels = with(c.Labels, labelNoop, "true")
+	}
+	if len(undone) == 0 && saysUndo(c) {
+		undone = f.stated(c, self)
+	}
+	for _, u := range undone {
+		if self.at.Sub(u.at) > max(f.c.retention, undoWithin) {
+			return nil
+		}
+	}
+	for _, u := range undone {
+		if err := f.link(ctx, d, u.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undoWithin is how far back what a change takes back may lie: as far as the longer search for suspects goes.
+const undoWithin = 24 * time.Hour
+
+// derivePrevious works out what was in place before, and what is undone by going back to it.
+func (f *fold) derivePrevious(d *draft, self *run) (undone []*run, returns bool) {
+	c := &d.change
+	key, ok := trackOf(c)
+	if !ok {
+		return nil, false
+	}
 	before := f.before(key, self)
-	if r, ok := running(before, self); ok && c.PreviousVersion == "" && c.Kind != triage.KindFlag {
+	if r, ok := running(before, self); ok && c.PreviousVersion == "" && (self.version != "" || self.digest != "") {
 		c.PreviousVersion = r.version
 		c.Labels = with(c.Labels, labelPreviousFrom, "history")
 	}
@@ -49,24 +83,7 @@ func (f *fold) deriveOne(ctx context.Context, d *draft) error {
 			c.Labels = with(c.Labels, labelNoop, v)
 		}
 	}
-	if c.Status == triage.StatusFailed || !self.counts() { // it did not come to be
-		return nil
-	}
-	undone, returns := returnsTo(self, before)
-	if returns && len(undone) == 0 {
-		c.Labels = with(c.Labels, labelNoop, "true")
-	}
-	for _, u := range undone {
-		if self.at.Sub(u.at) > f.c.retention {
-			return nil
-		}
-	}
-	for _, u := range undone {
-		if err := f.link(ctx, d, u.id); err != nil {
-			return err
-		}
-	}
-	return nil
+	return returnsTo(self, before)
 }
 
 // before returns the runs of a track that came before this one, where the scope allows them to be about the same place.
@@ -81,7 +98,23 @@ func (f *fold) before(key trackKey, self *run) []*run {
 			out = append(out, r)
 		}
 	}
+	for len(out) > 0 && echo(self, out[len(out)-1]) {
+		out = out[:len(out)-1]
+	}
 	return out
+}
+
+// echoWithin is within what time one sender that names a version twice has told of one rollout twice.
+const echoWithin = 5 * time.Minute
+
+// echo reports whether an earlier run is this very rollout, told again under another id. What is told twice is not a restart of
+// what was running, and what was running before is what ran before the first of them.
+func echo(self, earlier *run) bool {
+	within := nameWithin
+	if self.source == earlier.source {
+		within = echoWithin
+	}
+	return self.version != "" && self.version == earlier.version && self.set == earlier.set && self.at.Sub(earlier.at) <= within
 }
 
 // running returns what was in place: the last that landed; where another source reported about the same rollout, in the words
@@ -89,7 +122,7 @@ func (f *fold) before(key trackKey, self *run) []*run {
 func running(before []*run, self *run) (*run, bool) {
 	var last, own *run
 	for _, r := range before {
-		if r.landed() && r.version != "" {
+		if r.landed() && r.version != "" && !self.otherKey(r) {
 			last = r
 			if r.source == self.source {
 				own = r
@@ -105,10 +138,15 @@ func running(before []*run, self *run) (*run, bool) {
 // returnsTo reports whether a run puts back what was in place before, and which runs it undoes by that: none if it is in place.
 // v1, v2, v3, v1: the last returns to v1 and undoes v3 and v2. An attempt at v2 that failed is undone by v1 as well.
 func returnsTo(self *run, before []*run) (undone []*run, returns bool) {
+	if sets := backToSet(self, before); len(sets) > 0 {
+		return sets, true
+	}
 	for _, r := range slices.Backward(before) {
-
-		if !r.counts() {
+		if !r.counts() || self.otherKey(r) {
 			continue
+		}
+		if r.inverse(self) {
+			return append(undone, r), true
 		}
 		if r.same(self) {
 			if !r.landed() { // under way or failed: it says nothing of what is in place
@@ -123,8 +161,30 @@ func returnsTo(self *run, before []*run) (undone []*run, returns bool) {
 		if r.previous != "" && r.previous == self.version && !movingTag(self.version) {
 			return undone, true
 		}
+		if r.cameFrom(self.value) {
+			return undone, true
+		}
 	}
 	return nil, false
+}
+
+// backToSet returns the runs that a return to an earlier ReplicaSet undoes: the pods' template says more than the image's name,
+// which may be the same in both.
+func backToSet(self *run, before []*run) []*run {
+	if self.set == "" {
+		return nil
+	}
+	var undone []*run
+	for _, r := range slices.Backward(before) {
+		switch {
+		case !r.counts() || r.set == "":
+		case r.set == self.set:
+			return undone
+		default:
+			undone = append(undone, r)
+		}
+	}
+	return nil
 }
 
 // link notes that d undoes the Change with this id, on both.

@@ -41,6 +41,7 @@ func TestUndoes(t *testing.T) {
 		{"back two versions", []triage.Change{deploy("a", 0, "v1"), deploy("b", 9, "v2"), deploy("c", 20, "v3"), deploy("d", 30, "v1")}, []triage.ChangeID{"b", "c"}, false, "v3"},
 		{"forward", []triage.Change{deploy("a", 0, "v1"), deploy("b", 9, "v2")}, nil, false, "v1"},
 		{"the same again", []triage.Change{deploy("a", 0, "v1"), deploy("b", 9, "v1")}, nil, true, "v1"},
+		{"the same told twice is no restart", []triage.Change{deploy("a", 0, "v45"), deploy("b", 30, "v46"), deploy("c", 33, "v46")}, nil, false, "v45"},
 		{"the same after a failed attempt undoes that", []triage.Change{deploy("a", 0, "v1"), failed(deploy("b", 9, "v2")), deploy("c", 20, "v1")}, []triage.ChangeID{"b"}, false, "v1"},
 		{"a failed deploy undoes nothing", []triage.Change{deploy("a", 0, "v1"), deploy("b", 9, "v2"), failed(deploy("c", 20, "v1"))}, nil, false, "v2"},
 		{"a moving tag says nothing", []triage.Change{deploy("a", 0, "latest"), deploy("b", 9, "v2"), deploy("c", 20, "latest")}, nil, false, "v2"},

@@ -233,12 +233,18 @@ func TestVersionUnitesTwoSenders(t *testing.T) {
 		c.Source = string(id[:2])
 		return c
 	}
-	for _, version := range []string{"latest", "v2", "main"} {
+	for version, want := range map[string]int{"latest": 2, "2": 2, "main": 2, "v4": 1, "46": 1, "v46": 1, "1.2": 1} {
 		c := startCollector(t, newMemJournal(), nil)
 		emit(t, c, nameless("ci:1", 0, version))
 		emit(t, c, nameless("gh:1", 1, version))
-		if got := find(t, c, triage.ChangeQuery{}); len(got) != 2 {
-			t.Errorf("%s names nothing: got %s", version, ids(got))
+		got := find(t, c, triage.ChangeQuery{})
+		if len(got) != want {
+			t.Errorf("%s told by two: want %d, got %s", version, want, ids(got))
+		}
+		for _, g := range got {
+			if g.Labels[labelNoop] != "" {
+				t.Errorf("%s told by two is one rollout, and no restart: %s", version, g.ID)
+			}
 		}
 	}
 	rapid.Check(t, func(rt *rapid.T) {

@@ -13,23 +13,30 @@ import (
 )
 
 const (
-	trackRuns   = 8    // remembered per track: about 3 KiB
-	trackTables = 8192 // tracks in each of two generations, so about 45 MB at the very most
+	trackRuns   = 12   // remembered per track: about 5 KiB
+	trackTables = 8192 // tracks in each of two generations, so about 80 MB at the very most
 	trackMemory = 14 * 24 * time.Hour
 	trackPage   = 1000
 )
 
-// trackKey names one thing of which one version is in place at a time: the code of a service, its configuration, one flag.
+// trackKey names one thing of which one state is in place at a time: the code of a service, its configuration, its size, one flag.
 type trackKey struct{ service, environment, what string }
 
-// run is one version being put in place.
+// run is one state being put in place.
 type run struct {
 	id       triage.ChangeID
+	kind     triage.Kind
 	at       time.Time
-	version  string // of a flag: its value
+	version  string
 	previous string
 	digest   string
+	revision string // the number its tool counts it by, as Helm does
+	set      string // its ReplicaSet, by namespace and name
 	sha      string
+	key      string // which entry, resource or workload, where the source says
+	value    string // what that was set to: a flag's value, a number of replicas; in plain form
+	was      string // and what it was before
+	words    words  // what it says of itself
 	source   string
 	status   triage.Status
 	scope    triage.Scope
@@ -38,19 +45,24 @@ type run struct {
 // track is what was put in place of late, oldest first. It is replaced and not changed once it is shared.
 type track struct{ runs []*run }
 
-// trackOf says which track a Change is on, if it can be told.
+// trackOf says which track a Change is on, if it can be told. What has a flag or a number of replicas is on that track whatever
+// kind of change it came as.
 func trackOf(c *triage.Change) (trackKey, bool) {
 	k := trackKey{service: c.Service, environment: c.Environment, what: string(c.Kind)}
 	switch {
-	case c.Kind == triage.KindFlag && c.Labels["flag"] == "":
+	case c.Kind == triage.KindMigration: // what it did to data stays done: no later state takes it back
 		return k, false
-	case c.Kind == triage.KindFlag:
-		k.what = "flag:" + c.Labels["flag"]
-	case c.Kind == triage.KindRollback:
+	case c.Labels["flag"] != "":
+		k.what = "flag:" + c.Labels["flag"] + "\x00" + c.Labels["segment"]
+		return k, true
+	case c.Kind == triage.KindScale || c.Labels["replicas"] != "" && c.Version == "" && c.Digest == "":
+		k.what = string(triage.KindScale)
+	case c.Kind == triage.KindRollback && keyOf(c) == "":
 		k.what = string(triage.KindDeploy)
+	case c.Kind == triage.KindRollback: // of one entry: a configuration
+		k.what = string(triage.KindConfig)
 	}
-	r := runOf(c)
-	return k, (c.Service != "" || c.Kind == triage.KindFlag) && (r.version != "" || r.digest != "")
+	return k, c.Service != "" || k.what == string(triage.KindConfig) && keyOf(c) != ""
 }
 
 // filterKey is the track as the filter of ids remembers it. All flags of a service are one there: an index entry has no flag name.
@@ -70,23 +82,40 @@ func indexKey(e triage.IndexEntry) triage.ChangeID {
 
 func runOf(c *triage.Change) *run {
 	r := &run{
-		id: c.ID, at: c.OccurredAt(), version: c.Version, previous: c.PreviousVersion, digest: c.Digest, sha: c.Labels["sha"],
-		source: c.Source, status: c.Status, scope: c.Scope,
+		id: c.ID, kind: c.Kind, at: c.OccurredAt(), version: c.Version, previous: c.PreviousVersion, digest: c.Digest, sha: c.Labels["sha"],
+		key: keyOf(c), revision: c.Labels["revision"], words: wordsOf(c), source: c.Source, status: c.Status, scope: c.Scope,
 	}
-	if c.Kind == triage.KindFlag {
-		if to := c.Labels["to"]; to != "" {
-			r.version, r.digest = to, ""
+	if set := c.Labels["replicaset"]; set != "" {
+		r.set = c.Namespace + "/" + set
+	}
+	r.was, r.value = valuesOf(c)
+	switch deploys := c.Kind == triage.KindDeploy || c.Kind == triage.KindRollback; {
+	case deploys && r.key == "" && c.Labels["flag"] == "": // what it goes from and to are versions
+		r.version, r.previous = cmp.Or(r.version, r.value), cmp.Or(r.previous, r.was)
+		r.value, r.was = "", ""
+		if r.version == "" && r.digest == "" {
+			r.version = tagOf(c.Labels["image"])
 		}
-		r.sha, r.source = "", "" // a flag's value is the same word everywhere
-		if from := c.Labels["from"]; from != "" {
-			r.previous = from
-		}
+	case r.value != "" && c.Kind == triage.KindFlag:
+		r.version, r.digest, r.previous = "", "", ""
 	}
 	return r
 }
 
+// tagOf is the tag of an image, "" without one: "reg.example:5000/shop/cart:v41" is v41.
+func tagOf(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if _, tag, ok := strings.Cut(image[strings.LastIndexByte(image, '/')+1:], ":"); ok {
+		return tag
+	}
+	return ""
+}
+
 // same reports whether both certainly put the same thing in place. A moving tag is the same name for different things.
 func (r *run) same(o *run) bool {
+	if r.value != "" && o.value != "" && r.sameKey(o) {
+		return r.value == o.value
+	}
 	if r.digest != "" && o.digest != "" {
 		return r.digest == o.digest
 	}
@@ -96,10 +125,11 @@ func (r *run) same(o *run) bool {
 // differs reports whether the two certainly put different things in place. Only like is compared with like: one source may say
 // v812 where another says v812-4f2c1d7, so versions tell only where they come from the same source.
 func (r *run) differs(o *run) bool {
-	if r.same(o) {
+	if r.same(o) || r.otherKey(o) {
 		return false
 	}
-	return (r.digest != "" && o.digest != "" && r.digest != o.digest) ||
+	return (r.value != "" && o.value != "" && r.value != o.value && r.sameKey(o)) ||
+		(r.digest != "" && o.digest != "" && r.digest != o.digest) ||
 		(r.sha != "" && o.sha != "" && !strings.HasPrefix(r.sha, o.sha) && !strings.HasPrefix(o.sha, r.sha)) ||
 		(r.source == o.source && r.version != "" && o.version != "" && r.version != o.version && !movingTag(r.version) && !movingTag(o.version))
 }
@@ -182,10 +212,27 @@ func (t *trackTable) store(changed map[trackKey]*track, known *idFilter) {
 	}
 }
 
-// ensure reads the track of a Change from the journal where it is not known, so that the committer need not.
+// ensure reads the tracks that a Change may be judged by from the journal where they are not known, so that the committer need not.
 func (t *trackTable) ensure(ctx context.Context, j Journal, known *idFilter, c *triage.Change) error {
 	k, ok := trackOf(c)
-	if !ok || t.get(k) != nil || !known.mayHave(k.filterKey()) {
+	if ok {
+		if err := t.read(ctx, j, known, k, c); err != nil {
+			return err
+		}
+	}
+	if !saysUndo(c) {
+		return nil
+	}
+	for _, k := range relatedTracks(c) {
+		if err := t.read(ctx, j, known, k, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *trackTable) read(ctx context.Context, j Journal, known *idFilter, k trackKey, c *triage.Change) error {
+	if t.get(k) != nil || !known.mayHave(k.filterKey()) {
 		return nil
 	}
 	read := &track{}
@@ -193,9 +240,6 @@ func (t *trackTable) ensure(ctx context.Context, j Journal, known *idFilter, c *
 		for _, back := range [...]time.Duration{6 * time.Hour, trackMemory} {
 			q := triage.ChangeQuery{
 				From: c.ObservedAt.Add(-back), To: c.ObservedAt, Services: []string{c.Service}, Environment: c.Environment, Limit: trackPage,
-			}
-			if c.Kind != triage.KindDeploy && c.Kind != triage.KindRollback {
-				q.Kind = c.Kind
 			}
 			found, _, err := j.FindChanges(ctx, q)
 			if err != nil {

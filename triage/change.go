@@ -165,8 +165,8 @@ func (c Change) JoinKeys() []string {
 	if c.Digest != "" {
 		keys = append(keys, JoinDigest+"\x00"+c.Digest+"\x00"+c.Service+"\x00"+c.Environment)
 	}
-	if v := strings.TrimPrefix(c.Version, "v"); deploys && len(v) >= 3 && strings.ContainsAny(v, "0123456789") { // "latest" and "2" name nothing
-		keys = append(keys, JoinVersion+"\x00"+v+"\x00"+c.Service+"\x00"+c.Environment)
+	if deploys && len(c.Version) >= 2 && strings.ContainsAny(c.Version, "0123456789") { // "latest" and "2" name nothing, "v4" does
+		keys = append(keys, JoinVersion+"\x00"+strings.TrimPrefix(c.Version, "v")+"\x00"+c.Service+"\x00"+c.Environment)
 	}
 	return keys
 }

@@ -167,7 +167,7 @@ func TestChangesAgainstRealPrometheus(t *testing.T) {
 		`50 min ago: deploy started billing version/billing_build_info/shop/shop/billing/1.1@` + now.Add(-50*time.Minute).Format(time.RFC3339) + ` "1.0"→"1.1" controller="" undoes=[]`,
 		`40 min ago: deploy succeeded cart replicaset//shop/cart-5c6b7d8f9 "v1"→"v2" controller="" undoes=[]`,
 		`30 min ago: deploy started db statefulset//shop/db@12 ""→"" controller="" undoes=[]`,
-		`26 min ago: scale succeeded web deployment//shop/web@` + at(25) + ` ""→"6 replicas" controller="horizontalpodautoscaler" undoes=[]`,
+		`26 min ago: scale succeeded web deployment//shop/web@` + at(25) + ` "2 replicas"→"6 replicas" controller="horizontalpodautoscaler" undoes=[]`,
 		`20 min ago: config succeeded checkout configmap//shop/checkout-config@812345 ""→"" controller="" undoes=[]`,
 		`15 min ago: config succeeded prometheus reload//prometheus@` + at(15) + ` ""→"" controller="" undoes=[]`,
 		`12 min ago: deploy failed payments argocd/payments@` + at(12) + ` ""→"" controller="" undoes=[]`,

@@ -45,8 +45,18 @@ func (r *changeReader) workloads(ctx context.Context) ([]triage.Change, error) {
 				return out, err
 			}
 		}
+		var were []point
+		if len(sizes) > 0 {
+			if were, err = r.points(ctx, movedFrom(by, k.replicas), k.replicas); err != nil {
+				return out, err
+			}
+		}
 		for _, p := range sizes {
-			out = append(out, r.scaled(k, p, scalers))
+			c := r.scaled(k, p, scalers)
+			if i := slices.IndexFunc(were, func(w point) bool { return w.at.Equal(p.at) && w.labels.Equal(p.labels) }); i >= 0 {
+				c.PreviousVersion = fmt.Sprintf("%.0f replicas", were[i].value)
+			}
+			out = append(out, c)
 		}
 		for _, p := range gens {
 			name := string(p.labels[model.LabelName(k.label)])
@@ -72,6 +82,11 @@ func (r *changeReader) workloads(ctx context.Context) ([]triage.Change, error) {
 // moved is empty except where a value differs from that of one step before.
 func moved(by, metric, op string) string {
 	return fmt.Sprintf("max by (%[1]s) (%[2]s) %[3]s max by (%[1]s) (%[2]s offset %[4]s)", by, metric, op, model.Duration(changeStep))
+}
+
+// movedFrom is the value before, wherever moved with != is not empty.
+func movedFrom(by, metric string) string {
+	return fmt.Sprintf("max by (%[1]s) (%[2]s offset %[3]s) != max by (%[1]s) (%[2]s)", by, metric, model.Duration(changeStep))
 }
 
 // scaled is a change of the replica count. Where an autoscaler owns the workload, it is the autoscaler's reaction.
