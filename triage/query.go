@@ -36,4 +36,5 @@ type SignalQuery struct {
 	Scope    Scope    // environment, cluster, namespace and region to match, where known
 	From, To time.Time
 	SplitBy  []string // further labels to keep: version, pod, region; empty: one series per service and signal
+	Edges    bool     // what the services see of what they call, one series per edge and signal, instead of their own; see Series.Edge
 }

@@ -131,31 +131,3 @@ func resourceConventions() []Convention {
 		},
 	}
 }
-
-func edgeConventions() []EdgeConvention {
-	return []EdgeConvention{
-		{Name: "service-graph", Metric: "traces_service_graph_request_total", Client: []string{"client"}, Server: []string{"server"}},
-		{Name: "tempo-presence", Metric: "traces_service_graph_connection_info", Client: []string{"client"}, Server: []string{"server"}, Info: true},
-		{
-			Name: "istio", Metric: "istio_requests_total", Match: `reporter="destination"`,
-			Client: []string{"source_canonical_service", "source_workload"},
-			Server: []string{"destination_canonical_service", "destination_workload"},
-		},
-		{
-			Name: "istio-external", Metric: "istio_requests_total", Match: `reporter="source",destination_workload="unknown"`,
-			Client: []string{"source_canonical_service", "source_workload"}, Server: []string{"destination_service_name", "destination_service"},
-		},
-		{
-			Name: "linkerd", Metric: "response_total", Match: `direction="outbound"`,
-			Client: []string{"deployment", "statefulset", "daemonset"}, Server: []string{"dst_deployment", "dst_statefulset", "dst_daemonset"},
-		},
-		{
-			Name: "hubble", Metric: "hubble_http_requests_total",
-			Client: []string{"source_workload", "source_app"}, Server: []string{"destination_workload", "destination_app"},
-		},
-		{
-			Name: "hubble-flows", Metric: "hubble_flows_processed_total", Match: `verdict="FORWARDED"`,
-			Client: []string{"source_workload", "source_app"}, Server: []string{"destination_workload", "destination_app"},
-		},
-	}
-}

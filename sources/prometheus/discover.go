@@ -26,6 +26,9 @@ type inUse struct {
 	fresh       time.Duration   // how long it is taken to stay so
 	names       map[string]bool // which of the metrics we know how to use there are
 	conventions []usedConvention
+	services    map[string]bool   // canonical: those that a convention has signals of
+	edges       []usedEdge        // in order of preference
+	targets     map[string]string // address of a scrape target, with or without port → the service behind it
 }
 
 // usedConvention is a convention that has data here.
@@ -101,12 +104,14 @@ func (s *Source) freshAfter(known *inUse) time.Duration {
 
 // same reports whether two looks found the same.
 func (f *inUse) same(o *inUse) bool {
-	return maps.Equal(f.names, o.names) && reflect.DeepEqual(f.conventions, o.conventions)
+	return maps.Equal(f.names, o.names) && reflect.DeepEqual(f.conventions, o.conventions) &&
+		reflect.DeepEqual(f.edges, o.edges) && maps.Equal(f.targets, o.targets)
 }
 
-// look asks which metrics there are (one request), and for each convention found its labels and its services (two each).
+// look asks which metrics there are (one request), for each convention found its labels and its services (two each), and, where
+// there are calls, what is scraped where.
 func (s *Source) look(ctx context.Context, c *client, at time.Time, fresh time.Duration) (*inUse, error) {
-	names, err := c.labelValues(ctx, "__name__", []string{`{__name__=~"` + promEscape(alternatives(s.knownMetrics())) + `|.+_build_info"}`}, at, fresh/2)
+	names, err := c.labelValues(ctx, "__name__", []string{`{__name__=~"` + promEscape(alternatives(s.knownMetrics())) + `|.+_build_info|` + promEscape(genericCalls) + `"}`}, at, fresh/2)
 	if err != nil {
 		return nil, err
 	}
@@ -139,13 +144,33 @@ func (s *Source) look(ctx context.Context, c *client, at time.Time, fresh time.D
 			state.conventions = append(state.conventions, u)
 		}
 	}
+	state.services = make(map[string]bool)
+	for _, name := range state.known() {
+		state.services[name] = true
+	}
+	if err := s.usedEdges(ctx, c, state, fresh/2); err != nil {
+		return nil, err
+	}
+	if len(state.edges) > 0 {
+		if err := s.targets(ctx, c, state); err != nil {
+			if r := reasonFor(s.cfg.Name, err); r != ReasonRefused && r != ReasonTooLarge {
+				return nil, err
+			}
+			s.log.Warn("addresses that clients call are not resolved because the server refuses the question for its targets", "err", err)
+		}
+	}
 	return state, nil
 }
 
 // knownMetrics are all metric names that conventions, edges and changes speak of.
 func (s *Source) knownMetrics() []string {
 	var out []string
-	for _, c := range s.signals.Conventions {
+	conventions := slices.Clone(s.signals.Conventions)
+	for _, e := range s.signals.Edges {
+		out = append(out, e.Metric)
+		conventions = append(conventions, e.convention())
+	}
+	for _, c := range conventions {
 		out = append(out, c.Requests, c.FailedMetric)
 		if c.Duration != "" {
 			out = append(out, c.Duration, c.Duration+"_bucket")
@@ -153,9 +178,6 @@ func (s *Source) knownMetrics() []string {
 		for _, g := range c.Gauges {
 			out = append(out, g.Metric)
 		}
-	}
-	for _, e := range s.signals.Edges {
-		out = append(out, e.Metric)
 	}
 	out = append(out, changeMetrics...)
 	slices.Sort(out)

@@ -217,7 +217,7 @@ func TestAgainstRealPrometheus(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := fmt.Sprint(s.Topology().Edges())
-		if want := "[{cart postgres prometheus:test} {checkout cart prometheus:test}]"; got != want {
+		if want := "[{cart postgres metrics} {checkout cart metrics}]"; got != want {
 			t.Errorf("want %s, got %s", want, got)
 		}
 	})

@@ -21,6 +21,9 @@ func (r *signalReader) values(ctx context.Context, p part, services []string, sp
 		return nil, err
 	}
 	by := append([]string{p.conv.service}, slices.Sorted(maps.Values(splits))...)
+	if p.edge != nil {
+		by = p.edge.by()
+	}
 	owners := splits["version"] == ownerLabel
 	sum := p.signal == triage.SignalTraffic || p.signal == triage.SignalErrors || p.gauge.Aggregate == "sum"
 	out, total := make(map[string]labelled), make(map[string]labelled)

@@ -48,6 +48,10 @@ func (s *Source) read(ctx context.Context, c *client, q triage.SignalQuery) ([]t
 	if scrape < finestStep {
 		r.grid = newGrid(q.From, q.To, max(scrape, 5*time.Second))
 	}
+	r.found = found
+	if q.Edges {
+		return r.run(ctx, s.planEdges(found, q))
+	}
 	return r.run(ctx, s.plan(found, q))
 }
 
@@ -55,7 +59,8 @@ func (s *Source) read(ctx context.Context, c *client, q triage.SignalQuery) ([]t
 type part struct {
 	conv     usedConvention
 	signal   triage.Signal
-	gauge    Gauge // set where the series is a gauge of its own rather than requests or their duration
+	gauge    Gauge     // set where the series is a gauge of its own rather than requests or their duration
+	edge     *usedEdge // set where it is what the services see of what they call
 	services []string
 }
 
@@ -100,6 +105,7 @@ type signalReader struct {
 	query  triage.SignalQuery
 	grid   grid
 	window time.Duration
+	found  *inUse // nil where no edges are asked for
 
 	podsOwned bool // the server knows which ReplicaSet a pod belongs to
 }
@@ -112,9 +118,14 @@ func (r *signalReader) run(ctx context.Context, parts []part) ([]triage.Series, 
 		wg.Go(func() { results[i], errs[i] = r.part(ctx, p) })
 	}
 	wg.Wait()
+	attachCounts(parts, results)
 	out := slices.Concat(results...)
+	if r.query.Edges {
+		out = firstOfEach(out)
+	}
 	slices.SortStableFunc(out, func(a, b triage.Series) int {
-		return cmp.Or(cmp.Compare(a.Labels["service"], b.Labels["service"]), cmp.Compare(a.Signal, b.Signal),
+		return cmp.Or(cmp.Compare(a.Labels["service"], b.Labels["service"]), cmp.Compare(a.Labels["source"], b.Labels["source"]),
+			cmp.Compare(a.Labels["destination"], b.Labels["destination"]), cmp.Compare(a.Signal, b.Signal),
 			cmp.Compare(a.Metric, b.Metric), cmp.Compare(labelKey(a.Labels), labelKey(b.Labels)))
 	})
 	return out, errors.Join(errs...)
@@ -132,6 +143,9 @@ func (r *signalReader) part(ctx context.Context, p part) ([]triage.Series, error
 		sr := r.grid.series(values[key].values)
 		sr.Metric, sr.Signal, sr.Better = p.metric(r.s.signals), p.signal, p.better()
 		sr.Labels = values[key].labels
+		if !p.isGauge() || p.gauge.Counter {
+			sr.RangeS = r.windowFor(r.grid).Seconds()
+		}
 		if len(sr.Labels) == 1 {
 			sr.Reference = refs[sr.Labels["service"]]
 		}
@@ -148,7 +162,7 @@ func (r *signalReader) references(ctx context.Context, p part) map[string]*triag
 			names = append(names, n)
 		}
 	}
-	if len(names) == 0 || r.c.background || len(r.query.SplitBy) > 0 {
+	if len(names) == 0 || r.c.background || len(r.query.SplitBy) > 0 || p.edge != nil {
 		return nil
 	}
 	ctx, cancel := optional(ctx)
@@ -260,12 +274,11 @@ func merge(into map[string]labelled, ls map[string]string, v triage.Values, sum 
 // collect puts an answer on the grid under our names.
 func (r *signalReader) collect(into map[string]labelled, m model.Matrix, g grid, p part, splits map[string]string, sum bool) {
 	for _, st := range sortedMatrix(m) {
-		name := r.s.serviceName(string(st.Metric[model.LabelName(p.conv.service)]))
 		v, ok := g.values(st)
-		if name == "" || !ok {
+		ls := r.labels(p, st.Metric)
+		if ls == nil || !ok {
 			continue
 		}
-		ls := map[string]string{"service": name}
 		for word, l := range splits {
 			if val := string(st.Metric[model.LabelName(l)]); val != "" {
 				ls[word] = val
@@ -273,4 +286,18 @@ func (r *signalReader) collect(into map[string]labelled, m model.Matrix, g grid,
 		}
 		merge(into, ls, v, sum)
 	}
+}
+
+// labels say whose behaviour a stream is, nil where nobody's that is known.
+func (r *signalReader) labels(p part, m model.Metric) map[string]string {
+	if p.edge != nil {
+		if from, to := r.s.ends(r.found, p.edge, m); from != "" && to != "" {
+			return map[string]string{"source": from, "destination": to}
+		}
+		return nil
+	}
+	if name := r.s.serviceName(string(m[model.LabelName(p.conv.service)])); name != "" {
+		return map[string]string{"service": name}
+	}
+	return nil
 }

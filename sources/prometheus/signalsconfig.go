@@ -49,14 +49,38 @@ type Gauge struct {
 	Aggregate string        `yaml:"aggregate"` // sum, max or avg over the service's series
 }
 
-// EdgeConvention is one way of saying who calls whom.
+// EdgeConvention is one way of saying who calls whom, and what the caller sees of it.
 type EdgeConvention struct {
 	Name   string   `yaml:"name"`
 	Metric string   `yaml:"metric"`          // counter of calls
 	Match  string   `yaml:"match,omitempty"` //
 	Client []string `yaml:"client"`          // labels, the first non-empty one counts
-	Server []string `yaml:"server"`
-	Info   bool     `yaml:"info,omitempty"` // the metric says by being there, not by rising
+	Server []string `yaml:"server"`          // the same; names, hosts, addresses with a port, URLs
+	Port   string   `yaml:"port,omitempty"`  // label with the server's port, where it stands alone
+	Info   bool     `yaml:"info,omitempty"`  // the metric says by being there, not by rising
+	// PerClient: the server's name is one client's own, such as a connection pool's: two clients' pools are two.
+	PerClient bool `yaml:"per_client,omitempty"`
+	// GraphOnly: the calls are counted at the callee's end, so they say who calls whom, but not what the caller sees.
+	GraphOnly bool `yaml:"graph_only,omitempty"`
+
+	// As in Convention, of the calls as the caller counts them.
+	Failed       []string `yaml:"failed,omitempty"`
+	FailedMetric string   `yaml:"failed_metric,omitempty"`
+	Duration     string   `yaml:"duration,omitempty"`
+	DurationUnit string   `yaml:"duration_unit,omitempty"`
+	Gauges       []Gauge  `yaml:"gauges,omitempty"` // of the edge: callers waiting for a connection
+}
+
+// convention is what the edge has in common with the metrics of a service: its labels and its signals.
+func (e EdgeConvention) convention() Convention {
+	c := Convention{
+		Name: e.Name, Service: e.Client, Match: e.Match, Failed: e.Failed, FailedMetric: e.FailedMetric,
+		Duration: e.Duration, DurationUnit: e.DurationUnit, Gauges: e.Gauges,
+	}
+	if !e.Info {
+		c.Requests = e.Metric
+	}
+	return c
 }
 
 // UnmarshalYAML reads the key over the defaults. A list that is given replaces the default list.
@@ -88,32 +112,7 @@ func (c *SignalsConfig) Validate() error {
 		names[v.Name] = true
 		checkLabels(bad, at+".service", v.Service)
 		checkMatch(bad, at+".match", v.Match)
-		for _, m := range []struct{ key, v string }{{"requests", v.Requests}, {"failed_metric", v.FailedMetric}, {"duration", v.Duration}} {
-			checkMetric(bad, at+"."+m.key, m.v, false)
-		}
-		for j, f := range v.Failed {
-			checkMatch(bad, fmt.Sprintf("%s.failed[%d]", at, j), f)
-		}
-		if v.DurationUnit != "" && v.DurationUnit != "s" && v.DurationUnit != "ms" {
-			bad("%s.duration_unit: %q: use s or ms", at, v.DurationUnit)
-		}
-		for j, g := range v.Gauges {
-			at := fmt.Sprintf("%s.gauges[%d]", at, j)
-			if g.Name == "" {
-				bad("%s.name: must not be empty", at)
-			}
-			checkMetric(bad, at+".metric", g.Metric, true)
-			checkMatch(bad, at+".match", g.Match)
-			if g.Aggregate != "sum" && g.Aggregate != "max" && g.Aggregate != "avg" {
-				bad("%s.aggregate: %q: use sum, max or avg", at, g.Aggregate)
-			}
-			if _, err := triage.ParseSignal(string(g.Signal)); err != nil {
-				bad("%s.%w", at, err)
-			}
-			if g.Better != "" && g.Better != triage.BetterHigher && g.Better != triage.BetterLower {
-				bad("%s.better: %q: use higher or lower", at, g.Better)
-			}
-		}
+		checkSignals(bad, at, v)
 	}
 	for i, e := range c.Edges {
 		at := fmt.Sprintf("edges[%d]", i)
@@ -124,11 +123,47 @@ func (c *SignalsConfig) Validate() error {
 		checkMatch(bad, at+".match", e.Match)
 		checkLabels(bad, at+".client", e.Client)
 		checkLabels(bad, at+".server", e.Server)
+		if e.Port != "" {
+			checkLabels(bad, at+".port", []string{e.Port})
+		}
+		v := e.convention()
+		v.Requests = "" // is metric
+		checkSignals(bad, at, v)
 	}
 	for word, ls := range c.Labels {
 		checkLabels(bad, "labels."+word, ls)
 	}
 	return errors.Join(errs...)
+}
+
+// checkSignals checks the metrics that conventions of services and of edges have alike.
+func checkSignals(bad badFunc, at string, v Convention) {
+	for _, m := range []struct{ key, v string }{{"requests", v.Requests}, {"failed_metric", v.FailedMetric}, {"duration", v.Duration}} {
+		checkMetric(bad, at+"."+m.key, m.v, false)
+	}
+	for j, f := range v.Failed {
+		checkMatch(bad, fmt.Sprintf("%s.failed[%d]", at, j), f)
+	}
+	if v.DurationUnit != "" && v.DurationUnit != "s" && v.DurationUnit != "ms" {
+		bad("%s.duration_unit: %q: use s or ms", at, v.DurationUnit)
+	}
+	for j, g := range v.Gauges {
+		at := fmt.Sprintf("%s.gauges[%d]", at, j)
+		if g.Name == "" {
+			bad("%s.name: must not be empty", at)
+		}
+		checkMetric(bad, at+".metric", g.Metric, true)
+		checkMatch(bad, at+".match", g.Match)
+		if g.Aggregate != "sum" && g.Aggregate != "max" && g.Aggregate != "avg" {
+			bad("%s.aggregate: %q: use sum, max or avg", at, g.Aggregate)
+		}
+		if _, err := triage.ParseSignal(string(g.Signal)); err != nil {
+			bad("%s.%w", at, err)
+		}
+		if g.Better != "" && g.Better != triage.BetterHigher && g.Better != triage.BetterLower {
+			bad("%s.better: %q: use higher or lower", at, g.Better)
+		}
+	}
 }
 
 type badFunc func(format string, args ...any)

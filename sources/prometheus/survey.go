@@ -56,10 +56,8 @@ func (s *Source) Survey(ctx context.Context) (Survey, error) {
 	for _, c := range found.conventions {
 		out.Conventions = append(out.Conventions, UsedConvention{Name: c.Name, Label: c.service, Services: slices.Sorted(maps.Keys(c.raw))})
 	}
-	for _, e := range s.signals.Edges {
-		if found.names[e.Metric] {
-			out.Edges = append(out.Edges, e.Name)
-		}
+	for _, e := range found.edges {
+		out.Edges = append(out.Edges, e.EdgeConvention.Name)
 	}
 	for _, m := range changeMetrics {
 		if found.names[m] {

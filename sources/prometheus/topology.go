@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,9 +11,6 @@ import (
 
 	"github.com/triaged-dev/triaged/triage"
 )
-
-// Names that stand for nobody: outside callers, what a mesh could not name.
-var nobody = []string{"", "user", "unknown", "PassthroughCluster", "BlackHoleCluster", "InboundPassthroughCluster"}
 
 const maxEdges = 20_000 // about 4 MiB; a graph beyond that is cut, in order of names
 
@@ -27,13 +23,14 @@ func (s *Source) refreshTopology(ctx context.Context) error {
 	}
 	var edges []triage.Edge
 	var errs []error
-	for _, e := range s.signals.Edges {
-		if !found.names[e.Metric] {
+	for i := range found.edges {
+		u := &found.edges[i]
+		if !found.names[u.Metric] {
 			continue
 		}
-		es, err := s.edges(ctx, e)
+		es, err := s.calls(ctx, found, u)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("read call graph of %s: %w", e.Name, err))
+			errs = append(errs, fmt.Errorf("read call graph of %s: %w", u.EdgeConvention.Name, err))
 		}
 		edges = append(edges, es...)
 	}
@@ -49,35 +46,28 @@ func (s *Source) refreshTopology(ctx context.Context) error {
 	return nil
 }
 
-// edges asks one convention who called whom within the lookback.
-func (s *Source) edges(ctx context.Context, e EdgeConvention) ([]triage.Edge, error) {
-	v, err := s.bg.vector(ctx, edgeQuery(e, time.Duration(s.cfg.Topology.Lookback)), s.now())
+// originMetrics is the origin of edges that metrics showed.
+const originMetrics = "metrics"
+
+// calls asks one convention who called whom within the lookback.
+func (s *Source) calls(ctx context.Context, found *inUse, u *usedEdge) ([]triage.Edge, error) {
+	v, err := s.bg.vector(ctx, edgeQuery(u, time.Duration(s.cfg.Topology.Lookback)), s.now())
 	if err != nil {
 		return nil, err
 	}
 	var out []triage.Edge
 	for _, smp := range v {
-		from, to := s.edgeEnd(smp.Metric, e.Client), s.edgeEnd(smp.Metric, e.Server)
-		if from != "" && to != "" && from != to {
-			out = append(out, triage.Edge{From: from, To: to, Origin: "prometheus:" + s.cfg.Name})
+		if from, to := s.ends(found, u, smp.Metric); from != "" && to != "" {
+			out = append(out, triage.Edge{From: from, To: to, Origin: originMetrics})
 		}
 	}
 	return out, nil
 }
 
-func edgeQuery(e EdgeConvention, lookback time.Duration) string {
-	by := strings.Join(append(slices.Clone(e.Client), e.Server...), ", ")
-	if e.Info {
-		return fmt.Sprintf("count by (%s) (last_over_time(%s[%s])) > 0", by, selector(e.Metric, e.Match), model.Duration(lookback))
+func edgeQuery(u *usedEdge, lookback time.Duration) string {
+	by, sel := strings.Join(u.by(), ", "), selector(u.Metric, u.EdgeConvention.Match)
+	if u.Info {
+		return fmt.Sprintf("count by (%s) (last_over_time(%s[%s])) > 0", by, sel, model.Duration(lookback))
 	}
-	return fmt.Sprintf("sum by (%s) (rate(%s[%s])) > 0", by, selector(e.Metric, e.Match), model.Duration(lookback))
-}
-
-func (s *Source) edgeEnd(m model.Metric, labels []string) string {
-	for _, l := range labels {
-		if v := string(m[model.LabelName(l)]); !slices.Contains(nobody, v) {
-			return s.serviceName(v)
-		}
-	}
-	return ""
+	return fmt.Sprintf("sum by (%s) (rate(%s[%s])) > 0", by, sel, model.Duration(lookback))
 }
