@@ -64,6 +64,7 @@ type API struct {
 	now      func() time.Time
 	metrics  *metrics
 	settings atomic.Pointer[settings]
+	bodies   map[laneName]*Budget // outlive reloads, as bodies in flight do
 	mux      *http.ServeMux
 	patterns []string // in the order of routes
 	origin   *http.CrossOriginProtection
@@ -107,6 +108,10 @@ func New(o Options) (*API, error) {
 		mux:      http.NewServeMux(),
 		origin:   http.NewCrossOriginProtection(),
 		draining: make(chan struct{}),
+		bodies:   make(map[laneName]*Budget),
+	}
+	for name, b := range budgets {
+		a.bodies[name] = NewBudget(b.most, b.share)
 	}
 	apply, err := a.Prepare(o.Config)
 	if err != nil {

@@ -43,7 +43,7 @@ type Token struct {
 	Scopes    []Scope       `yaml:"scopes"`
 }
 
-// Limits bound what callers can cost us. Bodies held at once are bounded besides, by maxBodiesInMemory.
+// Limits bound what callers can cost us. The bytes of bodies held at once are bounded besides, see budgets.
 type Limits struct {
 	RecordBytes       int64          `yaml:"record_bytes,omitempty"`        // one change, anomaly or question
 	BatchBytes        int64          `yaml:"batch_bytes,omitempty"`         // a list of them, or a webhook of alerts
@@ -51,6 +51,7 @@ type Limits struct {
 	InFlight          int            `yaml:"in_flight,omitempty"`           // requests worked on at once, for writes and for reads each
 	Triages           int            `yaml:"triages,omitempty"`             // ad hoc triages at once
 	Streams           int            `yaml:"streams,omitempty"`             // clients of /api/v1/events
+	Connections       int            `yaml:"connections,omitempty"`         // open at once, about 64 KiB each; read at start only
 	BodyTimeout       model.Duration `yaml:"body_timeout,omitempty"`        // for a whole body to arrive
 	Timeout           model.Duration `yaml:"timeout,omitempty"`             // for us to answer
 	RequestsPerSecond float64        `yaml:"requests_per_second,omitempty"` // per token, and for all callers without one together; 0: no limit
@@ -69,6 +70,7 @@ func DefaultConfig() Config {
 		InFlight:     64,
 		Triages:      4,
 		Streams:      64,
+		Connections:  1024,
 		BodyTimeout:  model.Duration(30e9),
 		Timeout:      model.Duration(10e9),
 		Burst:        100,
@@ -138,6 +140,7 @@ func (c *Config) validate() error {
 		{"in_flight", int64(l.InFlight)},
 		{"triages", int64(l.Triages)},
 		{"streams", int64(l.Streams)},
+		{"connections", int64(l.Connections)},
 		{"body_timeout", int64(l.BodyTimeout)},
 		{"timeout", int64(l.Timeout)},
 	} {
@@ -145,8 +148,8 @@ func (c *Config) validate() error {
 			add("limits.%s: %d is not above zero; leave it out for the default", n.name, n.value)
 		}
 	}
-	if l.BatchBytes < l.RecordBytes || l.BatchBytes > maxBodiesInMemory {
-		add("limits.batch_bytes: %d must lie between record_bytes (%d) and %d", l.BatchBytes, l.RecordBytes, int64(maxBodiesInMemory))
+	if l.BatchBytes < l.RecordBytes || l.BatchBytes > maxBatchBytes {
+		add("limits.batch_bytes: %d must lie between record_bytes (%d) and %d", l.BatchBytes, l.RecordBytes, int64(maxBatchBytes))
 	}
 	if l.RequestsPerSecond < 0 || (l.RequestsPerSecond > 0 && l.Burst <= 0) {
 		add("limits.requests_per_second: %v needs to be positive, with a burst above zero; 0 means no limit", l.RequestsPerSecond)

@@ -4,8 +4,8 @@ import "net/http"
 
 // routes is the whole API: what it answers, the scope a caller needs ("" for none), and the lane that bounds it.
 func (a *API) routes() {
-	a.route("POST /api/v1/alerts", ScopeWriteAlerts, laneIntake, a.postAlertWebhook)
-	a.route("POST /api/v2/alerts", ScopeWriteAlerts, laneIntake, a.postAlerts)
+	a.route("POST /api/v1/alerts", ScopeWriteAlerts, laneAlerts, a.postAlertWebhook)
+	a.route("POST /api/v2/alerts", ScopeWriteAlerts, laneAlerts, a.postAlerts)
 
 	a.route("POST /api/v1/changes", ScopeWriteChanges, laneIntake, a.postChanges)
 	a.route("GET /api/v1/changes", ScopeRead, laneRead, a.getChanges)
@@ -23,8 +23,8 @@ func (a *API) routes() {
 	a.route("GET /api/v1/incidents/{id}/postmortem", ScopeRead, laneRead, a.getPostmortem)
 	a.route("POST /api/v1/incidents/{id}/feedback", ScopeFeedback, laneSmall, a.postFeedback)
 
-	a.route("GET /feedback/{token}", "", laneRead, a.getFeedbackLink) // the token is the permission
-	a.route("POST /feedback/{token}", "", laneSmall, a.postFeedbackLink)
+	a.route("GET /feedback/{token}", "", laneLink, a.getFeedbackLink) // the token is the permission
+	a.route("POST /feedback/{token}", "", laneLink, a.postFeedbackLink)
 
 	a.route("POST /api/v1/triage", ScopeRead, laneTriage, a.postTriage)
 
@@ -35,9 +35,9 @@ func (a *API) routes() {
 	a.route("GET /api/v1/accuracy/cases", ScopeRead, laneRead, a.getLabelledCases)
 	a.route("GET /api/v1/sources", ScopeRead, laneRead, a.getSources)
 	a.route("GET /api/v1/deliveries", ScopeRead, laneRead, a.getDeliveries)
-	a.route("POST /api/v1/deliveries/{id}/resend", ScopeAdmin, laneSmall, a.postResend)
+	a.route("POST /api/v1/deliveries/{id}/resend", ScopeAdmin, laneAdmin, a.postResend)
 	a.route("GET /api/v1/quarantine", ScopeAdmin, laneRead, a.getQuarantine)
-	a.route("POST /api/v1/quarantine/{id}/retry", ScopeAdmin, laneSmall, a.postRetry)
+	a.route("POST /api/v1/quarantine/{id}/retry", ScopeAdmin, laneAdmin, a.postRetry)
 	a.route("GET /api/v1/status/config", ScopeAdmin, laneRead, a.getConfig)
 
 	a.stream("GET /api/v1/events", ScopeRead, a.serveEvents)
@@ -46,7 +46,7 @@ func (a *API) routes() {
 	a.route("GET /metrics", "", laneOpen, a.getMetrics)
 	a.route("GET /-/healthy", "", laneOpen, a.getHealthy)
 	a.route("GET /-/ready", "", laneOpen, a.getReady)
-	a.route("POST /-/reload", ScopeAdmin, laneSmall, a.postReload)
+	a.route("POST /-/reload", ScopeAdmin, laneAdmin, a.postReload)
 }
 
 // Handler serves the routes. What matches none is answered with a problem: 404, or 405 with the methods there are.

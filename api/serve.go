@@ -10,7 +10,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -46,20 +45,15 @@ func (a *API) route(pattern string, scope Scope, lane laneName, e endpoint) {
 			// Also for those refused below: the server reads the rest of their body before it lets go of the connection.
 			_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(time.Duration(r.settings.limits.BodyTimeout)))
 		}
-		release, err := a.admit(w, r, scope, lane)
-		if err != nil {
+		if err := a.admit(r, scope); err != nil {
 			return err
 		}
-		defer release()
-		free, err := a.readBody(w, r, r.settings.lanes[lane].body)
+		free, err := a.readBody(w, r, lane)
 		if err != nil {
 			return err
 		}
 		defer free()
-		ctx, cancel := context.WithTimeout(r.Context(), r.settings.lanes[lane].timeout)
-		defer cancel()
-		r.Request = r.WithContext(ctx)
-		value, err := e(r)
+		value, err := a.work(r, lane, e)
 		if err != nil {
 			return err
 		}
@@ -67,11 +61,32 @@ func (a *API) route(pattern string, scope Scope, lane laneName, e endpoint) {
 	}))
 }
 
+// work has the endpoint make its answer, within the lane's bounds. Its slot is free again before the answer is sent: a client that
+// reads slowly holds up nobody.
+func (a *API) work(r *request, lane laneName, e endpoint) (reply, error) {
+	release, err := a.slot(r, lane)
+	if err != nil {
+		return reply{}, err
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(r.Context(), r.settings.lanes[lane].timeout)
+	defer cancel()
+	r.Request = r.WithContext(ctx)
+	value, err := e(r)
+	if err != nil {
+		return reply{}, err
+	}
+	return encode(value)
+}
+
 // stream registers a handler that writes for as long as it likes.
 func (a *API) stream(pattern string, scope Scope, serve func(*writer, *request) error) {
 	a.patterns = append(a.patterns, pattern)
 	a.mux.HandleFunc(pattern, a.watch(pattern, func(w *writer, r *request) error {
-		release, err := a.admit(w, r, scope, laneStream)
+		if err := a.admit(r, scope); err != nil {
+			return err
+		}
+		release, err := a.slot(r, laneStream)
 		if err != nil {
 			return err
 		}
@@ -110,17 +125,19 @@ func (a *API) watch(pattern string, serve func(*writer, *request) error) http.Ha
 	}
 }
 
-// admit lets a request in or says why not: cross-origin, identity, scope, rate, load. The lane's slot is the caller's
-// until release.
-func (a *API) admit(w *writer, r *request, scope Scope, name laneName) (release func(), err error) {
+// admit lets a request in or says why not: cross-origin, identity, scope, rate. It comes before anything that others share is spent.
+func (a *API) admit(r *request, scope Scope) error {
 	if err := a.origin.Check(r.Request); err != nil {
-		return nil, problem(kindCrossOrigin, "The browser says that this request was made by a page of another site.").because(err)
+		return problem(kindCrossOrigin, "The browser says that this request was made by a page of another site.").because(err)
 	}
-	if scope != "" {
-		if err := a.authorize(r, scope); err != nil {
-			return nil, err
-		}
+	if scope == "" {
+		return nil
 	}
+	return a.authorize(r, scope)
+}
+
+// slot takes one of the lane's places, until release.
+func (a *API) slot(r *request, name laneName) (release func(), err error) {
 	l := r.settings.lanes[name]
 	gauge := a.metrics.inFlight.WithLabelValues(l.name)
 	if l.slots != nil && !l.slots.TryAcquire(1) {
@@ -160,78 +177,80 @@ func (a *API) authorize(r *request, scope Scope) error {
 	return nil
 }
 
-// readBody reads the whole body, at most limit bytes of it and for at most the body timeout. Its bytes count against
-// what all bodies together may take until free is called.
-func (a *API) readBody(w *writer, r *request, limit int64) (free func(), err error) {
+// readBody reads the whole body within the bounds of its lane and of the caller's share, until free is called.
+func (a *API) readBody(w *writer, r *request, name laneName) (free func(), err error) {
+	limit := r.settings.lanes[name].body
 	if limit == 0 {
 		return func() {}, nil
 	}
-	tooLarge := func() *Problem {
-		return problem(kindTooLarge, "The body may have %d bytes; send it in smaller parts.", limit)
+	who := ""
+	if r.caller != nil {
+		who = r.caller.name
 	}
-	size := r.ContentLength
-	if size > limit {
-		return nil, tooLarge()
-	}
-	if size < 0 {
-		size = limit
-	}
-	if !r.settings.bodies.TryAcquire(size) {
-		return nil, problem(kindBusy, "Too many bodies are being read; send it again.").retryAfter(time.Second)
-	}
-	free = func() { r.settings.bodies.Release(size) }
-	rc := http.NewResponseController(w.ResponseWriter)
-	timed := rc.SetReadDeadline(time.Now().Add(time.Duration(r.settings.limits.BodyTimeout))) == nil
-	var buf bytes.Buffer
-	if r.ContentLength > 0 {
-		buf.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	_, err = buf.ReadFrom(http.MaxBytesReader(w.ResponseWriter, r.Body, limit))
-	if timed && err == nil {
-		// The server reads on in the background to notice a client that goes away; that must not time out. Where the body did not
-		// come, the deadline stays: the server reads the rest of it before it closes, and a slow sender could hold it there.
-		_ = rc.SetReadDeadline(time.Time{})
-	}
-	if err != nil {
-		free()
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, tooLarge()
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			w.Header().Set("Connection", "close")
-			return nil, problem(kindSlow, "The body did not arrive within %v.", r.settings.limits.BodyTimeout)
-		}
-		return nil, problem(kindMalformed, "The body ended before it was complete.").because(err)
+	body := a.budget(name).Open(w.ResponseWriter, r.Request, who, limit, time.Duration(r.settings.limits.BodyTimeout))
+	var buf bytes.Buffer // grows with what arrives: what a sender announces is not believed
+	if _, err = buf.ReadFrom(body); err != nil {
+		_ = body.Close() // it only gives back what it held
+		return nil, bodyProblem(w, r, limit, err)
 	}
 	r.body = buf.Bytes()
-	return free, nil
+	return func() { _ = body.Close() }, nil
 }
 
-// finish writes the value of an endpoint. Nothing is written before it is encoded, so an encoding that fails is still a problem.
-func (a *API) finish(w *writer, r *request, value any) error {
+// budget is the one that bodies of a lane are charged to.
+func (a *API) budget(name laneName) *Budget {
+	if b := a.bodies[name]; b != nil {
+		return b
+	}
+	return a.bodies[laneSmall]
+}
+
+func bodyProblem(w *writer, r *request, limit int64, err error) *Problem {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	_, noRoom := errors.AsType[noRoomError](err)
+	switch {
+	case tooLarge:
+		return problem(kindTooLarge, "The body may have %d bytes; send it in smaller parts.", limit)
+	case noRoom:
+		w.Header().Set("Connection", "close")
+		return problem(kindBusy, "Too many bodies are being read; send it again.").retryAfter(time.Second)
+	case isTimeout(err):
+		w.Header().Set("Connection", "close")
+		return problem(kindSlow, "The body did not arrive within %v.", r.settings.limits.BodyTimeout)
+	}
+	return problem(kindMalformed, "The body ended before it was complete.").because(err)
+}
+
+// encode makes the bytes of an answer. Nothing is sent before that, so an encoding that fails is still a problem.
+func encode(value any) (reply, error) {
 	rep, ok := value.(reply)
 	if !ok {
 		rep = reply{value: value}
 	}
+	if rep.status == 0 {
+		rep.status = http.StatusOK
+	}
+	if rep.raw == nil && rep.value != nil {
+		encoded, err := json.Marshal(rep.value)
+		if err != nil {
+			return reply{}, fmt.Errorf("encode the answer: %w", err)
+		}
+		rep.raw, rep.value = append(encoded, '\n'), nil
+		header := http.Header{"Content-Type": {"application/json"}}
+		maps.Copy(header, rep.header)
+		rep.header = header
+	}
+	return rep, nil
+}
+
+// finish sends what encode made.
+func (a *API) finish(w *writer, r *request, rep reply) error {
 	if rep.handler != nil {
 		rep.handler.ServeHTTP(w, r.Request)
 		return nil
 	}
-	if rep.status == 0 {
-		rep.status = http.StatusOK
-	}
-	h := w.Header()
-	body := rep.raw
-	if body == nil && rep.value != nil {
-		encoded, err := json.Marshal(rep.value)
-		if err != nil {
-			return fmt.Errorf("encode the answer: %w", err)
-		}
-		body = append(encoded, '\n')
-		h.Set("Content-Type", "application/json")
-	}
-	maps.Copy(h, rep.header)
-	w.send(rep.status, body)
+	maps.Copy(w.Header(), rep.header)
+	w.send(rep.status, rep.raw)
 	return nil
 }
 

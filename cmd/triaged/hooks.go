@@ -103,13 +103,18 @@ func (m *mappings) sender(c hooks.Config) (hooks.Sender, error) {
 	if err != nil {
 		return hooks.Sender{}, err
 	}
+	schemes := func(scheme string) []mapping.Scheme {
+		if scheme != "" {
+			return []mapping.Scheme{{Scheme: scheme}}
+		}
+		return found.Auth()
+	}
 	return hooks.Sender{
+		Announces: func(scheme, secret string, header http.Header) error {
+			return mapping.Announces(schemes(scheme), secret, header)
+		},
 		Verify: func(scheme, secret string, header http.Header, body []byte) error {
-			schemes := found.Auth()
-			if scheme != "" {
-				schemes = []mapping.Scheme{{Scheme: scheme}}
-			}
-			return mapping.Verify(schemes, secret, header, body)
+			return mapping.Verify(schemes(scheme), secret, header, body)
 		},
 		Decode: func(header http.Header, body []byte, received time.Time) ([]triage.Event, error) {
 			return found.Decode(mappingHeaders(header), body, received)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	prom "github.com/prometheus/client_golang/prometheus"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/api"
 	"github.com/triaged-dev/triaged/collector"
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/correlate"
@@ -31,6 +33,7 @@ type parts struct {
 	reg       prom.Registerer
 	store     *journal.Journal
 	collector *collector.Collector
+	bodies    *api.Budget // of hooks; outlives what is replaced
 	current   atomic.Pointer[generation]
 }
 
@@ -93,7 +96,7 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 		add(s, "github", c.Name, err)
 	}
 	g.hooks, err = hooks.New(hooks.Options{
-		Hooks: cfg.Hooks, Senders: mapped.sender, Mounted: mounted, Emit: p.collector.Emit, Quarantine: p.collector.Quarantine,
+		Hooks: cfg.Hooks, Senders: mapped.sender, Mounted: mounted, Bodies: p.open, Emit: p.collector.Emit, Quarantine: p.collector.Quarantine,
 		Logger: p.log.With("component", "hooks"), Registerer: p.reg,
 	})
 	if err != nil {
@@ -127,6 +130,11 @@ func (p *parts) use(g *generation) {
 	p.current.Store(g)
 	p.collector.SetDirectory(g.directory)
 	p.collector.SetSources(g.sources)
+}
+
+// open reads the body of a hook under the bound of all hooks.
+func (p *parts) open(w http.ResponseWriter, r *http.Request, name string, limit int64, within time.Duration) io.ReadCloser {
+	return p.bodies.Open(w, r, name, limit, within)
 }
 
 // quarantine is the collector's for sources that want to hear whether it worked: it always does, as far as they are concerned.

@@ -101,6 +101,7 @@ func needsRestart(running, next *configs.Config) error {
 		{"journal", running.Journal, next.Journal},
 		{"window", running.Window, next.Window},
 		{"incidents", running.Incidents, next.Incidents},
+		{"auth.limits.connections", running.Auth.Limits.Connections, next.Auth.Limits.Connections},
 		{"global.external_url", running.Global.ExternalURL, next.Global.ExternalURL},
 	} {
 		if !sameYAML(s.a, s.b) {

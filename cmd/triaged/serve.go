@@ -95,7 +95,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 		return err
 	}
 
-	parts := &parts{log: log, reg: reg, store: store, collector: col}
+	parts := &parts{log: log, reg: reg, store: store, collector: col, bodies: api.NewBudget(api.HookBytes, api.HookBytes/2)}
 	first, err := parts.build(cfg)
 	if err != nil {
 		return err
@@ -127,6 +127,10 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 		return err
 	}
 	defer closeAll(listeners)
+	connections := api.NewConnections(cfg.Auth.Limits.Connections, reg)
+	for i, l := range listeners {
+		listeners[i] = connections.Listen(l)
+	}
 	reload := &reloader{options: o, parts: parts, alerts: alerts, running: cfg, log: log.With("component", "reload")}
 	reload.register(reg)
 	handler, err := api.New(api.Options{
@@ -162,7 +166,8 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	}
 	server := &http.Server{
 		Handler: doors(handler.Handler(), parts, pages.Handler()), ReadHeaderTimeout: api.ReadHeaderTimeout, ReadTimeout: api.ReadTimeout, WriteTimeout: api.WriteTimeout, IdleTimeout: api.IdleTimeout, MaxHeaderBytes: api.MaxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnState: connections.State,
+		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 
 	// Work goes on until the doors are shut, so that a request in flight is still answered.

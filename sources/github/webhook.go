@@ -33,6 +33,8 @@ const (
 const (
 	maxWebhookBody = 25 << 20 // GitHub's own bound
 	maxDeliveries  = 4096     // remembered ids, about 100 B each
+
+	signaturePrefix = "sha256="
 )
 
 var (
@@ -52,14 +54,20 @@ func (s *Source) WebhookHandler(emit triage.Emit) (http.Handler, error) {
 			problem(w, http.StatusMethodNotAllowed, "GitHub delivers webhooks by POST")
 			return
 		}
+		if !strings.HasPrefix(req.Header.Get(github.SHA256SignatureHeader), signaturePrefix) { // nothing is spent on an unsigned body
+			s.metrics.deliveries.WithLabelValues(s.cfg.Name, OutcomeBadSignature).Inc()
+			answer(w, OutcomeBadSignature, errSignature)
+			return
+		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxWebhookBody))
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			s.metrics.deliveries.WithLabelValues(s.cfg.Name, OutcomeTooLarge).Inc()
 			problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("body is larger than %d bytes", maxWebhookBody))
 			return
 		}
-		if err != nil {
-			problem(w, http.StatusBadRequest, "body could not be read to its end")
+		if err != nil { // too slow, or no room for it now: GitHub shows it as failed; redeliver
+			w.Header().Set("Connection", "close")
+			problem(w, http.StatusServiceUnavailable, "body could not be read to its end; redeliver it later")
 			return
 		}
 		outcome, err := s.Webhook(req.Context(), req.Header, body, emit)
@@ -136,7 +144,7 @@ func (s *Source) take(ctx context.Context, header http.Header, body []byte, emit
 	}
 	// ValidateSignature would also take SHA-1, and compares in constant time.
 	signature := header.Get(github.SHA256SignatureHeader)
-	if !strings.HasPrefix(signature, "sha256=") || github.ValidateSignature(signature, body, secret) != nil {
+	if !strings.HasPrefix(signature, signaturePrefix) || github.ValidateSignature(signature, body, secret) != nil {
 		return OutcomeBadSignature, "", errSignature
 	}
 	id := header.Get(github.DeliveryIDHeader)

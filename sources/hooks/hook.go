@@ -23,6 +23,8 @@ type Sender struct {
 	// Verify returns nil if whoever made the request knows the secret. Scheme is "" for the sender's own ways, else "bearer"
 	// or "basic". It compares in constant time, and its error holds nothing that helps to guess.
 	Verify func(scheme, secret string, header http.Header, body []byte) error
+	// Announces says the same of the header alone, before the body is read, as far as that can be known; nil: nothing can.
+	Announces func(scheme, secret string, header http.Header) error
 	// Decode reads an authenticated body. A *triage.Ignored error is no failure.
 	Decode func(header http.Header, body []byte, received time.Time) ([]triage.Event, error)
 }
@@ -68,8 +70,20 @@ func (h *Hook) Status() triage.SourceStatus {
 	return s
 }
 
+// announces checks who says to be sending, before anything is spent on the body.
+func (h *Hook) announces(header http.Header) error {
+	if h.sender.Announces == nil {
+		return nil
+	}
+	return h.proven(func(p proof) error { return h.sender.Announces(p.scheme, p.secret, header) })
+}
+
 // verify checks who sends.
 func (h *Hook) verify(header http.Header, body []byte) error {
+	return h.proven(func(p proof) error { return h.sender.Verify(p.scheme, p.secret, header, body) })
+}
+
+func (h *Hook) proven(check func(proof) error) error {
 	if h.cfg.Insecure {
 		return nil
 	}
@@ -78,7 +92,7 @@ func (h *Hook) verify(header http.Header, body []byte) error {
 		h.log.Error("the hook's secret cannot be read; nobody is let in", "err", err)
 		return errors.New("sender is not authenticated")
 	}
-	return h.sender.Verify(p.scheme, p.secret, header, body)
+	return check(p)
 }
 
 // result is what became of a body.

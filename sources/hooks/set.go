@@ -15,15 +15,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/triaged-dev/triaged/triage"
 )
 
 const (
-	bodiesBytes = 64 << 20         // what all bodies being worked on may take together
-	bodyTime    = 10 * time.Second // for a body to arrive: senders give up after about that
-	storeTime   = 9 * time.Second  // for its events to become durable, before the sender gives up
+	bodyTime  = 10 * time.Second // for a body to arrive: senders give up after about that
+	storeTime = 9 * time.Second  // for its events to become durable, before the sender gives up
 )
 
 // Options are what a Set is made from.
@@ -31,7 +29,11 @@ type Options struct {
 	Hooks   []Config
 	Senders func(Config) (Sender, error) // by type or mapping file; an error names what is wrong with either
 	// Mounted are further handlers below /hooks/, by name, which authenticate by themselves.
-	Mounted    map[string]http.Handler
+	Mounted map[string]http.Handler
+	// Bodies opens the body of a request of at most limit bytes, charged to a name, which has to arrive within that time. Reading fails
+	// with an *http.MaxBytesError, os.ErrDeadlineExceeded, or a Temporary error where there is no room. Closing gives the room back.
+	// nil: each body is bounded by itself only.
+	Bodies     func(w http.ResponseWriter, r *http.Request, name string, limit int64, within time.Duration) io.ReadCloser
 	Emit       triage.Emit
 	Quarantine func(context.Context, triage.Quarantined)
 	Logger     *slog.Logger
@@ -47,7 +49,6 @@ type Set struct {
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *metrics
-	bodies  *semaphore.Weighted
 	origin  *http.CrossOriginProtection
 	mux     *http.ServeMux
 }
@@ -59,7 +60,7 @@ func New(o Options) (*Set, error) {
 	}
 	s := &Set{
 		opts: o, hooks: make(map[string]*Hook), now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer),
-		bodies: semaphore.NewWeighted(bodiesBytes), origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
+		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -138,11 +139,9 @@ func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Set) serveHook(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	if m := s.opts.Mounted[name]; m != nil {
-		free, ok := s.room(w, r, name, mostBytes)
-		if !ok {
-			return
-		}
-		defer free()
+		// It reads the body, or does not, as it sees fit.
+		r.Body = s.open(w, r, name, mostBytes)
+		defer r.Body.Close()
 		m.ServeHTTP(w, r)
 		return
 	}
@@ -152,6 +151,11 @@ func (s *Set) serveHook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.timed(name)()
+	if err := h.announces(r.Header); err != nil {
+		s.count(name, outcomeUnauthenticated)
+		problem(w, http.StatusUnauthorized, err.Error())
+		return
+	}
 	body, free, ok := s.body(w, r, name, h.cfg.MaxBytes)
 	if !ok {
 		return
@@ -246,56 +250,45 @@ func (s *Set) owner(given string) (*Hook, RoutingKey) {
 	return found, with
 }
 
-// room waits for nobody: it takes what a body may need of the common bound and sets the time for it to arrive.
-func (s *Set) room(w http.ResponseWriter, r *http.Request, name string, limit int64) (free func(), ok bool) {
-	size := r.ContentLength
-	if size > limit {
-		s.count(name, outcomeTooLarge)
-		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("The body may have %d bytes.", limit))
-		return nil, false
+// open begins to read a body.
+func (s *Set) open(w http.ResponseWriter, r *http.Request, name string, limit int64) io.ReadCloser {
+	if s.opts.Bodies == nil {
+		return http.MaxBytesReader(w, r.Body, limit)
 	}
-	if size < 0 {
-		size = limit
-	}
-	if !s.bodies.TryAcquire(size) {
-		s.count(name, outcomeBusy)
-		w.Header().Set("Retry-After", "1")
-		problem(w, http.StatusServiceUnavailable, "Too many bodies are being read; send it again.")
-		return nil, false
-	}
-	rc := http.NewResponseController(w)
-	timed := rc.SetReadDeadline(time.Now().Add(bodyTime)) == nil
-	return func() {
-		s.bodies.Release(size)
-		if timed {
-			_ = rc.SetReadDeadline(time.Time{})
-		}
-	}, true
+	return s.opts.Bodies(w, r, name, limit, bodyTime)
 }
 
-// body reads the whole body within its bounds, before anything else is looked at.
+// body reads the whole body within its bounds. The sender has not proven itself yet, so it costs what has arrived and no more.
 func (s *Set) body(w http.ResponseWriter, r *http.Request, name string, limit int64) (body []byte, free func(), ok bool) {
-	free, ok = s.room(w, r, name, limit)
-	if !ok {
-		return nil, nil, false
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	from := s.open(w, r, name, limit)
+	body, err := io.ReadAll(from)
 	if err == nil {
-		return body, free, true
+		return body, func() { _ = from.Close() }, true
 	}
-	free()
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+	_ = from.Close() // it only gives back what it held
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	noRoom, refused := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	switch {
+	case tooLarge:
 		s.count(name, outcomeTooLarge)
 		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("The body may have %d bytes.", limit))
-		return nil, nil, false
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.count(name, outcomeUnreadable)
+		w.Header().Set("Connection", "close")
+		problem(w, http.StatusRequestTimeout, "The body did not arrive whole.")
+	case refused && noRoom.Temporary():
+		s.count(name, outcomeBusy)
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Retry-After", "1")
+		problem(w, http.StatusServiceUnavailable, "Too many bodies are being read; send it again.")
+	default:
+		s.count(name, outcomeUnreadable)
+		w.Header().Set("Connection", "close")
+		problem(w, http.StatusBadRequest, "The body did not arrive whole.")
 	}
-	s.count(name, outcomeUnreadable)
-	w.Header().Set("Connection", "close")
-	status := http.StatusBadRequest
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		status = http.StatusRequestTimeout
-	}
-	problem(w, status, "The body did not arrive whole.")
 	return nil, nil, false
 }
 

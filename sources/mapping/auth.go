@@ -94,6 +94,33 @@ func Verify(schemes []Scheme, secret string, header http.Header, body []byte) er
 	return fmt.Errorf("%w: want header %s", ErrUnauthenticated, strings.Join(wanted, " or "))
 }
 
+// Announces checks what can be known before the body is read: that the proof is there, and is right where it does not depend on
+// the body, or has the form of a signature where it does. It is no substitute for Verify.
+func Announces(schemes []Scheme, secret string, header http.Header) error {
+	if len(schemes) == 0 {
+		schemes = []Scheme{{Scheme: schemeBearer}}
+	}
+	for _, s := range schemes {
+		given := header.Get(s.header())
+		if given == "" || !s.speaks(given) {
+			continue
+		}
+		switch s.Scheme {
+		case schemeToken, schemeBearer, schemeBasic:
+			return Verify(schemes, secret, header, nil)
+		}
+		candidates := []string{given}
+		if s.List {
+			candidates = strings.Split(given, ",")
+		}
+		if slices.ContainsFunc(candidates, func(c string) bool { _, _, ok := s.parse(strings.TrimSpace(c)); return ok }) {
+			return nil
+		}
+		return fmt.Errorf("%w: %s does not fit", ErrUnauthenticated, s.header())
+	}
+	return Verify(schemes, secret, header, nil) // names what is missing
+}
+
 // speaks reports whether the header's value is of this scheme at all: several may share Authorization.
 func (s Scheme) speaks(given string) bool {
 	switch s.Scheme {
@@ -124,28 +151,34 @@ func (s Scheme) fits(given, secret string, body []byte) bool {
 
 // signed checks one signature.
 func (s Scheme) signed(given, secret string, body []byte) bool {
-	given, ok := strings.CutPrefix(given, s.Prefix)
+	newHash, want, ok := s.parse(given)
 	if !ok {
 		return false
 	}
-	newHash := sha256.New
+	mac := hmac.New(newHash, []byte(secret))
+	mac.Write(body)
+	return hmac.Equal(mac.Sum(nil), want)
+}
+
+// parse reads a signature: its hash and its bytes, as many as the hash has.
+func (s Scheme) parse(given string) (newHash func() hash.Hash, sum []byte, ok bool) {
+	given, ok = strings.CutPrefix(given, s.Prefix)
+	if !ok {
+		return nil, nil, false
+	}
+	newHash = sha256.New
 	switch s.Scheme {
 	case schemeSHA512:
 		newHash = sha512.New
 	case schemeNamed:
 		name, digits, found := strings.Cut(given, "=")
 		if newHash = namedHashes[name]; !found || newHash == nil {
-			return false
+			return nil, nil, false
 		}
 		given = digits
 	}
-	want, err := hex.DecodeString(given)
-	if err != nil {
-		return false
-	}
-	mac := hmac.New(newHash, []byte(secret))
-	mac.Write(body)
-	return hmac.Equal(mac.Sum(nil), want)
+	sum, err := hex.DecodeString(given)
+	return newHash, sum, err == nil && len(sum) == newHash().Size()
 }
 
 // equal compares without telling by its time how much of the secret was right, nor how long it is.
