@@ -63,13 +63,6 @@ func (a *Alerting) OnEvent(ev triage.Event) {
 	}
 }
 
-// undoMark begins the note by which a recovery is joined to the undo before it.
-const undoMark = "undo seen: "
-
-func undoSentence(c *triage.Change) string {
-	return undoMark + describeChange(c) + " at " + clock(c.OccurredAt())
-}
-
 // isLate reports whether c could have caused what e is about and was not known to its latest report. Needs Alerting.mu.
 func isLate(c *triage.Change, e *entry) bool {
 	on := e.report.Onset.Interval
@@ -196,7 +189,7 @@ func (a *Alerting) inspect(e *entry, now time.Time) due {
 
 // noteOwed reports whether on-call was told that e fires and not yet that it recovered. Needs a.mu.
 func (a *Alerting) noteOwed(e *entry) bool {
-	return e.report != nil && e.report.Cause != CauseRecovered && (e.posted == nil || e.postedAs != triage.IncidentRecovered)
+	return e.report != nil && e.report.Kind != triage.ReportRecovered && (e.posted == nil || e.postedAs != triage.IncidentRecovered)
 }
 
 // hold is how long an incident that relapsed n times must stay quiet before recovery is told: 1, 2, 4, 8, … times
@@ -252,8 +245,8 @@ func (a *Alerting) noteRecovery(ctx context.Context, e *entry, now time.Time) er
 	inc := e.snapshot()
 	r := *e.report
 	a.mu.Unlock()
-	r.Number, r.CreatedAt, r.Cause, r.Deadline = inc.Reports+1, now, CauseRecovered, false
-	r.Notes = slices.DeleteFunc(slices.Clone(r.Notes), func(n string) bool { return !strings.HasPrefix(n, undoMark) })
+	r.Number, r.Kind, r.State, r.CreatedAt, r.Cause, r.Deadline = inc.Reports+1, triage.ReportRecovered, "", now, CauseRecovered, false
+	r.Notes = nil
 	return a.record(ctx, e, triage.Answer{Report: r, Input: inputOf(inc, now)})
 }
 

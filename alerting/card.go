@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // Card is one report in the words on-call reads: one screen, plain text, every line single and bounded. Notifiers dress it,
@@ -219,12 +220,8 @@ func (c *Card) recovered(in CardInput, v triage.Standing) {
 
 // undo repeats what was seen of an undo.
 func (c *Card) undo(in CardInput) {
-	for _, n := range in.Report.Notes {
-		s, ok := strings.CutPrefix(n, undoMark)
-		if !ok {
-			continue
-		}
-		s = clean(s, maxSentence)
+	for _, k := range in.Report.Checked {
+		s := say.Undone(k.Undo) + " at " + clock(k.Undo.At)
 		if in.Incident.State != triage.IncidentMitigating || settled(in.Report) {
 			c.add("UNDO SEEN", s)
 		} else {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // settled reports whether every undo has been measured to an end.
@@ -35,7 +36,7 @@ func (c *Card) hold(in CardInput) {
 	}
 	var names []string
 	for _, h := range in.Report.Hold {
-		names = append(names, clean(firstNonEmpty(h.Title, string(h.ChangeID)), maxName)+" "+clockDay(h.At, in.Report.CreatedAt))
+		names = append(names, say.Undone(h)+" "+clockDay(h.At, in.Report.CreatedAt))
 	}
 	c.add("HOLD", "went live since it began: "+short(names)+"; hold others until this is settled")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 var update = flag.Bool("update", false, "write the golden cards anew")
@@ -69,6 +70,8 @@ func deploySuspect(id, service, from, to, when string, p float64, why ...triage.
 	}
 }
 
+func doing(s string) triage.Instruction { return triage.Instruction{Kind: triage.InstructDo, Text: s} }
+
 func timing(s string) triage.Evidence {
 	return triage.Evidence{Factor: "timing", Contribution: 800, Sentence: s}
 }
@@ -103,7 +106,11 @@ func cards() map[string]CardInput {
 	recovered := in
 	recovered.Incident.State, recovered.Incident.RecoveredAt = triage.IncidentRecovered, at("03:19:10")
 	recovered.Report.Number, recovered.Report.Cause, recovered.Report.CreatedAt = 3, CauseRecovered, at("03:20:10")
-	recovered.Report.Notes = []string{undoMark + "flag new-pricing 100 % → 0 at 03:15:02"}
+	recovered.Report.Kind = triage.ReportRecovered
+	recovered.Report.Checked = []triage.Checked{{
+		Undid: in.Report.Suspects[0].Change.ID, By: "undo", Outcome: triage.CheckWatching,
+		Undo: triage.Undone{ChangeID: "undo", Kind: triage.KindFlag, Name: "new-pricing", From: "100 %", To: "0", At: at("03:15:02")},
+	}}
 	out["recovered-after-undo"] = recovered
 
 	in = cardInput("payments")
@@ -116,7 +123,7 @@ func cards() map[string]CardInput {
 	}}
 	in.Report.Recommendation = triage.Recommendation{
 		Verdict: triage.VerdictWillNotHelp, Action: triage.ActionInvestigate, Reason: "the failing dependency is a vendor",
-		Steps: []string{"vendor status page of acmepay", "runbook: second acquirer"}, Owner: "team-payments · #payments-oncall",
+		Steps: []triage.Instruction{doing("vendor status page of acmepay"), doing("runbook: second acquirer")}, Owner: "team-payments · #payments-oncall",
 	}
 	out["none-vendor"] = in
 
@@ -130,7 +137,9 @@ func cards() map[string]CardInput {
 	in.Report.None.Probability = .13
 	in.Report.Recommendation = triage.Recommendation{
 		Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Reason: "two changes of one service within a minute; both can be undone cheaply",
-		Steps: []string{"set flag new-pricing back to 0 % in production/eu1", "if that does not clear it in 2 min, roll checkout back to v41"},
+		Steps: []triage.Instruction{
+			{Kind: triage.InstructDo, Text: "set flag new-pricing back to 0 % in production/eu1", Does: triage.ActionFlagOff}, doing("if that does not clear it in 2 min, roll checkout back to v41"),
+		},
 		Check: "errors by flag variant: if both variants fail alike, it is the deploy", Owner: "team-checkout",
 	}
 	out["cannot-separate"] = in
@@ -176,30 +185,30 @@ func cards() map[string]CardInput {
 	in.Report.Coverage = nil
 	out["no-changes-at-all"] = in
 
+	rb := triage.Undone{ChangeID: "rb", Kind: triage.KindRollback, Service: "checkout", Name: "checkout", From: "v42", To: "v41", At: at("03:12:40")}
 	in = cardInput("checkout")
 	in.Incident.State = triage.IncidentMitigating
 	in.Report.Candidates = 1
 	in.Report.Suspects = []triage.Suspect{deploySuspect("d1", "checkout", "v41", "v42", "03:00:50", .9, shift("only v42 pods fail"))}
 	in.Report.None.Probability = .1
 	in.Report.Symptom.Trend = "falling"
-	in.Report.Notes = []string{undoMark + "rollback checkout v42 → v41 at 03:12:40"}
 	in.Report.Recommendation = triage.Recommendation{
 		Verdict: triage.VerdictAct, Action: triage.ActionRollback, Reason: "version split",
 		Target:     &triage.Target{ChangeID: "d1", Kind: triage.KindDeploy, Scope: triage.Scope{Service: "checkout", Environment: "production", Cluster: "k8s-1"}, Name: "checkout", From: "v42", To: "v41"},
-		AlsoUndoes: []triage.Undone{{ChangeID: "d2", Title: "coupon fix"}, {ChangeID: "d3", Title: "new footer"}, {ChangeID: "d4"}},
+		AlsoUndoes: []triage.Undone{{ChangeID: "d2", Kind: triage.KindDeploy, Title: "coupon fix"}, {ChangeID: "d3", Kind: triage.KindDeploy, Title: "new footer"}, {ChangeID: "d4", Kind: triage.KindDeploy}},
 		Check:      "5xx < 1 % by 03:20",
 	}
-	in.Report.Checked = []triage.Checked{{Undid: in.Report.Recommendation.Target.ChangeID, By: "rb", Outcome: triage.CheckWatching, Sentence: "watched"}}
+	in.Report.Checked = []triage.Checked{{Undid: in.Report.Recommendation.Target.ChangeID, By: "rb", Undo: rb, Outcome: triage.CheckWatching, Sentence: "watched"}}
 	out["mitigating"] = in
 
 	in = out["mitigating"]
 	in.Report.Number, in.Report.Cause = 4, CauseChecked
 	in.Report.Checked = []triage.Checked{{
-		Undid: in.Report.Recommendation.Target.ChangeID, By: "rb", Outcome: triage.CheckStuck,
+		Undid: in.Report.Recommendation.Target.ChangeID, By: "rb", Undo: rb, Outcome: triage.CheckStuck,
 		Sentence: "trigger removed, system may be stuck: checkout was rolled back at 03:12:40, checkout still at 14 %, usual 0.2 % after more than 10 min (usual limit)",
 		Steps:    []string{"shed load on checkout, cap retries of its callers, then let traffic back in slices", "add capacity or restart what is saturated; do not undo more at once"},
 	}}
-	in.Report.Hold = []triage.Undone{{ChangeID: "s9", Service: "search", Title: "deploy search v9", At: in.Report.CreatedAt}}
+	in.Report.Hold = []triage.Undone{{ChangeID: "s9", Kind: triage.KindDeploy, Service: "search", Name: "search", To: "v9", At: in.Report.CreatedAt}}
 	out["stuck"] = in
 	return out
 }
@@ -278,12 +287,16 @@ func TestOnlyWithOwnLabelsPercentages(t *testing.T) {
 
 // A card has room for both names of a tie, not for their commands; and it does not say the link of its own line twice.
 func TestStepsOnCards(t *testing.T) {
-	rec := triage.Recommendation{Either: make([]triage.Target, 2), Steps: []string{"cheap and safe to undo: flag a", "run: x", "cheap and safe to undo: flag b", "run: y"}}
-	if got := steps(rec); !slices.Equal(got, []string{rec.Steps[0], rec.Steps[2]}) {
+	rec := triage.Recommendation{Either: make([]triage.Target, 2), Steps: []triage.Instruction{
+		doing("cheap and safe to undo: flag a"), {Kind: triage.InstructRun, Command: "x"}, doing("cheap and safe to undo: flag b"), {Kind: triage.InstructRun, Command: "y"},
+	}}
+	if got := steps(rec); !slices.Equal(got, []string{rec.Steps[0].Text, rec.Steps[2].Text}) {
 		t.Errorf("got %q", got)
 	}
-	rec = triage.Recommendation{Target: &triage.Target{URL: "https://flags.example/a"}, Steps: []string{"open: https://flags.example/a", "open: https://flags.example/b"}}
-	if got := steps(rec); !slices.Equal(got, rec.Steps[1:]) {
+	rec = triage.Recommendation{Target: &triage.Target{URL: "https://flags.example/a"}, Steps: []triage.Instruction{
+		{Kind: triage.InstructOpen, URL: "https://flags.example/a"}, {Kind: triage.InstructOpen, URL: "https://flags.example/b"},
+	}}
+	if got := steps(rec); !slices.Equal(got, say.Instructions(rec.Steps[1:])) {
 		t.Errorf("got %q", got)
 	}
 }

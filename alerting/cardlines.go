@@ -3,12 +3,12 @@ package alerting
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // verdict writes the headline statement with what speaks for and against it.
@@ -194,29 +194,22 @@ func avoidTarget(a triage.Avoid, r triage.Report) string {
 	return ""
 }
 
-// saysAgain recognises a first step that is the action in words, which the line above has said; a command is not one.
-var saysAgain = regexp.MustCompile(`^(set|roll|revert) \S+ back to |^return \S+ to |^restore the configuration of |^revert `)
-
-// playbookStep recognises what a playbook adds to a step.
-var playbookStep = regexp.MustCompile(`^(run|with it|no command|open|runbook): `)
-
 func steps(rec triage.Recommendation) []string {
 	var out []string
-	for i, s := range rec.Steps {
-		if len(rec.Either) > 0 && playbookStep.MatchString(s) {
+	for _, i := range rec.Steps {
+		switch t := rec.Target; {
+		case i.Does == rec.Action && i.Does != "":
+			continue // the line above has said it
+		case len(rec.Either) > 0 && i.Kind != triage.InstructDo:
 			continue // both names fit on a card, both commands do not: they are on the page
-		}
-		if t := rec.Target; t != nil && t.URL != "" && s == "open: "+t.URL {
+		case i.Kind == triage.InstructOpen && t != nil && i.URL == t.URL:
 			continue // the line itself carries that link
 		}
-		if strings.HasPrefix(s, "run: ") && len([]rune(s)) > maxSentence {
+		s := say.Instruction(i)
+		if i.Kind == triage.InstructRun && len([]rune(s)) > maxSentence {
 			s = "the command for it is on the page" // half a command is worse than none
 		}
-		s = clean(s, maxSentence)
-		if i == 0 && rec.Action.Reversal() && saysAgain.MatchString(s) {
-			continue
-		}
-		if s != "" && len(out) < 2 {
+		if s = clean(s, maxSentence); s != "" && len(out) < 2 {
 			out = append(out, s)
 		}
 	}
@@ -234,7 +227,7 @@ func withTarget(r triage.Report) triage.Recommendation {
 			continue
 		}
 		t := *rec.Target
-		if t.To, _ = values(s.Change); t.To != "" {
+		if t.To, _ = s.Change.Moved(); t.To != "" {
 			rec.Target = &t
 		}
 	}
@@ -287,10 +280,8 @@ func doLine(rec triage.Recommendation) string {
 
 func alsoUndoes(us []triage.Undone) string {
 	names := make([]string, 0, 2)
-	for _, u := range us {
-		if n := clean(firstNonEmpty(u.Title, string(u.ChangeID)), maxName); len(names) < 2 {
-			names = append(names, n)
-		}
+	for _, u := range us[:min(len(us), 2)] {
+		names = append(names, say.Undone(u))
 	}
 	if more := len(us) - len(names); more > 0 {
 		return plural(len(us), "change", "changes") + ": " + strings.Join(names, ", ") + " and " + strconv.Itoa(more) + " more"
@@ -344,7 +335,7 @@ func (c *Card) rest(in CardInput, v triage.Standing) {
 	}
 	n := 0
 	for _, note := range r.Notes {
-		if s := clean(note, maxSentence); s != "" && n < 2 && !strings.HasPrefix(note, undoMark) {
+		if s := clean(note, maxSentence); s != "" && n < 2 {
 			c.add("NOTE", s)
 			n++
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,10 +23,6 @@ const (
 	stepBack   = 2 * time.Second // a clock that loses more than this between two looks was set back
 	saveGrace  = 5 * time.Second // to journal an outcome after ctx has ended
 )
-
-// outcomeUnknown stands in LastError while an attempt is under way. Found after a start, it means that the process ended in
-// between: the post may have arrived.
-const outcomeUnknown = "an attempt was begun; its outcome is not known"
 
 // dispatcher posts what is in the outbox. It keeps no queue of its own: what is not under way is in the Store.
 type dispatcher struct {
@@ -278,7 +273,7 @@ func (d *dispatcher) orphan(ctx context.Context, id string) {
 	if err != nil || del.State != triage.DeliveryPending {
 		return
 	}
-	del.LastError = "the receiver is not in the configuration any more"
+	del.LastError, del.Begun = "the receiver is not in the configuration any more", false
 	d.finish(ctx, del, triage.DeliveryDead)
 }
 
@@ -315,14 +310,16 @@ func (d *dispatcher) attempt(ctx context.Context, i *integration, del triage.Del
 		d.save(ctx, del)
 		return
 	}
-	n.Uncertain = del.LastError == outcomeUnknown || strings.HasPrefix(del.LastError, uncertainMark)
+	// Begun, found before an attempt, means that the process ended during one: the post may have arrived.
+	n.Uncertain = del.Begun || del.Uncertain
 	if n.Uncertain && !rechecks(i.Notifier) && i.OnUncertain == UncertainHold {
+		del.Begun, del.Uncertain = false, true
 		del.LastError = "the outcome of an earlier attempt is not known and on_uncertain is hold; look at the receiver, then resend"
 		d.finish(ctx, del, triage.DeliveryHeld)
 		return
 	}
 	del.Attempts++
-	del.LastError = outcomeUnknown
+	del.Begun = true
 	if !d.save(ctx, del) {
 		return // not begun: without a trace of the attempt a kill would make it happen twice
 	}
@@ -339,6 +336,7 @@ func (d *dispatcher) attempt(ctx context.Context, i *integration, del triage.Del
 		return
 	}
 	del.RemoteID, del.LastError = receipt.RemoteID, clean(receipt.Detail, maxErrorText)
+	del.Begun, del.Uncertain = false, false
 	del.DeliveredAt = d.a.now()
 	d.a.metrics.delay.Observe(del.DeliveredAt.Sub(del.CreatedAt).Seconds())
 	d.finish(ctx, del, triage.DeliveryDelivered)

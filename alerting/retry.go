@@ -8,10 +8,7 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-const (
-	maxErrorText  = 500                  // bytes of LastError
-	uncertainMark = "may have arrived: " // begins LastError of an attempt with an unknown outcome
-)
+const maxErrorText = 500 // bytes of LastError
 
 // failed decides what becomes of a delivery after an error: again later, held, or dead.
 func (d *dispatcher) failed(ctx context.Context, i *integration, del triage.Delivery, e *DeliveryError) {
@@ -22,9 +19,7 @@ func (d *dispatcher) failed(ctx context.Context, i *integration, del triage.Deli
 	}
 	d.a.metrics.failed.WithLabelValues(i.key, string(e.Reason)).Inc()
 	del.LastError = clean(e.Error(), maxErrorText)
-	if e.Uncertain {
-		del.LastError = uncertainMark + del.LastError
-	}
+	del.Begun, del.Uncertain = false, e.Uncertain
 	log := d.a.log.With("receiver", i.key, "delivery", del.ID, "incident", del.IncidentID, "attempt", del.Attempts, "err", del.LastError)
 	after := min(e.RetryAfter, longestAsk)
 	if after > 0 {
@@ -128,7 +123,7 @@ func (d *dispatcher) notification(ctx context.Context, del triage.Delivery) (n N
 	n.Card = NewCard(CardInput{
 		Incident: told(n.Incident, n.Report), Report: n.Report, Previous: n.Previous, Links: n.Links, Percentages: d.a.opts.Percentages(ctx),
 	})
-	if paint := d.a.opts.Picture; paint != nil && n.Report.Cause != CauseRecovered { // a note of recovery asked nobody: it has no series
+	if paint := d.a.opts.Picture; paint != nil && n.Report.Kind != triage.ReportRecovered { // a note of recovery asked nobody: it has no series
 		report := n.Report
 		n.Picture = func(ctx context.Context) ([]byte, error) { return paint(ctx, report) }
 	}
@@ -163,7 +158,7 @@ func (d *dispatcher) resend(ctx context.Context, id string) error {
 		return nil
 	}
 	now := d.a.now()
-	del.State, del.Attempts, del.LastError = triage.DeliveryPending, 0, ""
+	del.State, del.Attempts, del.LastError, del.Begun, del.Uncertain = triage.DeliveryPending, 0, "", false, false
 	del.CreatedAt, del.NextAttempt, del.DeliveredAt = now, now, time.Time{}
 	if err := d.a.store.SaveDelivery(ctx, del); err != nil {
 		return fmt.Errorf("resend delivery %s: %w", id, err)

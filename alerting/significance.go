@@ -17,9 +17,6 @@ const (
 	sigMaterial                          // another leader, verdict, action or state
 )
 
-// stoppedNote marks a first report that was made when the incident had recovered already.
-const stoppedNote = "it had stopped before this report was made"
-
 // significance compares a report with the one told before; a nil prev makes it material.
 func significance(prev *triage.Report, prevState triage.IncidentState, r triage.Report, inc triage.Incident) significanceLevel {
 	if prev == nil || prevState != inc.State || standing(*prev) != standing(r) || progress(*prev) != progress(r) {
@@ -59,7 +56,7 @@ const steadyAfter = 2 * time.Minute
 // weaker statement. Probabilities near a threshold swing with each scrape; a statement is taken back when the next look, some
 // seconds on, says so too. What is stronger or names another is posted at once.
 func takenBack(posted *triage.Report, postedAs triage.IncidentState, prev *triage.Report, r triage.Report, inc triage.Incident) bool {
-	if posted == nil || prev == nil || postedAs != inc.State || progress(*posted) != progress(r) || r.Cause == CauseRecovered {
+	if posted == nil || prev == nil || postedAs != inc.State || progress(*posted) != progress(r) || r.Kind == triage.ReportRecovered {
 		return false
 	}
 	return r.CreatedAt.Sub(posted.CreatedAt) < steadyAfter && strength(r) < strength(*posted) && standing(*prev) != standing(r)
@@ -92,14 +89,14 @@ func progress(r triage.Report) string {
 	return strings.Join(parts, "\x00")
 }
 
-// stateTold is the state of the incident that a report speaks of.
+// stateTold is the state of the incident that a report speaks of; one that does not say it yet speaks of what was undone.
 func stateTold(r triage.Report) triage.IncidentState {
 	switch {
-	case r.Cause == CauseRecovered || slices.Contains(r.Notes, stoppedNote):
+	case r.State != "":
+		return r.State
+	case r.Kind == triage.ReportRecovered:
 		return triage.IncidentRecovered
-	case len(r.Checked) > 0 && !slices.ContainsFunc(r.Checked, func(c triage.Checked) bool { return c.Outcome != triage.CheckNotHelped }):
-		return triage.IncidentOpen
-	case slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, undoMark) }):
+	case slices.ContainsFunc(r.Checked, func(c triage.Checked) bool { return c.Outcome != triage.CheckNotHelped }):
 		return triage.IncidentMitigating
 	}
 	return triage.IncidentOpen

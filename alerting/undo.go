@@ -2,7 +2,6 @@ package alerting
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -23,7 +22,7 @@ const (
 type undoing struct {
 	undid, undo triage.Change
 	onset       triage.Interval // as told when the undo was seen: later reports rank on a symptom that may be gone
-	note        string          // one sentence with undoMark
+	named       triage.Undone   // what undo is called
 	checked     triage.Checked
 	next        time.Time // when to look again
 	blind       bool      // the latest look saw nothing of the symptom
@@ -73,7 +72,7 @@ func (a *Alerting) noteUndo(e *entry, undid triage.Change, c triage.Change, now 
 	}
 	e.undoFailed = ""
 	e.undos = append(slices.Clone(e.undos), &undoing{
-		undid: undid, undo: c, onset: e.report.Onset.Interval, note: undoSentence(&c),
+		undid: undid, undo: c, onset: e.report.Onset.Interval, named: triage.UndoneOf(c),
 		checked: triage.Checked{
 			Undid: undid.ID, By: c.ID, At: undoneAt(c).UTC(), Asked: now.UTC(), Outcome: triage.CheckWatching,
 			Sentence: undoneWord(undid) + " at " + clock(undoneAt(c)) + "; the symptom is being watched",
@@ -93,7 +92,9 @@ func (a *Alerting) noteUndo(e *entry, undid triage.Change, c triage.Change, now 
 func (e *entry) checks() []triage.Checked {
 	var out []triage.Checked
 	for _, u := range e.undos {
-		out = append(out, u.checked)
+		c := u.checked
+		c.Undo = u.named
+		out = append(out, c)
 	}
 	return out
 }
@@ -104,15 +105,11 @@ func (a *Alerting) annotate(e *entry, answer *triage.Answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	notes := slices.Clone(r.Notes)
-	for _, u := range e.undos {
-		if !slices.Contains(notes, u.note) {
-			notes = append(notes, u.note)
-		}
-	}
 	if e.undoFailed != "" && !slices.Contains(notes, e.undoFailed) {
 		notes = append(notes, e.undoFailed)
 	}
 	r.Notes, r.Checked = notes, e.checks()
+	r.State = stateTold(*r)
 	if len(answer.Input.Changes) > 0 {
 		e.moving = moving(e, answer.Input.Changes, r.Onset.Interval)
 		r.Hold = holds(e.moving, r.Onset.Interval)
@@ -166,7 +163,7 @@ func holds(moving []triage.Change, onset triage.Interval) []triage.Undone {
 		if c.StartedAt.IsZero() || !c.StartedAt.After(onset.Latest) || c.Kind == triage.KindRollback || len(c.Undoes) > 0 {
 			continue
 		}
-		out = append(out, triage.Undone{ChangeID: c.ID, Service: c.Service, Title: describeChange(&c), At: c.StartedAt.UTC()})
+		out = append(out, triage.UndoneOf(c))
 	}
 	slices.SortStableFunc(out, func(x, y triage.Undone) int {
 		if d := x.At.Compare(y.At); d != 0 {
@@ -347,7 +344,7 @@ func (a *Alerting) noteChecked(ctx context.Context, e *entry) error {
 	inc := e.snapshot()
 	r := *e.report
 	a.mu.Unlock()
-	r.Number, r.CreatedAt, r.Cause, r.Deadline = inc.Reports+1, now, CauseChecked, false
+	r.Number, r.Kind, r.State, r.CreatedAt, r.Cause, r.Deadline = inc.Reports+1, triage.ReportChecked, "", now, CauseChecked, false
 	return a.record(ctx, e, triage.Answer{Report: r, Input: inputOf(inc, now)})
 }
 
@@ -361,19 +358,10 @@ func (a *Alerting) undecided(e *entry, now time.Time) bool {
 
 // restoreUndos brings back from the latest report what was known of undos.
 func (e *entry) restoreUndos(r triage.Report) {
-	var notes []string
-	for _, n := range r.Notes {
-		if strings.HasPrefix(n, undoMark) {
-			notes = append(notes, n)
-		}
-	}
-	for i, c := range r.Checked {
+	for _, c := range r.Checked {
 		u := &undoing{
 			undid: triage.Change{ID: c.Undid}, undo: triage.Change{ID: c.By, StartedAt: c.At}, onset: r.Onset.Interval, checked: c,
-			note: undoMark + fmt.Sprintf("%s at %s", c.By, clock(c.At)),
-		}
-		if i < len(notes) {
-			u.note = notes[i]
+			named: c.Undo,
 		}
 		for _, s := range r.Suspects {
 			if s.Change != nil && s.Change.ID == c.Undid {

@@ -160,7 +160,7 @@ func recovered(out *triage.Checked, in VerifyInput, symptom, own level, ownSeen 
 
 // undoneWord says what was done, as a clause: "flag new-pricing went back".
 func undoneWord(c triage.Change) string {
-	name := clean(firstNonEmpty(firstOf(c.Labels, "flag", "key", "config"), c.Service, c.Title, string(c.ID)), maxName)
+	name := clean(firstNonEmpty(c.Name(), c.Service, c.Title, string(c.ID)), maxName)
 	switch c.Kind {
 	case triage.KindFlag:
 		return "flag " + name + " went back"

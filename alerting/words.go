@@ -2,11 +2,10 @@ package alerting
 
 import (
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // Bounds on what is taken from outside for one card, in characters.
@@ -17,120 +16,13 @@ const (
 	maxChecked  = 320 // what an undo did, with what speaks against it
 )
 
-// clean makes a string from outside fit to stand on a line: no control or direction characters, no line breaks, no words
-// that call a whole channel, at most n characters.
-func clean(s string, n int) string {
-	s = strings.ToValidUTF8(s, "")
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Co, r):
-			return -1
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	for _, w := range []string{"@here", "@channel", "@everyone"} {
-		s = replaceFold(s, w, w[1:])
-	}
-	runes := []rune(s)
-	if len(runes) > n {
-		s = strings.TrimRight(string(runes[:n-1]), " ,;:·") + "…"
-	}
-	return s
-}
+func clean(s string, n int) string { return say.Clean(s, n) }
 
-// replaceFold replaces old, in any case.
-func replaceFold(s, old, with string) string {
-	for {
-		i := strings.Index(strings.ToLower(s), old)
-		if i < 0 || len(strings.ToLower(s)) != len(s) {
-			return s
-		}
-		s = s[:i] + with + s[i+len(old):]
-	}
-}
+func cleanURL(s string) string { return say.URL(s) }
 
-// cleanURL keeps http and https addresses without spaces or control characters; anything else is dropped.
-func cleanURL(s string) string {
-	if len(s) > triage.MaxURL || (!strings.HasPrefix(s, "https://") && !strings.HasPrefix(s, "http://")) {
-		return ""
-	}
-	if strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("<>|\"`", r)
-	}) {
-		return ""
-	}
-	return s
-}
+func describeChange(c *triage.Change) string { return say.Change(*c) }
 
-// describeChange names a change in a few words: "flag new-pricing 0 → 100 %", "deploy pricing v811 → v812".
-func describeChange(c *triage.Change) string {
-	what := string(c.Kind)
-	name := c.Service
-	if c.Kind == triage.KindFlag || c.Kind == triage.KindConfig {
-		if f := firstOf(c.Labels, "flag", "key", "config"); f != "" {
-			name = f
-		} else if c.Title != "" {
-			name = ""
-		}
-	}
-	moved := moves(values(c))
-	title := clean(c.Title, maxPhrase)
-	if title != "" && (moved == "" || name == "") {
-		if c.Kind == triage.KindDeploy && moved == "" && name != "" && !strings.Contains(title, name) {
-			title = clean(name, maxName) + ": " + title
-		}
-		if strings.HasPrefix(strings.ToLower(title), what) {
-			return title
-		}
-		return what + " " + title
-	}
-	return strings.TrimSpace(what + " " + strings.TrimSpace(clean(name, maxName)+" "+moved))
-}
-
-// values are where a change came from and went to, as far as it says.
-func values(c *triage.Change) (from, to string) {
-	from, to = c.PreviousVersion, c.Version
-	if c.Kind != triage.KindFlag && c.Kind != triage.KindConfig {
-		return from, to
-	}
-	return firstNonEmpty(firstOf(c.Labels, "from", "rollout_from"), from), firstNonEmpty(firstOf(c.Labels, "to", "rollout_to"), to)
-}
-
-func moves(from, to string) string {
-	from, to = clean(from, maxName), clean(to, maxName)
-	switch {
-	case from != "" && to != "":
-		return from + " → " + to
-	case to != "":
-		return to
-	case from != "":
-		return "from " + from
-	}
-	return ""
-}
-
-func firstOf(m map[string]string, names ...string) string {
-	for _, n := range names {
-		if m[n] != "" {
-			return m[n]
-		}
-	}
-	return ""
-}
-
-// describeSuspect is describeChange, or the same for an anomaly that is suspected itself.
-func describeSuspect(s triage.Suspect) string {
-	if s.Change != nil {
-		return describeChange(s.Change)
-	}
-	if a := s.Anomaly; a != nil {
-		return strings.TrimSpace(string(a.Signal) + " shift on " + clean(a.Service, maxName))
-	}
-	return "something unnamed"
-}
+func describeSuspect(s triage.Suspect) string { return say.Suspect(s) }
 
 // suspectAt is when a suspect began to act.
 func suspectAt(s triage.Suspect) time.Time {
@@ -181,19 +73,7 @@ func symptomNoun(r triage.Report) string {
 	return "the symptom"
 }
 
-// place is where something is: environment and region or cluster, then namespace where nothing else is known.
-func place(s triage.Scope) string {
-	var parts []string
-	for _, p := range []string{s.Environment, firstNonEmpty(s.Region, s.Cluster)} {
-		if p = clean(p, maxName); p != "" {
-			parts = append(parts, p)
-		}
-	}
-	if len(parts) == 0 {
-		return clean(s.Namespace, maxName)
-	}
-	return strings.Join(parts, "/")
-}
+func place(s triage.Scope) string { return say.Place(s) }
 
 func firstNonEmpty(ss ...string) string {
 	for _, s := range ss {

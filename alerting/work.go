@@ -3,7 +3,6 @@ package alerting
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -115,7 +114,7 @@ func (a *Alerting) ask(ctx context.Context, req triage.Request) (answer triage.A
 		got.Report.CreatedAt = req.At
 	}
 	if req.Incident.State == triage.IncidentRecovered {
-		got.Report.Notes = append(slices.Clone(got.Report.Notes), stoppedNote)
+		got.Report.State = triage.IncidentRecovered // it had stopped before the first report on it was made
 	}
 	return got
 }
@@ -125,7 +124,7 @@ func (a *Alerting) thin(req triage.Request) triage.Answer {
 	a.metrics.triageFailed.Inc()
 	return triage.Answer{
 		Report: triage.Report{
-			IncidentID: req.Incident.ID, Number: req.Number, CreatedAt: req.At, Cause: req.Cause,
+			IncidentID: req.Incident.ID, Number: req.Number, Kind: triage.ReportUnranked, CreatedAt: req.At, Cause: req.Cause,
 			Symptom:  triage.SymptomSummary{Service: req.Incident.Service},
 			None:     triage.None{Probability: 1},
 			Deadline: true,
@@ -163,7 +162,7 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 
 	a.annotate(e, &answer)
 	report := answer.Report
-	recovered := report.Cause == CauseRecovered
+	recovered := report.Kind == triage.ReportRecovered
 	inc.Reports, inc.UpdatedAt = report.Number, a.now()
 	var deliveries []triage.Delivery
 	shaky := takenBack(posted, postedAs, prev, report, inc)

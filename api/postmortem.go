@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // getPostmortem drafts what a team would write afterwards, from what was recorded.
@@ -263,7 +264,7 @@ func (d *draft) trigger() {
 		}
 	}
 	for _, h := range d.last.Hold {
-		others = append(others, fmt.Sprintf("- went live while it was open, %s: %s", clockOf(h.At), cell(cmp.Or(h.Title, string(h.ChangeID)))))
+		others = append(others, fmt.Sprintf("- went live while it was open, %s: %s", clockOf(h.At), cell(say.Undone(h))))
 	}
 	for _, o := range others {
 		d.line("%s", o)

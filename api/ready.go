@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // lookedAt bounds the incidents and dead letters that readiness looks at.
@@ -31,7 +32,7 @@ func (a *API) readyDetails(ctx context.Context) []readyDetail {
 	case err != nil:
 		add("deliveries", "the outbox cannot be read", "look at the log")
 	case len(dead) > 0:
-		add("deliveries", fmt.Sprintf("%s were not delivered, the last to %s: %s", atLeast(len(dead), more), dead[0].Receiver, dead[0].LastError), "mend the receiver, then send them again from /deliveries")
+		add("deliveries", fmt.Sprintf("%s were not delivered, the last to %s: %s", atLeast(len(dead), more), dead[0].Receiver, say.Trouble(dead[0])), "mend the receiver, then send them again from /deliveries")
 	}
 	incidents, _, err := a.opts.Store.Incidents(ctx, triage.IncidentQuery{Limit: lookedAt})
 	if err != nil {

@@ -56,7 +56,7 @@ func (m *ranking) outside(rec *triage.Recommendation, n *none) {
 	if where := m.pointsOutside(n); where != "" && p >= m.cfg.MinProbability {
 		rec.Verdict, rec.Action = triage.VerdictWillNotHelp, triage.ActionDoNotRollBack
 		rec.Reason = "no change I saw fits; " + where
-		rec.Steps = []string{"look there first; undoing recent changes would cost time and mend nothing"}
+		rec.Steps = []triage.Instruction{do("look there first; undoing recent changes would cost time and mend nothing")}
 		rec.Check = "the symptom follows that signal, not any change"
 		return
 	}
@@ -129,7 +129,9 @@ func (m *ranking) offerBoth(rec *triage.Recommendation, l *candidate, n *none) {
 	}
 	for _, c := range [...]*candidate{l, s} {
 		rec.Either = append(rec.Either, *targetOf(c.ch))
-		rec.Steps = append(rec.Steps, fmt.Sprintf("cheap and safe to undo: %s (%s)", label(c.ch), clock(m.abs(c.act.start))))
+		step := do(fmt.Sprintf("cheap and safe to undo: %s (%s)", label(c.ch), clock(m.abs(c.act.start))))
+		step.Target = c.ch.ID
+		rec.Steps = append(rec.Steps, step)
 	}
 }
 

@@ -13,6 +13,8 @@ type finding struct {
 	say    func() string
 	direct bool // the changed service itself, or a split
 	veto   bool
+	about  *prepared // the series it speaks of; nil where it speaks of none, or of several
+	of     string    // the service it speaks of, where about does not say
 }
 
 // weighed is a finding as it counts.
@@ -78,9 +80,17 @@ func (m *ranking) weigh(c *candidate) {
 func (c *candidate) evidence() []triage.Evidence {
 	out := make([]triage.Evidence, len(c.findings))
 	for i, w := range c.findings {
-		out[i] = triage.Evidence{Factor: w.factor, Contribution: w.milli, Sentence: w.say(), Direct: w.direct, Veto: w.veto}
+		out[i] = triage.Evidence{Factor: w.factor, Contribution: w.milli, Sentence: w.say(), Direct: w.direct, Veto: w.veto, Service: w.of}
+		speakOf(&out[i], w.about)
 	}
 	return out
+}
+
+// speakOf notes which series a piece of evidence is read from.
+func speakOf(e *triage.Evidence, p *prepared) {
+	if p != nil {
+		e.Service, e.Signal, e.Metric = p.service, p.signal, p.src.Metric
+	}
 }
 
 // milli rounds nats to milli-nats, half away from zero.

@@ -19,7 +19,7 @@ func (m *ranking) ownFactor(c *candidate) finding {
 	if o.observed && o.best == nil && o.anomaly != nil {
 		a := o.anomaly.src
 		n := m.w.explained(o.ratio, m.w.OriginShows)
-		return finding{nats: n, direct: n > 1, say: func() string {
+		return finding{nats: n, direct: n > 1, of: c.ch.Service, say: func() string {
 			return fmt.Sprintf("%s of %s left its range at %s: %s → %s",
 				a.Series, c.ch.Service, clock(a.Onset.Best), number(a.From), number(a.To))
 		}}
@@ -29,14 +29,14 @@ func (m *ranking) ownFactor(c *candidate) finding {
 	}
 	if o.earlier >= 3 && o.shift.after >= 0 {
 		return finding{
-			nats: m.w.OwnVeto, veto: true,
+			nats: m.w.OwnVeto, veto: true, about: o.best,
 			say: func() string {
 				return fmt.Sprintf("%s of %s had been bad for %s before it began", measure(o.best), c.ch.Service, plural(o.earlier, "sample"))
 			},
 		}
 	}
 	n := m.w.explained(o.ratio, m.w.OriginShows)
-	f := finding{nats: n, say: func() string { return m.ownSentence(c) }}
+	f := finding{nats: n, about: o.best, say: func() string { return m.ownSentence(c) }}
 	f.direct = n > 1 && o.shift.z > 3 && !o.shift.small
 	return f
 }
@@ -63,7 +63,7 @@ func (m *ranking) cascadeFactor(c *candidate) finding {
 	if c.own.observed {
 		r = c.own.ratio
 	}
-	return finding{nats: believed(log, r), direct: !c.own.observed && witnessed(shifted, seen), say: func() string {
+	return finding{nats: believed(log, r), of: c.ch.Service, direct: !c.own.observed && witnessed(shifted, seen), say: func() string {
 		return fmt.Sprintf("callers of %s that shifted with the symptom: %d of %d", c.ch.Service, shifted, seen)
 	}}
 }
@@ -126,13 +126,13 @@ func (m *ranking) splitBy(c *candidate, s *service, label string) finding {
 	switch {
 	case log > 1:
 		return finding{
-			nats: min(log, m.w.SplitMax), direct: true,
+			nats: min(log, m.w.SplitMax), direct: true, about: top.series,
 			say: func() string {
 				return fmt.Sprintf("only %s fails: %s %s against %s on the rest", what, measure(top.series), top.newRaw, top.oldRaw)
 			},
 		}
 	case top.bothBad:
-		return finding{nats: m.w.SplitClear, say: func() string {
+		return finding{nats: m.w.SplitClear, about: top.series, say: func() string {
 			return fmt.Sprintf("%s is no worse than the rest: %s %s against %s", what, measure(top.series), top.newRaw, top.oldRaw)
 		}}
 	}

@@ -15,10 +15,12 @@ type none struct {
 	sources  []originShare // where it would sit, likeliest first
 }
 
-func (n *none) add(m *ranking, factor string, nats float64, sentence string) {
+// add returns what it added, to be told which service or series it speaks of.
+func (n *none) add(m *ranking, factor string, nats float64, sentence string) *triage.Evidence {
 	e := triage.Evidence{Factor: factor, Contribution: m.milli(nats), Sentence: sentence}
 	n.evidence = append(n.evidence, e)
 	n.logOdds += e.Contribution
+	return &n.evidence[len(n.evidence)-1]
 }
 
 // weighNone is the hazard of incidents without a change we saw, times what the series say for a fault somewhere without
@@ -39,8 +41,9 @@ func (m *ranking) weighNone() none {
 		n.add(m, "blind", float64(m.w.NoneBlind*float64(min(blind, 3))), fmt.Sprintf("%s could not be heard as usual", plural(blind, "source")))
 	}
 	m.recurs(&n)
-	if up, before, after := m.surge(); up {
-		n.add(m, "surge", m.w.NoneSurge, fmt.Sprintf("traffic of %s rose first: %s → %s", m.scope.Service, before, after))
+	if p, sh := m.surge(); p != nil {
+		e := n.add(m, "surge", m.w.NoneSurge, fmt.Sprintf("traffic of %s rose first: %s → %s", m.scope.Service, quantity(p, sh.before), quantity(p, sh.after)))
+		speakOf(e, p)
 	}
 	return n
 }
@@ -98,24 +101,24 @@ func (m *ranking) noneOrigin(n *none) {
 	})
 	n.sources = shares
 	top := shares[0]
-	text := "no service shifted on its own account"
+	text, of := "no service shifted on its own account", ""
 	if wide, shifted, seen := m.breadth(); wide > 3 && shifted*2 > seen {
 		text = fmt.Sprintf("%d of %d services shifted at once, as with a network or vendor under all of them", shifted, seen)
 	}
 	if top.log > 1 && top.share > 0.3 {
-		text = fmt.Sprintf("the trouble may have begun at %s by itself", top.name)
+		text, of = fmt.Sprintf("the trouble may have begun at %s by itself", top.name), top.name
 		if m.external(top.name) {
 			text = fmt.Sprintf("the trouble points at %s, which is not ours", top.name)
 		}
 	}
-	n.add(m, "origin", ln(total), text)
+	n.add(m, "origin", ln(total), text).Service = of
 }
 
-// surge reports whether traffic at the symptom rose well above its range with or before the onset.
-func (m *ranking) surge() (up bool, before, after string) {
+// surge is the traffic at the symptom that rose well above its range with or before the onset, nil where none did.
+func (m *ranking) surge() (*prepared, shift) {
 	s := m.services[m.scope.Service]
 	if s == nil {
-		return false, "", ""
+		return nil, shift{}
 	}
 	for _, p := range s.signals[signalIndex(triage.SignalTraffic)] {
 		k := p.firstAfter(m.onset.best)
@@ -124,8 +127,8 @@ func (m *ranking) surge() (up bool, before, after string) {
 		}
 		sh := p.shiftAt(k, &m.w)
 		if sh.observed && sh.z < -6 && sh.after > float64(1.5*sh.before) {
-			return true, quantity(p, sh.before), quantity(p, sh.after)
+			return p, sh
 		}
 	}
-	return false, "", ""
+	return nil, shift{}
 }

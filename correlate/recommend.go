@@ -31,7 +31,7 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		rec.Target = targetOf(l.ch)
 		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionPauseRollout
 		rec.Reason = fmt.Sprintf("it is still rolling out and %s; pausing is safe while that is settled", m.doubt(l, n, p, margin))
-		rec.Steps = []string{"pause " + label(l.ch), "compare what has it with what has not"}
+		rec.Steps = []triage.Instruction{action(rec.Action, "pause "+label(l.ch)), do("compare what has it with what has not")}
 		rec.Check = m.separate(l)
 	case n.micros >= l.micros && float64(n.micros)/million >= 0.5:
 		rec.Owner = m.ownerOf(m.scope.Service)
@@ -40,7 +40,10 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		rec.Target = targetOf(l.ch)
 		rec.Verdict, rec.Action = triage.VerdictHarmful, triage.ActionDoNotRollBack
 		rec.Reason = "undoing it would do harm: " + harm
-		rec.Steps = []string{fmt.Sprintf("stop further steps of %s only if its tool says that is safe", label(l.ch)), "mend forward with its owner; restore data from backup only where it was written wrongly"}
+		rec.Steps = []triage.Instruction{
+			do(fmt.Sprintf("stop further steps of %s only if its tool says that is safe", label(l.ch))),
+			do("mend forward with its owner; restore data from backup only where it was written wrongly"),
+		}
 	case act && m.undoOf(l.ch) != nil:
 		m.wait(&rec, l)
 	case act:
@@ -49,7 +52,7 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		rec.Target = targetOf(l.ch)
 		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionFixForward
 		rec.Reason = m.strongest(l)
-		rec.Steps = []string{fmt.Sprintf("mend what %s broke, with its owner", label(l.ch))}
+		rec.Steps = []triage.Instruction{do(fmt.Sprintf("mend what %s broke, with its owner", label(l.ch)))}
 		rec.Check = m.verify(l)
 	default:
 		rec.Reason = m.doubt(l, n, p, margin)
@@ -202,31 +205,41 @@ func targetOf(ch *triage.Change) *triage.Target {
 	return t
 }
 
+// do is something to do, in words.
+func do(text string) triage.Instruction {
+	return triage.Instruction{Kind: triage.InstructDo, Text: text}
+}
+
+// action is the advice itself as something to do.
+func action(a triage.Action, text string) triage.Instruction {
+	return triage.Instruction{Kind: triage.InstructDo, Text: text, Does: a}
+}
+
 // steps are what to do, a line each, without commands: those come from playbooks.
-func (m *ranking) steps(l *candidate, rec *triage.Recommendation) []string {
+func (m *ranking) steps(l *candidate, rec *triage.Recommendation) []triage.Instruction {
 	t := rec.Target
 	where := placeOf(l.ch.Scope)
-	var out []string
+	var out []triage.Instruction
 	if running(l.ch, m.at) {
-		out = append(out, "pause the rollout, it is still going on")
+		out = append(out, do("pause the rollout, it is still going on"))
 	}
 	switch rec.Action {
 	case triage.ActionFlagOff:
-		out = append(out, fmt.Sprintf("set %s back to %s%s", orDefault(t.Name, "the flag"), orDefault(t.To, "its previous value"), where))
+		out = append(out, action(rec.Action, fmt.Sprintf("set %s back to %s%s", orDefault(t.Name, "the flag"), orDefault(t.To, "its previous value"), where)))
 	case triage.ActionConfigRevert:
-		out = append(out, fmt.Sprintf("restore the configuration of %s to %s%s", orDefault(t.Name, "the service"), orDefault(t.To, "what it was before"), where))
+		out = append(out, action(rec.Action, fmt.Sprintf("restore the configuration of %s to %s%s", orDefault(t.Name, "the service"), orDefault(t.To, "what it was before"), where)))
 	default:
-		out = append(out, fmt.Sprintf("return %s to %s%s", orDefault(l.ch.Service, t.Name), orDefault(t.To, "the version before"), where))
+		out = append(out, action(rec.Action, fmt.Sprintf("return %s to %s%s", orDefault(l.ch.Service, t.Name), orDefault(t.To, "the version before"), where)))
 	}
 	if s, ok := m.in.Services[l.ch.Service]; ok && l.ch.Kind != triage.KindFlag {
 		switch {
 		case s.AutoSync == nil:
-			out = append(out, "check whether a GitOps controller owns it: it would apply the change again")
+			out = append(out, do("check whether a GitOps controller owns it: it would apply the change again"))
 		case *s.AutoSync:
-			out = append(out, "auto-sync would apply it again: revert in the repository, or suspend the sync first")
+			out = append(out, do("auto-sync would apply it again: revert in the repository, or suspend the sync first"))
 		}
 	}
-	return append(out, "hold other rollouts until the symptom is gone")
+	return append(out, do("hold other rollouts until the symptom is gone"))
 }
 
 func placeOf(s triage.Scope) string {
@@ -247,7 +260,9 @@ func placeOf(s triage.Scope) string {
 func (m *ranking) alsoUndoes(l *candidate) []triage.Undone {
 	var out []triage.Undone
 	for _, ch := range m.laterOnes(l) {
-		out = append(out, triage.Undone{ChangeID: ch.ID, Service: ch.Service, Title: ch.Title, At: ch.OccurredAt().UTC(), Owner: m.ownerOf(ch.Service)})
+		u := triage.UndoneOf(ch)
+		u.Owner = m.ownerOf(ch.Service)
+		out = append(out, u)
 	}
 	slices.SortStableFunc(out, func(a, b triage.Undone) int { return a.At.Compare(b.At) })
 	return out

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 func TestRecommendation(t *testing.T) {
@@ -93,7 +94,7 @@ func TestRecommendation(t *testing.T) {
 				t.Fatalf("want %s %s, got\n%s", tc.verdict, tc.action, dump(r))
 			}
 			var text strings.Builder
-			text.WriteString(rec.Reason + "\n" + strings.Join(rec.Steps, "\n") + "\n" + rec.Check)
+			text.WriteString(rec.Reason + "\n" + strings.Join(say.Instructions(rec.Steps), "\n") + "\n" + rec.Check)
 			for _, a := range rec.Avoid {
 				text.WriteString("\n" + a.Reason)
 			}
@@ -138,7 +139,7 @@ func TestEither(t *testing.T) {
 		t.Fatalf("want two targets and a step for each, got %+v", rec)
 	}
 	for i, e := range rec.Either {
-		if e.Name == "" || e.To != "0 %" || !strings.Contains(rec.Steps[i], e.Name) {
+		if e.Name == "" || e.To != "0 %" || !strings.Contains(rec.Steps[i].Text, e.Name) {
 			t.Errorf("step %q does not name %+v", rec.Steps[i], e)
 		}
 	}

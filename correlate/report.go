@@ -12,7 +12,7 @@ import (
 // report writes the ranking down.
 func (m *ranking) report(n *none) triage.Report {
 	r := triage.Report{
-		IncidentID: m.in.IncidentID, Number: m.in.Number, CreatedAt: m.at.UTC(), Cause: m.in.Cause,
+		IncidentID: m.in.IncidentID, Number: m.in.Number, Kind: triage.ReportRanked, CreatedAt: m.at.UTC(), Cause: m.in.Cause,
 		ModelVersion: m.w.Version, Onset: m.reportOnset(), LookbackS: m.in.lookback().Seconds(),
 		Widened: m.in.Widened, Candidates: len(m.candidates), Deadline: m.in.Deadline,
 		Suspects: []triage.Suspect{}, Coverage: sortedCoverage(m.in.Coverage), Notes: slices.Clone(m.in.Notes),
@@ -178,7 +178,7 @@ func (m *ranking) trigger(r *triage.Report, n *none) {
 	odds := n.logOdds + m.milli(ln(top.share))
 	s := triage.Suspect{Anomaly: &a, Probability: float64(micros) / million, LogOdds: odds, For: []triage.Evidence{}, Against: []triage.Evidence{}}
 	text := fmt.Sprintf("%s shifted on its own account at %s and no change to it was seen", top.name, clock(a.Onset.Best))
-	e := triage.Evidence{Factor: "origin", Contribution: odds, Sentence: text, Direct: true}
+	e := triage.Evidence{Factor: "origin", Contribution: odds, Sentence: text, Direct: true, Service: a.Service, Signal: a.Signal, Metric: a.Series}
 	if odds >= 0 {
 		s.For = append(s.For, e)
 	} else {

@@ -24,25 +24,12 @@ func New(cfg Config) (*Book, error) {
 	return &Book{cfg: cfg, ready: readyMade()}, nil
 }
 
-// How a step that comes from a playbook begins. A reader sees at a glance what can be pasted; Strip finds them again.
-const (
-	StepRun       = "run: "
-	StepNote      = "with it: "
-	StepNoCommand = "no command: "
-	StepOpen      = "open: "
-	StepRunbook   = "runbook: "
-)
+// own names a rule that brings its own commands, and a service's own runbook.
+const own = "own"
 
 // Strip returns the steps without those of a playbook: what the ranking itself said.
-func Strip(steps []string) []string {
-	return slices.DeleteFunc(slices.Clone(steps), func(s string) bool {
-		for _, p := range [...]string{StepRun, StepNote, StepNoCommand, StepOpen, StepRunbook} {
-			if strings.HasPrefix(s, p) {
-				return true
-			}
-		}
-		return false
-	})
+func Strip(steps []triage.Instruction) []triage.Instruction {
+	return slices.DeleteFunc(slices.Clone(steps), func(s triage.Instruction) bool { return s.Kind != triage.InstructDo })
 }
 
 // Apply returns the report with the steps of the playbook that fits its advice, right behind the step that names the action;
@@ -65,7 +52,7 @@ func (b *Book) Apply(r triage.Report, services map[string]triage.Service) triage
 		return r
 	}
 	steps := Strip(rec.Steps)
-	at := slices.IndexFunc(steps, func(s string) bool { return saysAction.MatchString(s) }) + 1
+	at := slices.IndexFunc(steps, func(s triage.Instruction) bool { return s.Does == rec.Action }) + 1
 	r.Recommendation.Steps = slices.Insert(steps, at, more...)
 	return r
 }
@@ -73,11 +60,11 @@ func (b *Book) Apply(r triage.Report, services map[string]triage.Service) triage
 // applyEither is Apply for two that tie.
 func (b *Book) applyEither(r triage.Report, services map[string]triage.Service) triage.Report {
 	rec := r.Recommendation
-	steps := Strip(rec.Steps)
-	var out []string
-	for i, step := range steps {
+	var out []triage.Instruction
+	for _, step := range Strip(rec.Steps) {
 		out = append(out, step)
-		if i >= len(rec.Either) {
+		i := slices.IndexFunc(rec.Either, func(t triage.Target) bool { return t.ChangeID == step.Target })
+		if i < 0 {
 			continue
 		}
 		t := rec.Either[i]
@@ -88,56 +75,57 @@ func (b *Book) applyEither(r triage.Report, services map[string]triage.Service) 
 		at := slices.IndexFunc(r.Suspects, func(s triage.Suspect) bool { return s.Change != nil && s.Change.ID == t.ChangeID })
 		if at >= 0 {
 			ch := *r.Suspects[at].Change
-			out = append(out, b.Steps(triage.Recommendation{Verdict: triage.VerdictAct, Action: action, Target: &t}, ch, services[ch.Service])...)
+			for _, more := range b.Steps(triage.Recommendation{Verdict: triage.VerdictAct, Action: action, Target: &t}, ch, services[ch.Service]) {
+				more.Target = t.ChangeID
+				out = append(out, more)
+			}
 		}
 	}
 	r.Recommendation.Steps = out
 	return r
 }
 
-// saysAction recognises the step that names the action in words.
-var saysAction = regexp.MustCompile(`^(set|return|restore|roll|revert) `)
-
 // Steps are the command, what goes with it, the link and the runbook for one piece of advice, or why there is no command.
-func (b *Book) Steps(rec triage.Recommendation, ch triage.Change, svc triage.Service) []string {
-	rule, book, ok := b.find(ch)
+func (b *Book) Steps(rec triage.Recommendation, ch triage.Change, svc triage.Service) []triage.Instruction {
+	rule, book, name, ok := b.find(ch)
 	if !ok {
 		if svc.Runbook == "" {
 			return nil
 		}
-		return []string{StepRunbook + svc.Runbook}
+		return []triage.Instruction{{Kind: triage.InstructRunbook, URL: svc.Runbook, Playbook: own}}
 	}
 	values := b.values(rec, ch, rule)
-	var out []string
-	lines, why := commands(rec, ch, svc, rule, book, values)
-	out = append(out, lines...)
-	if t := rec.Target; len(lines) == 0 && why == "" && ch.Kind == triage.KindFlag && t != nil && len(book.Ways) > 0 {
+	out, why := commands(rec, ch, svc, rule, book, values)
+	if t := rec.Target; len(out) == 0 && why == "" && ch.Kind == triage.KindFlag && t != nil && len(book.Ways) > 0 {
 		why = cmp.Or(values["name"], "it") + " goes back to " + cmp.Or(t.To, "its previous value, which is not known") + ", which is neither on nor off: set it by hand"
 	}
 	if why != "" {
-		out = append(out, StepNoCommand+why)
+		out = append(out, triage.Instruction{Kind: triage.InstructNoCommand, Text: why})
 	}
 	if t := cmp.Or(rule.Link, book.Link); t != "" {
 		if u, err := link(t, values); err == nil {
-			out = append(out, StepOpen+u)
+			out = append(out, triage.Instruction{Kind: triage.InstructOpen, URL: u})
 		}
 	}
 	if u := cmp.Or(rule.Runbook, svc.Runbook); u != "" {
-		out = append(out, StepRunbook+u)
+		out = append(out, triage.Instruction{Kind: triage.InstructRunbook, URL: u})
+	}
+	for i := range out {
+		out[i].Playbook = name
 	}
 	return out
 }
 
-// find is the first rule that fits, else the ready-made playbook of the tool that made the change.
-func (b *Book) find(ch triage.Change) (Rule, playbook, bool) {
+// find is the first rule that fits, else the ready-made playbook of the tool that made the change, with what it is called.
+func (b *Book) find(ch triage.Change) (rule Rule, book playbook, name string, ok bool) {
 	in := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
 	for _, r := range b.cfg.Rules {
 		if in(r.Services, ch.Service) && in(r.Environments, ch.Environment) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, ch.Kind)) {
-			return r, b.ready[r.Use], true
+			return r, b.ready[r.Use], cmp.Or(r.Use, own), true
 		}
 	}
 	if !b.cfg.Detect {
-		return Rule{}, playbook{}, false
+		return Rule{}, playbook{}, "", false
 	}
 	prefix, _, _ := strings.Cut(string(ch.ID), ":")
 	for _, name := range slices.Sorted(maps.Keys(b.ready)) {
@@ -146,14 +134,14 @@ func (b *Book) find(ch triage.Change) (Rule, playbook, bool) {
 			continue
 		}
 		if slices.Contains(p.Systems, prefix) || slices.ContainsFunc(ch.Refs, func(r triage.Ref) bool { return slices.Contains(p.Systems, r.System) }) {
-			return Rule{}, p, true
+			return Rule{}, p, name, true
 		}
 	}
-	return Rule{}, playbook{}, false
+	return Rule{}, playbook{}, "", false
 }
 
 // commands renders the first way whose conditions hold; why says why there is none.
-func commands(rec triage.Recommendation, ch triage.Change, svc triage.Service, rule Rule, book playbook, values map[string]string) (lines []string, why string) {
+func commands(rec triage.Recommendation, ch triage.Change, svc triage.Service, rule Rule, book playbook, values map[string]string) (lines []triage.Instruction, why string) {
 	ways := book.Ways
 	if len(rule.Commands) > 0 {
 		ways = []way{{GitOps: cmp.Or(rule.GitOps, GitOpsLive), Commands: rule.Commands}}
@@ -174,14 +162,14 @@ func commands(rec triage.Recommendation, ch triage.Change, svc triage.Service, r
 			}
 			continue
 		}
-		var out []string
+		var out []triage.Instruction
 		err := error(nil)
 		for _, args := range w.Commands {
 			var line string
 			if line, err = command(args, values); err != nil {
 				break
 			}
-			out = append(out, StepRun+line)
+			out = append(out, triage.Instruction{Kind: triage.InstructRun, Command: line})
 		}
 		if err != nil {
 			why = err.Error()
@@ -189,7 +177,7 @@ func commands(rec triage.Recommendation, ch triage.Change, svc triage.Service, r
 		}
 		if w.Note != "" {
 			if note, err := fill(w.Note, values, func(_, v string) string { return v }); err == nil {
-				out = append(out, StepNote+note)
+				out = append(out, triage.Instruction{Kind: triage.InstructNote, Text: note})
 			}
 		}
 		return out, ""

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 func parse(t *testing.T, text string) Config {
@@ -31,6 +32,8 @@ func book(t *testing.T, text string) *Book {
 	}
 	return b
 }
+
+func doing(s string) triage.Instruction { return triage.Instruction{Kind: triage.InstructDo, Text: s} }
 
 func yes() *bool { v := true; return &v }
 func no() *bool  { v := false; return &v }
@@ -176,7 +179,7 @@ func TestReadyMade(t *testing.T) {
 			if tc.tune != nil {
 				tc.tune(&rec, &ch)
 			}
-			if got := tc.book.Steps(rec, ch, tc.svc); !slices.Equal(got, tc.want) {
+			if got := say.Instructions(tc.book.Steps(rec, ch, tc.svc)); !slices.Equal(got, tc.want) {
 				t.Errorf("want\n%s\ngot\n%s", strings.Join(tc.want, "\n"), strings.Join(got, "\n"))
 			}
 		})
@@ -230,8 +233,8 @@ func TestNoValueBecomesACommand(t *testing.T) {
 			rec := sampleAdvice(ch)
 			set(&ch, &rec)
 			for _, s := range b.Steps(rec, ch, triage.Service{AutoSync: no()}) {
-				if strings.HasPrefix(s, StepRun) || strings.HasPrefix(s, StepOpen) {
-					t.Errorf("%s %q came through: %s", field, v, s)
+				if s.Kind == triage.InstructRun || s.Kind == triage.InstructOpen {
+					t.Errorf("%s %q came through: %s", field, v, say.Instruction(s))
 				}
 			}
 		}
@@ -239,8 +242,8 @@ func TestNoValueBecomesACommand(t *testing.T) {
 		ch.Labels["flag"] = v
 		rec := sampleAdvice(ch)
 		for _, s := range b.Steps(rec, ch, triage.Service{}) {
-			if v != "" && (strings.HasPrefix(s, StepRun) || strings.HasPrefix(s, StepOpen)) {
-				t.Errorf("flag %q came through: %s", v, s)
+			if v != "" && (s.Kind == triage.InstructRun || s.Kind == triage.InstructOpen) {
+				t.Errorf("flag %q came through: %s", v, say.Instruction(s))
 			}
 		}
 	}
@@ -347,7 +350,6 @@ func TestConfigProblems(t *testing.T) {
 	}
 }
 
-// Applied steps stand behind the step that names the action, and come off again.
 // Of two that tie, each step is followed by its own command, and Strip takes both away again.
 func TestApplyEither(t *testing.T) {
 	b := book(t, "{}")
@@ -355,15 +357,17 @@ func TestApplyEither(t *testing.T) {
 	r := triage.Report{
 		Suspects: []triage.Suspect{{Change: &one}, {Change: &two}},
 		Recommendation: triage.Recommendation{
-			Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Steps: []string{"cheap and safe to undo: one", "cheap and safe to undo: two", "then look"},
+			Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Steps: []triage.Instruction{
+				{Kind: triage.InstructDo, Text: "cheap and safe to undo: one", Target: one.ID}, {Kind: triage.InstructDo, Text: "cheap and safe to undo: two", Target: two.ID}, doing("then look"),
+			},
 			Either: []triage.Target{*sampleAdvice(one).Target, *sampleAdvice(two).Target},
 		},
 	}
 	got := b.Apply(r, nil).Recommendation.Steps
-	if len(got) < 5 || got[0] != r.Recommendation.Steps[0] || !strings.HasPrefix(got[1], StepRun) {
+	if len(got) < 5 || got[0] != r.Recommendation.Steps[0] || got[1].Kind != triage.InstructRun || got[1].Target != one.ID {
 		t.Errorf("want a command behind the first, got %q", got)
 	}
-	if at := slices.Index(got, "cheap and safe to undo: two"); at < 0 || at+1 == len(got) || !strings.HasPrefix(got[at+1], StepRun) || got[len(got)-1] != "then look" {
+	if at := slices.Index(got, r.Recommendation.Steps[1]); at < 0 || at+1 == len(got) || got[at+1].Kind != triage.InstructRun || got[len(got)-1] != doing("then look") {
 		t.Errorf("want a command behind the second, got %q", got)
 	}
 	if back := Strip(got); !slices.Equal(back, r.Recommendation.Steps) {
@@ -371,14 +375,17 @@ func TestApplyEither(t *testing.T) {
 	}
 }
 
+// Applied steps stand behind the step that names the action, and come off again.
 func TestApply(t *testing.T) {
 	b := book(t, "{}")
 	ch := change(triage.KindDeploy, "argocd:a", "argocd")
 	r := triage.Report{Suspects: []triage.Suspect{{Change: &ch}}, Recommendation: sampleAdvice(ch)}
-	r.Recommendation.Steps = []string{"pause the rollout, it is still going on", "return pricing to v811", "hold other rollouts until the symptom is gone"}
+	r.Recommendation.Steps = []triage.Instruction{
+		doing("pause the rollout, it is still going on"), {Kind: triage.InstructDo, Text: "return pricing to v811", Does: triage.ActionRollback}, doing("hold other rollouts until the symptom is gone"),
+	}
 	got := b.Apply(r, map[string]triage.Service{"pricing": {AutoSync: no()}})
 	want := []string{"pause the rollout, it is still going on", "return pricing to v811", "run: argocd app rollback pricing --argocd-context prod-eu1", "hold other rollouts until the symptom is gone"}
-	if !slices.Equal(got.Recommendation.Steps, want) {
+	if !slices.Equal(say.Instructions(got.Recommendation.Steps), want) || got.Recommendation.Steps[2].Playbook != "argocd" {
 		t.Errorf("want %q, got %q", want, got.Recommendation.Steps)
 	}
 	if !slices.Equal(Strip(got.Recommendation.Steps), r.Recommendation.Steps) || len(r.Recommendation.Steps) != 3 {
@@ -393,8 +400,8 @@ func TestApply(t *testing.T) {
 func TestSamples(t *testing.T) {
 	b := book(t, "{rules: [{use: kubectl}, {use: kubectl, services: [cart]}, {use: unleash}]}")
 	got := b.Samples(map[string]triage.Service{"cart": {AutoSync: no()}})
-	if len(got) != 3 || !strings.Contains(got[0].Steps[0], "no command: whether a GitOps controller owns checkout") ||
-		!strings.Contains(got[1].Steps[0], "deployment/cart") || !strings.Contains(got[2].Steps[0], "UNLEASH") {
+	if len(got) != 3 || !strings.Contains(say.Instruction(got[0].Steps[0]), "no command: whether a GitOps controller owns checkout") ||
+		!strings.Contains(say.Instruction(got[1].Steps[0]), "deployment/cart") || !strings.Contains(say.Instruction(got[2].Steps[0]), "UNLEASH") {
 		t.Errorf("got %+v", got)
 	}
 }

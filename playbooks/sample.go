@@ -11,7 +11,7 @@ import (
 // Sample is one rule as on-call would see it, for an invented change.
 type Sample struct {
 	Rule  string // "playbooks.rules[0] (kubectl), deploy of checkout"
-	Steps []string
+	Steps []triage.Instruction
 }
 
 // Samples renders every rule with an invented change that it fits.

@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -95,6 +96,29 @@ type Ref struct {
 	System string `json:"system"` // "github-deployment", "github-run", "argocd", …
 	ID     string `json:"id"`
 	URL    string `json:"url,omitempty"`
+}
+
+// Name is what a Change is about: the flag, the configuration, else the service.
+func (c Change) Name() string {
+	if c.Kind == KindFlag || c.Kind == KindConfig {
+		for _, k := range [...]string{"flag", "flag_key", "key", "config", "name"} {
+			if v := c.Labels[k]; v != "" {
+				return v
+			}
+		}
+		if c.Title != "" {
+			return "" // the title says what it was better than the service does
+		}
+	}
+	return c.Service
+}
+
+// Moved is where a Change came from and went to, as far as it says.
+func (c Change) Moved() (from, to string) {
+	if c.Kind != KindFlag && c.Kind != KindConfig {
+		return c.PreviousVersion, c.Version
+	}
+	return cmp.Or(c.Labels["from"], c.Labels["rollout_from"], c.Labels["previous"], c.PreviousVersion), cmp.Or(c.Labels["to"], c.Labels["rollout_to"], c.Version)
 }
 
 // OccurredAt is when the Change began to act, as well as we know: start, else end, else when we saw it.

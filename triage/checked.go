@@ -30,6 +30,7 @@ func (o CheckOutcome) Recovered() bool {
 type Checked struct {
 	Undid    ChangeID     `json:"undid"`             // the suspect that was taken back
 	By       ChangeID     `json:"by"`                // the Change that took it back
+	Undo     Undone       `json:"undo,omitzero"`     // what By is called
 	At       time.Time    `json:"at"`                // when it was taken back
 	Outcome  CheckOutcome `json:"outcome"`           //
 	Turned   time.Time    `json:"turned,omitzero"`   // when the symptom turned

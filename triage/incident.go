@@ -66,7 +66,9 @@ type Delivery struct {
 	CreatedAt    time.Time     `json:"created_at"`
 	NextAttempt  time.Time     `json:"next_attempt,omitzero"`
 	DeliveredAt  time.Time     `json:"delivered_at,omitzero"`
-	LastError    string        `json:"last_error,omitempty"` // no URL, no token
+	LastError    string        `json:"last_error,omitempty"` // no URL, no token; once delivered, what the other side said
+	Begun        bool          `json:"begun,omitempty"`      // an attempt is under way; after a start: it was when the process ended
+	Uncertain    bool          `json:"uncertain,omitempty"`  // an attempt may have arrived all the same
 	RemoteID     string        `json:"remote_id,omitempty"`  // what the other side calls it: Slack channel/ts
 }
 

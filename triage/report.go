@@ -9,9 +9,12 @@ type MilliNats int64
 type Evidence struct {
 	Factor       string    `json:"factor"` // name in the weights table
 	Contribution MilliNats `json:"contribution"`
-	Sentence     string    `json:"sentence"`         // with numbers, for a tired reader
-	Direct       bool      `json:"direct,omitempty"` // own-service shift or split: a reversal needs at least one
-	Veto         bool      `json:"veto,omitempty"`   // rules the candidate out: after onset, shifted long before
+	Sentence     string    `json:"sentence"`          // with numbers, for a tired reader
+	Direct       bool      `json:"direct,omitempty"`  // own-service shift or split: a reversal needs at least one
+	Veto         bool      `json:"veto,omitempty"`    // rules the candidate out: after onset, shifted long before
+	Service      string    `json:"service,omitempty"` // whose measurement it speaks of, where it speaks of one
+	Signal       Signal    `json:"signal,omitempty"`
+	Metric       string    `json:"metric,omitempty"` // as in Series.Metric; empty where it sums up several
 }
 
 // Suspect is a candidate with its rank. Exactly one of Change and Anomaly is set.
@@ -77,16 +80,16 @@ func (a Action) Reversal() bool {
 
 // Recommendation is the safest next step, or the reason why there is none.
 type Recommendation struct {
-	Verdict    Verdict  `json:"verdict"`
-	Action     Action   `json:"action"`
-	Target     *Target  `json:"target,omitempty"`
-	Either     []Target `json:"either,omitempty"`      // two that fit alike and are cheap and safe to undo, the likelier first
-	Steps      []string `json:"steps,omitempty"`       // what to do, one line each; one for each of Either, in its order
-	AlsoUndoes []Undone `json:"also_undoes,omitempty"` // what the reversal takes along
-	Check      string   `json:"check,omitempty"`       // how to see that it worked, or what would separate two suspects
-	Reason     string   `json:"reason"`                // one sentence
-	Avoid      []Avoid  `json:"avoid,omitempty"`
-	Owner      string   `json:"owner,omitempty"` // team, schedule, channel; never a person
+	Verdict    Verdict       `json:"verdict"`
+	Action     Action        `json:"action"`
+	Target     *Target       `json:"target,omitempty"`
+	Either     []Target      `json:"either,omitempty"`      // two that fit alike and are cheap and safe to undo, the likelier first
+	Steps      []Instruction `json:"steps,omitempty"`       // what to do, in order
+	AlsoUndoes []Undone      `json:"also_undoes,omitempty"` // what the reversal takes along
+	Check      string        `json:"check,omitempty"`       // how to see that it worked, or what would separate two suspects
+	Reason     string        `json:"reason"`                // one sentence
+	Avoid      []Avoid       `json:"avoid,omitempty"`
+	Owner      string        `json:"owner,omitempty"` // team, schedule, channel; never a person
 }
 
 // Target is exactly what to act on.
@@ -100,13 +103,24 @@ type Target struct {
 	URL  string `json:"url,omitempty"`
 }
 
-// Undone is a later Change that a reversal would take along.
+// Undone is another Change that a Report has to name: one that a reversal would take along, that went live meanwhile, or
+// that took a suspect back. It holds what a Change is called by and not the rest of it.
 type Undone struct {
 	ChangeID ChangeID  `json:"change_id"`
+	Kind     Kind      `json:"kind,omitempty"`
 	Service  string    `json:"service,omitempty"`
+	Name     string    `json:"name,omitempty"` // as Change.Name
+	From     string    `json:"from,omitempty"`
+	To       string    `json:"to,omitempty"`
 	Title    string    `json:"title,omitempty"`
 	At       time.Time `json:"at"`
 	Owner    string    `json:"owner,omitempty"`
+}
+
+// UndoneOf is what names c.
+func UndoneOf(c Change) Undone {
+	from, to := c.Moved()
+	return Undone{ChangeID: c.ID, Kind: c.Kind, Service: c.Service, Name: c.Name(), From: from, To: to, Title: c.Title, At: c.OccurredAt().UTC()}
 }
 
 // Avoid is a step we advise against. Class is one of the refusing verdicts.
@@ -127,13 +141,30 @@ type SymptomSummary struct {
 	Trend    string   `json:"trend,omitempty"` // rising, falling, steady
 }
 
+// ReportKind says what a Report is: only a ranked one has weighed anything anew.
+type ReportKind string
+
+// The kinds of Report; empty reads as ranked. One of a kind that ranks nothing repeats the suspects of the report before it.
+const (
+	ReportRanked    ReportKind = "ranked"    // changes were weighed
+	ReportUnranked  ReportKind = "unranked"  // they should have been, and it did not finish
+	ReportChecked   ReportKind = "checked"   // says what an undo did
+	ReportRecovered ReportKind = "recovered" // says that it is over
+)
+
+// ReportKinds lists every ReportKind.
+func ReportKinds() []ReportKind {
+	return []ReportKind{ReportRanked, ReportUnranked, ReportChecked, ReportRecovered}
+}
+
 // Report is one immutable, numbered answer about an Incident.
 type Report struct {
 	IncidentID     string         `json:"incident_id,omitempty"`
 	Number         int            `json:"number,omitempty"` // from 1 within the Incident
-	CreatedAt      time.Time      `json:"created_at"`       // report time: no later sample was used
-	Cause          string         `json:"cause,omitempty"`  // why it was made: alert, more alerts, late change, second look, ad hoc
-	ModelVersion   string         `json:"model_version"`    // of the weights table
+	Kind           ReportKind     `json:"kind,omitempty"`
+	CreatedAt      time.Time      `json:"created_at"`      // report time: no later sample was used
+	Cause          string         `json:"cause,omitempty"` // why it was made: alert, more alerts, late change, second look, ad hoc
+	ModelVersion   string         `json:"model_version"`   // of the weights table
 	Symptom        SymptomSummary `json:"symptom"`
 	Onset          Onset          `json:"onset"`
 	LookbackS      float64        `json:"lookback_s"`
@@ -147,9 +178,10 @@ type Report struct {
 	Deadline       bool           `json:"deadline,omitempty"` // evidence was cut short by the triage deadline
 
 	// What follows is not the ranking's: it is added to its answer from what was seen since, and a replay does not have it.
-	Severity *Severity `json:"severity,omitempty"`
-	Checked  []Checked `json:"checked,omitempty"` // per undo, oldest first
-	Hold     []Undone  `json:"hold,omitempty"`    // changes that went live in the blast radius since the onset: hold others
+	State    IncidentState `json:"state,omitempty"` // of the Incident as this report tells it; empty for an ad hoc question
+	Severity *Severity     `json:"severity,omitempty"`
+	Checked  []Checked     `json:"checked,omitempty"` // per undo, oldest first
+	Hold     []Undone      `json:"hold,omitempty"`    // changes that went live in the blast radius since the onset: hold others
 
 	OtherAlerts []ActiveAlert `json:"other_alerts,omitempty"` // pending or firing beside the incident's own, the earliest first, at most MaxOtherAlerts
 }

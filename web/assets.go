@@ -15,6 +15,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 //go:embed assets templates
@@ -111,7 +113,9 @@ func loadPages(a *assets) (map[string]*template.Template, error) {
 		},
 		"time":    timeTag,
 		"near":    near,
-		"say":     say,
+		"say":     timed,
+		"trouble": say.Trouble,
+		"undone":  say.Undone,
 		"span":    span,
 		"percent": percent,
 		"plural":  plural,

@@ -89,7 +89,9 @@ func TestMainPath(t *testing.T) {
 	s := newStore(t, "flag")
 	id := s.incidents[0].ID
 	reports := s.reports[id]
-	reports[2].Recommendation.Steps = append(reports[2].Recommendation.Steps, "run: ldcli flags toggle-off --flag new-pricing --environment prod-eu1")
+	reports[2].Recommendation.Steps = append(reports[2].Recommendation.Steps, triage.Instruction{
+		Kind: triage.InstructRun, Command: "ldcli flags toggle-off --flag new-pricing --environment prod-eu1",
+	})
 	srv := site(t, s)
 	p := b.open(t, srv.URL+"/incidents/"+id, desktop)
 	if got := p.text(t, "h1"); got != "checkout errors 0.2 % → 14.5 %" {

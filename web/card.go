@@ -3,13 +3,13 @@ package web
 import (
 	"cmp"
 	"html/template"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // cardView is the one card beside the axis: what we think and what to do.
@@ -70,27 +70,22 @@ type suspectView struct {
 // maxCommand bounds a command that is shown to be copied: half of one would be worse than none.
 const maxCommand = 4096
 
-// newStep tells what is typed and what is opened from what is read, by how playbooks begin their steps.
-func newStep(s string) stepView {
-	command, typed := strings.CutPrefix(s, "run: ")
-	if (typed || commandWord.MatchString(s)) && len(command) <= maxCommand {
-		return stepView{Text: clean(command, maxCommand), Command: true}
-	}
-	for _, word := range [...]string{"open", "runbook"} {
-		if u, ok := strings.CutPrefix(s, word+": "); ok {
-			if link := safeURL(u); link != "" {
-				return stepView{Text: word, Link: link}
-			}
+// newStep tells what is typed and what is opened from what is read.
+func newStep(i triage.Instruction) stepView {
+	switch i.Kind {
+	case triage.InstructRun:
+		if len(i.Command) <= maxCommand {
+			return stepView{Text: clean(i.Command, maxCommand), Command: true}
 		}
+		return stepView{Text: "the command is too long to be shown whole; the API has it"}
+	case triage.InstructOpen, triage.InstructRunbook:
+		if link := safeURL(i.URL); link != "" {
+			return stepView{Text: string(i.Kind), Link: link}
+		}
+	case triage.InstructDo, triage.InstructNote, triage.InstructNoCommand:
 	}
-	return stepView{Text: clean(s, 2*maxSentence)}
+	return stepView{Text: clean(say.Instruction(i), 2*maxSentence)}
 }
-
-// commandWord recognises a step that is typed into a shell.
-var commandWord = regexp.MustCompile(`^(sudo )?(kubectl|helm|argocd|flux|gh|git|terraform|tofu|ansible\S*|systemctl|curl|aws|gcloud|az|vault|consul|docker|podman|nomad|ldcli|psql|redis-cli|triaged|make) \S`)
-
-// saysAgain recognises a first step that is the action in words, which stands above it already.
-var saysAgain = regexp.MustCompile(`^(set|roll|revert) \S+ back to |^revert `)
 
 func newCard(inc triage.Incident, r triage.Report) cardView {
 	rec, st := r.Recommendation, r.Standing()
@@ -117,11 +112,10 @@ func newCard(inc triage.Incident, r triage.Report) cardView {
 	if t := rec.Target; t != nil {
 		c.Place, c.TargetURL = place(t.Scope), safeURL(t.URL)
 	}
-	for i, s := range rec.Steps {
-		if i == 0 && rec.Action.Reversal() && saysAgain.MatchString(s) {
-			continue
+	for _, s := range rec.Steps {
+		if s.Does != rec.Action || s.Does == "" { // else it stands above already
+			c.Steps = append(c.Steps, newStep(s))
 		}
-		c.Steps = append(c.Steps, newStep(s))
 	}
 	for _, a := range rec.Avoid {
 		row := avoidRow{Action: unscore(a.Action), Reason: a.Reason, ID: string(a.Target)}

@@ -180,9 +180,9 @@ func near(t, ref time.Time) template.HTML {
 // clockWords finds times of day inside sentences.
 var clockWords = regexp.MustCompile(`\b([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?\b`)
 
-// say escapes a sentence from outside and makes the times of day in it into time elements, so that they can be shown in
+// timed escapes a sentence from outside and makes the times of day in it into time elements, so that they can be shown in
 // local time. A time of day without a date is the one nearest to ref.
-func say(sentence string, ref time.Time) template.HTML {
+func timed(sentence string, ref time.Time) template.HTML {
 	sentence = clean(sentence, 400)
 	if ref.IsZero() {
 		return template.HTML(template.HTMLEscapeString(sentence))

@@ -27,8 +27,8 @@ func TestSay(t *testing.T) {
 		{"<b> 1:2 99:99 v12:30x", noon, `&lt;b&gt; 1:2 99:99 v12:30x`},
 		{"no reference 12:00", time.Time{}, `no reference 12:00`},
 	} {
-		if got := string(say(tc.in, tc.ref)); got != tc.want {
-			t.Errorf("say(%q): want\n%s, got\n%s", tc.in, tc.want, got)
+		if got := string(timed(tc.in, tc.ref)); got != tc.want {
+			t.Errorf("timed(%q): want\n%s, got\n%s", tc.in, tc.want, got)
 		}
 	}
 }
@@ -208,18 +208,19 @@ func TestEveryClassHasAStyle(t *testing.T) {
 
 // A step of a playbook is copied as it is typed, without the word before it; a link is a link; the rest is read.
 func TestSteps(t *testing.T) {
-	for in, want := range map[string]stepView{
-		"run: argocd app rollback pricing":              {Text: "argocd app rollback pricing", Command: true},
-		"kubectl rollout undo deploy/pricing":           {Text: "kubectl rollout undo deploy/pricing", Command: true},
-		"open: https://flags.example/new-pricing":       {Text: "open", Link: "https://flags.example/new-pricing"},
-		"runbook: javascript:alert(1)":                  {Text: "runbook: javascript:alert(1)"},
-		"hold other rollouts until the symptom is gone": {Text: "hold other rollouts until the symptom is gone"},
+	for in, want := range map[triage.Instruction]stepView{
+		{Kind: triage.InstructRun, Command: "argocd app rollback pricing"}:               {Text: "argocd app rollback pricing", Command: true},
+		{Kind: triage.InstructRun, Command: "deployctl undo pricing"}:                    {Text: "deployctl undo pricing", Command: true},
+		{Kind: triage.InstructOpen, URL: "https://flags.example/new-pricing"}:            {Text: "open", Link: "https://flags.example/new-pricing"},
+		{Kind: triage.InstructRunbook, URL: "javascript:alert(1)"}:                       {Text: "runbook: javascript:alert(1)"},
+		{Kind: triage.InstructDo, Text: "hold other rollouts until the symptom is gone"}: {Text: "hold other rollouts until the symptom is gone"},
+		{Kind: triage.InstructDo, Text: "run: this only reads like a command"}:           {Text: "run: this only reads like a command"},
 	} {
 		if got := newStep(in); got != want {
-			t.Errorf("%q: want %+v, got %+v", in, want, got)
+			t.Errorf("%+v: want %+v, got %+v", in, want, got)
 		}
 	}
-	if got := newStep("run: " + strings.Repeat("x", maxCommand+1)); got.Command {
+	if got := newStep(triage.Instruction{Kind: triage.InstructRun, Command: strings.Repeat("x", maxCommand+1)}); got.Command {
 		t.Error("half a command must not be offered as one")
 	}
 }

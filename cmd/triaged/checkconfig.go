@@ -13,6 +13,7 @@ import (
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/journal"
 	"github.com/triaged-dev/triaged/playbooks"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 func checkConfigCommand(app *kingpin.Application) command {
@@ -40,7 +41,7 @@ func checkConfigCommand(app *kingpin.Application) command {
 			fmt.Fprintf(s.out, "%s: ok: %d services, %d sources, %d receivers\n", name, len(cfg.Services),
 				len(cfg.Sources.Kafka)+len(cfg.Sources.GitHub)+len(cfg.Sources.Prometheus)+len(cfg.Hooks), len(cfg.Receivers))
 			for _, sample := range book.Samples(cfg.Directory().Map()) {
-				fmt.Fprintf(s.out, "  %s:\n    %s\n", sample.Rule, strings.Join(sample.Steps, "\n    "))
+				fmt.Fprintf(s.out, "  %s:\n    %s\n", sample.Rule, strings.Join(say.Instructions(sample.Steps), "\n    "))
 			}
 		}
 		if bad > 0 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 const maxAnswer = 16 << 20
@@ -169,7 +170,7 @@ func (e *examination) deliveries(ctx context.Context) {
 	}
 	if n := len(list.Items); n > 0 {
 		d := list.Items[0]
-		e.wrong("deliveries", d.Receiver, fmt.Sprintf("%d posts were given up, the last because: %s", n, d.LastError), "mend the receiver, then POST /api/v1/deliveries/"+d.ID+"/resend")
+		e.wrong("deliveries", d.Receiver, fmt.Sprintf("%d posts were given up, the last because: %s", n, say.Trouble(d)), "mend the receiver, then POST /api/v1/deliveries/"+d.ID+"/resend")
 	}
 }
 

@@ -1,0 +1,94 @@
+package say
+
+import (
+	"strings"
+
+	"github.com/triaged-dev/triaged/triage"
+)
+
+// Change names a change in a few words: "flag new-pricing 0 → 100 %", "deploy pricing v811 → v812".
+func Change(c triage.Change) string { return Undone(triage.UndoneOf(c)) }
+
+// Undone is Change for one of which a report keeps the name alone.
+func Undone(u triage.Undone) string {
+	what, name, moved, title := string(u.Kind), Clean(u.Name, MaxName), Moved(u.From, u.To), Clean(u.Title, MaxPhrase)
+	if what == "" { // a report of 0.1.0 kept no more
+		return firstOf(title, Clean(string(u.ChangeID), MaxName))
+	}
+	if title == "" || moved != "" && name != "" {
+		return strings.TrimSpace(what + " " + strings.TrimSpace(firstOf(name, Clean(string(u.ChangeID), MaxName))+" "+moved))
+	}
+	if u.Kind == triage.KindDeploy && name != "" && !strings.Contains(title, name) {
+		title = name + ": " + title
+	}
+	if rest, said := cutFold(title, what); said {
+		title = strings.TrimLeft(rest, " :")
+	}
+	return strings.TrimSpace(what + " " + title)
+}
+
+// cutFold cuts a leading word, in any case.
+func cutFold(s, word string) (rest string, found bool) {
+	if len(s) > len(word) && strings.EqualFold(s[:len(word)], word) && (s[len(word)] == ' ' || s[len(word)] == ':') {
+		return s[len(word):], true
+	}
+	return s, false
+}
+
+// Moved says from what to what, "" where neither is known.
+func Moved(from, to string) string {
+	from, to = version(from), version(to)
+	switch {
+	case from != "" && to != "":
+		return from + " → " + to
+	case from != "":
+		return "from " + from
+	}
+	return to
+}
+
+// version shortens what is a hash as people do, and bounds the rest.
+func version(s string) string {
+	s = Clean(s, triage.MaxText)
+	for _, algorithm := range [...]string{"sha256:", "sha1:"} {
+		s = strings.TrimPrefix(s, algorithm)
+	}
+	if len(s) >= 40 && strings.Trim(s, "0123456789abcdef") == "" {
+		return s[:10]
+	}
+	return Clean(s, maxVersion)
+}
+
+// Suspect is Change, or the same for a shift that is suspected itself.
+func Suspect(s triage.Suspect) string {
+	switch {
+	case s.Change != nil:
+		return Change(*s.Change)
+	case s.Anomaly != nil:
+		return strings.TrimSpace(string(s.Anomaly.Signal) + " shift on " + Clean(s.Anomaly.Service, MaxName))
+	}
+	return "something unnamed"
+}
+
+// Place is where something is: environment and region or cluster, then the namespace where nothing else is known.
+func Place(s triage.Scope) string {
+	var parts []string
+	for _, p := range []string{s.Environment, firstOf(s.Region, s.Cluster)} {
+		if p = Clean(p, MaxName); p != "" {
+			parts = append(parts, p)
+		}
+	}
+	if len(parts) == 0 {
+		return Clean(s.Namespace, MaxName)
+	}
+	return strings.Join(parts, "/")
+}
+
+func firstOf(ss ...string) string {
+	for _, s := range ss {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
