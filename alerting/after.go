@@ -97,9 +97,8 @@ func (a *Alerting) reach(e *entry, asked triage.Topology) map[string]bool {
 	a.mu.Unlock()
 	services := map[string]bool{inc.Service: true}
 	for _, al := range inc.Alerts {
-		name, _ := a.opts.Victim(al.Labels)
-		name, _ = directory.Resolve(name)
-		services[name] = true
+		scope, _, _ := a.subject(al, directory)
+		services[scope.Service] = true
 	}
 	out := make(map[string]bool)
 	for s := range services {

@@ -28,9 +28,8 @@ type Options struct {
 	// State remembers when the last digest was posted. Nil: there are no digests.
 	State State
 
-	// Victim finds the service an alert is about and says which label told it, as in "label app=checkout-svc".
-	// Nil: VictimFromLabels. The name is resolved by Directory afterwards. It is called under a lock: it must not block.
-	Victim func(labels map[string]string) (service, from string)
+	// Owners knows which workload owns a pod. Nil: the names of pods tell. It is called under a lock: it must not block.
+	Owners triage.PodOwners
 	// Links gives the addresses shown with report n of an incident. Nil: none are shown.
 	Links func(incident triage.Incident, n int) Links
 	// Picture paints a report's time axis as a PNG. Nil: messages carry none.
@@ -97,9 +96,6 @@ func New(o Options) (*Alerting, error) {
 	}
 	if o.Jitter == nil {
 		o.Jitter = rand.Float64
-	}
-	if o.Victim == nil {
-		o.Victim = VictimFromLabels
 	}
 	if o.Links == nil {
 		o.Links = func(triage.Incident, int) Links { return Links{} }

@@ -129,9 +129,7 @@ func (f form) alert(raw json.RawMessage, path string) (triage.Alert, error) {
 		Labels: labels, Annotations: annotations, StartsAt: start, ReceivedAt: f.now,
 		GeneratorURL: clipURL(text(m["generatorURL"])),
 	}
-	if fp := text(m["fingerprint"]); len(fp) <= 64 {
-		a.Fingerprint = fp
-	}
+	a.Fingerprint = triage.LabelsFingerprint(labels) // an alert is its labels; what the sender calls it may be another's name too
 	a.Expr = exprOf(a.GeneratorURL)
 	a.Status, a.EndsAt = status(text(m["status"]), f, end)
 	return a, nil

@@ -35,7 +35,7 @@ func TestDecodeWebhook(t *testing.T) {
 	if want := time.Date(2026, 3, 2, 13, 25, 30, 0, time.UTC); !a.StartsAt.Equal(want) || a.StartsAt.Location() != time.UTC {
 		t.Errorf("startsAt: want %s, got %s", want, a.StartsAt)
 	}
-	if a.Status != triage.AlertFiring || !a.EndsAt.IsZero() || a.Fingerprint != "ee4797c6de45ec0b" || a.GroupKey != g.GroupKey || a.Expr != "rate(x[5m]) > 1" || a.Annotations["summary"] != "5xx" || !a.ReceivedAt.Equal(decodeAt) {
+	if a.Status != triage.AlertFiring || !a.EndsAt.IsZero() || a.Fingerprint != triage.LabelsFingerprint(a.Labels) || a.GroupKey != g.GroupKey || a.Expr != "rate(x[5m]) > 1" || a.Annotations["summary"] != "5xx" || !a.ReceivedAt.Equal(decodeAt) {
 		t.Errorf("first alert: %+v", a)
 	}
 	if b.Status != triage.AlertResolved || b.EndsAt.IsZero() || b.LabelFingerprint() == "" {
@@ -179,30 +179,5 @@ func checkGroup(t *testing.T, g Group, err error) {
 		if _, err := json.Marshal(a); err != nil {
 			t.Errorf("alert cannot be journalled: %v", err)
 		}
-	}
-}
-
-func TestVictimFromLabels(t *testing.T) {
-	for name, tc := range map[string]struct {
-		labels  map[string]string
-		service string
-		from    string
-	}{
-		"service":              {map[string]string{"service": "checkout"}, "checkout", "label service=checkout"},
-		"otlp job":             {map[string]string{"job": "shop/checkout"}, "checkout", "label job=shop/checkout"},
-		"best label wins":      {map[string]string{"job": "x", "service_name": "checkout", "service": "y"}, "checkout", "label service_name=checkout"},
-		"kube-state-metrics":   {map[string]string{"job": "kube-state-metrics", "service": "kube-state-metrics", "container": "app", "deployment": "checkout"}, "checkout", "label deployment=checkout"},
-		"pod of a ReplicaSet":  {map[string]string{"job": "kube-state-metrics", "pod": "checkout-7d9f8b6c5-x2x4z"}, "checkout", "label pod=checkout-7d9f8b6c5-x2x4z, without its suffix"},
-		"pod of a StatefulSet": {map[string]string{"job": "kube-state-metrics", "pod": "orders-db-0"}, "orders-db", "label pod=orders-db-0, without its suffix"},
-		"database exporter":    {map[string]string{"job": "postgres-exporter", "instance": "db:9187"}, "", ""},
-		"blackbox":             {map[string]string{"job": "blackbox", "instance": "https://shop.example"}, "", ""},
-		"node exporter":        {map[string]string{"job": "node-exporter", "pod": "node-exporter-x2x4z"}, "", ""},
-		"nothing":              {map[string]string{"alertname": "x"}, "", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if s, from := VictimFromLabels(tc.labels); s != tc.service || from != tc.from {
-				t.Errorf("want %q (%s), got %q (%s)", tc.service, tc.from, s, from)
-			}
-		})
 	}
 }

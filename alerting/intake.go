@@ -15,6 +15,13 @@ import (
 // a retry, or the slower one of an HA pair.
 const lateRepeat = time.Minute
 
+// placed is what an alert is about.
+type placed struct {
+	scope   triage.Scope
+	rule    triage.NameRule
+	subject triage.Subject
+}
+
 // touched is what one Accept did to one incident.
 type touched struct {
 	seq   uint64
@@ -84,7 +91,7 @@ func (a *Alerting) place(al triage.Alert, topology triage.Topology, now time.Tim
 	if a.cfg.Ignore.Any(al.Labels) {
 		return nil, outcomeIgnored, ""
 	}
-	fp := al.LabelFingerprint()
+	fp := triage.LabelsFingerprint(al.Labels)
 	al.Fingerprint = fp // once, not at every sweep
 	if e := a.byAlert[fp]; e != nil {
 		if outcome, cause, ok := a.renew(e, al, fp, now); ok {
@@ -94,17 +101,14 @@ func (a *Alerting) place(al triage.Alert, topology triage.Topology, now time.Tim
 	if al.Status == triage.AlertResolved {
 		return nil, outcomeUnseen, ""
 	}
-	named, from := a.opts.Victim(al.Labels)
-	service, rule := a.directory.Resolve(bounded(named))
-	from = joined(from, named, service, rule)
-	scope := scopeOf(al.Labels, service, a.directory)
+	scope, rule, subject := a.subject(al, a.directory)
 
 	e = a.find(al, scope, topology, now)
 	if e == nil {
 		if len(a.entries) >= a.cfg.MaxOpen {
 			return nil, outcomeRefused, ""
 		}
-		return a.open(al, scope, rule, from, now), outcomeNew, CauseAlert
+		return a.open(al, placed{scope, rule, subject}, now), outcomeNew, CauseAlert
 	}
 	if !a.makeRoom(e) {
 		return e, outcomeOverflow, ""
@@ -206,14 +210,17 @@ func (a *Alerting) makeRoom(e *entry) bool {
 }
 
 // open begins an incident. Needs a.mu.
-func (a *Alerting) open(al triage.Alert, scope triage.Scope, rule triage.NameRule, from string, now time.Time) *entry {
+func (a *Alerting) open(al triage.Alert, p placed, now time.Time) *entry {
 	title := al.Name()
-	if scope.Service != "" {
-		title = strings.TrimSpace(title + " on " + scope.Service)
+	switch {
+	case p.scope.Service != "":
+		title = strings.TrimSpace(title + " on " + p.scope.Service)
+	case p.subject.Node != "":
+		title = strings.TrimSpace(title + " on node " + p.subject.Node)
 	}
 	e := newEntry(triage.Incident{
-		ID: incidentID(al, now), State: triage.IncidentOpen, Title: bounded(title), Scope: scope,
-		ServiceRule: rule, ServiceFrom: bounded(from), GroupKey: al.GroupKey, Pages: a.cfg.Pages.All(al.Labels),
+		ID: incidentID(al, now), State: triage.IncidentOpen, Title: bounded(title), Scope: p.scope,
+		ServiceRule: p.rule, ServiceFrom: bounded(p.subject.From), Node: bounded(p.subject.Node), GroupKey: al.GroupKey, Pages: a.cfg.Pages.All(al.Labels),
 		OpenedAt: now, UpdatedAt: now, Alerts: []triage.Alert{al},
 	})
 	e.seq = 1

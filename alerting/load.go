@@ -38,6 +38,8 @@ func (a *Alerting) restore(ctx context.Context, inc triage.Incident, now time.Ti
 	e := newEntry(inc)
 	var reach map[string]bool
 	for i, al := range inc.Alerts {
+		al.Fingerprint = triage.LabelsFingerprint(al.Labels) // versions before 0.2 kept the sender's
+		e.inc.Alerts[i].Fingerprint = al.Fingerprint
 		if al.Status == triage.AlertResolved {
 			continue
 		}

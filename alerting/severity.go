@@ -14,6 +14,7 @@ type SeverityInput struct {
 	Incident triage.Incident
 	Report   triage.Report
 	Services map[string]triage.Service // what is known of them, by canonical name
+	Owners   triage.PodOwners          // nil: the names of pods tell
 }
 
 // Where severity begins to rise.
@@ -72,7 +73,7 @@ func ProposeSeverity(in SeverityInput) triage.Severity {
 	default:
 		reasons = append(reasons, "the share of requests that fail is not known")
 	}
-	if n := breadth(in.Incident); n >= wideSpread {
+	if n := breadth(in.Incident, in.Owners); n >= wideSpread {
 		add(1, fmt.Sprintf("%d services have firing alerts", n))
 	}
 	if in.Incident.State == triage.IncidentRecovered {
@@ -82,12 +83,11 @@ func ProposeSeverity(in SeverityInput) triage.Severity {
 }
 
 // breadth counts the services with firing alerts.
-func breadth(inc triage.Incident) int {
+func breadth(inc triage.Incident, owners triage.PodOwners) int {
 	seen := make(map[string]bool)
 	for _, a := range inc.Alerts {
 		if a.Status != triage.AlertResolved {
-			name, _ := VictimFromLabels(a.Labels)
-			seen[name] = true
+			seen[triage.SubjectOf(a.Labels, owners).Service] = true
 		}
 	}
 	return len(seen)

@@ -23,16 +23,16 @@ func TestProposeSeverity(t *testing.T) {
 		want string
 		says string
 	}{
-		"tier 1, users, 14 %":   {SeverityInput{inc("checkout"), rep(.14), tiers}, "P0", "14 % of requests fail"},
-		"tier 1, users, 1 %":    {SeverityInput{inc("checkout"), rep(.01), tiers}, "P1", "users meet it directly"},
-		"tier 3, 14 %":          {SeverityInput{inc("batch"), rep(.14), tiers}, "P2", "batch is tier 3"},
-		"tier 3, little":        {SeverityInput{inc("batch"), rep(.01), tiers}, "P3", ""},
-		"tier 3, half of it":    {SeverityInput{inc("batch"), rep(.5), tiers}, "P1", "50 % of requests fail"},
-		"nothing known":         {SeverityInput{inc("x"), triage.Report{}, nil}, "P3", "not known"},
-		"three services":        {SeverityInput{inc("batch", alert("a", t0), alert("b", t0)), rep(.14), tiers}, "P1", "3 services have firing alerts"},
-		"security":              {SeverityInput{inc("batch", alert("batch", t0, "category", "Security")), rep(0), tiers}, "P0", "security"},
-		"data":                  {SeverityInput{inc("batch", alert("batch", t0, "alertname", "LedgerChecksumMismatch")), rep(0), tiers}, "P1", "data may be lost or wrong"},
-		"a migration is likely": {SeverityInput{inc("batch"), migration, tiers}, "P1", "a migration is the likely trigger"},
+		"tier 1, users, 14 %":   {SeverityInput{Incident: inc("checkout"), Report: rep(.14), Services: tiers}, "P0", "14 % of requests fail"},
+		"tier 1, users, 1 %":    {SeverityInput{Incident: inc("checkout"), Report: rep(.01), Services: tiers}, "P1", "users meet it directly"},
+		"tier 3, 14 %":          {SeverityInput{Incident: inc("batch"), Report: rep(.14), Services: tiers}, "P2", "batch is tier 3"},
+		"tier 3, little":        {SeverityInput{Incident: inc("batch"), Report: rep(.01), Services: tiers}, "P3", ""},
+		"tier 3, half of it":    {SeverityInput{Incident: inc("batch"), Report: rep(.5), Services: tiers}, "P1", "50 % of requests fail"},
+		"nothing known":         {SeverityInput{Incident: inc("x"), Report: triage.Report{}, Services: nil}, "P3", "not known"},
+		"three services":        {SeverityInput{Incident: inc("batch", alert("a", t0), alert("b", t0)), Report: rep(.14), Services: tiers}, "P1", "3 services have firing alerts"},
+		"security":              {SeverityInput{Incident: inc("batch", alert("batch", t0, "category", "Security")), Report: rep(0), Services: tiers}, "P0", "security"},
+		"data":                  {SeverityInput{Incident: inc("batch", alert("batch", t0, "alertname", "LedgerChecksumMismatch")), Report: rep(0), Services: tiers}, "P1", "data may be lost or wrong"},
+		"a migration is likely": {SeverityInput{Incident: inc("batch"), Report: migration, Services: tiers}, "P1", "a migration is the likely trigger"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ProposeSeverity(tc.in)

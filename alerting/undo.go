@@ -114,7 +114,7 @@ func (a *Alerting) annotate(e *entry, answer *triage.Answer) {
 		e.moving = moving(e, answer.Input.Changes, r.Onset.Interval)
 		r.Hold = holds(e.moving, r.Onset.Interval)
 	}
-	sev := ProposeSeverity(SeverityInput{Incident: e.snapshot(), Report: *r, Services: answer.Input.Services})
+	sev := ProposeSeverity(SeverityInput{Incident: e.snapshot(), Report: *r, Services: answer.Input.Services, Owners: a.opts.Owners})
 	r.Severity = &sev
 }
 

@@ -83,20 +83,15 @@ func firstAlert(alerts []triage.Alert) triage.Alert {
 
 // symptomScope is the incident's scope, completed from the alert's labels.
 func symptomScope(s triage.Scope, a triage.Alert) triage.Scope {
+	read, _ := triage.ScopeOf(a.Labels, triage.SubjectOf(a.Labels, nil), nil)
 	for _, f := range [...]struct {
-		dst    *string
-		labels []string
+		dst  *string
+		from string
 	}{
-		{&s.Service, []string{"service", "service_name", "app", "job"}},
-		{&s.Environment, []string{"environment", "env"}},
-		{&s.Region, []string{"region"}},
-		{&s.Cluster, []string{"cluster"}},
-		{&s.Namespace, []string{"namespace"}},
+		{&s.Service, read.Service}, {&s.Environment, read.Environment}, {&s.Region, read.Region}, {&s.Cluster, read.Cluster}, {&s.Namespace, read.Namespace},
 	} {
-		for _, l := range f.labels {
-			if *f.dst == "" {
-				*f.dst = a.Labels[l]
-			}
+		if *f.dst == "" {
+			*f.dst = f.from
 		}
 	}
 	return s

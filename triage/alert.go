@@ -30,8 +30,8 @@ type Alert struct {
 	EvalIntervalS float64           `json:"eval_interval_s,omitzero"`
 	Expr          string            `json:"expr,omitempty"`
 	GeneratorURL  string            `json:"generator_url,omitempty"`
-	Fingerprint   string            `json:"fingerprint,omitempty"`
-	GroupKey      string            `json:"group_key,omitempty"` // of the receiver that sent it to us
+	Fingerprint   string            `json:"fingerprint,omitempty"` // of the labels, kept so that it is made once
+	GroupKey      string            `json:"group_key,omitempty"`   // of the receiver that sent it to us
 	ReceivedAt    time.Time         `json:"received_at,omitzero"`
 }
 
@@ -43,14 +43,20 @@ func (a Alert) Key() string {
 	return a.LabelFingerprint() + "@" + a.StartsAt.UTC().Format(time.RFC3339Nano)
 }
 
-// LabelFingerprint is the sender's fingerprint, or a hash of the labels where it sent none.
+// LabelFingerprint identifies the alert: a hash of its labels. Fingerprint, where set, is that hash kept; what a sender calls an alert
+// is never put there, for two of its alerts may share a name.
 func (a Alert) LabelFingerprint() string {
 	if a.Fingerprint != "" {
 		return a.Fingerprint
 	}
+	return LabelsFingerprint(a.Labels)
+}
+
+// LabelsFingerprint is the hash of a set of labels.
+func LabelsFingerprint(labels map[string]string) string {
 	h := sha256.New()
-	for _, k := range slices.Sorted(maps.Keys(a.Labels)) {
-		fmt.Fprintf(h, "%d:%s%d:%s", len(k), k, len(a.Labels[k]), a.Labels[k])
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		fmt.Fprintf(h, "%d:%s%d:%s", len(k), k, len(labels[k]), labels[k])
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }

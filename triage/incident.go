@@ -21,6 +21,7 @@ type Incident struct {
 	Scope                     // of the first alert; Service is canonical
 	ServiceRule NameRule      `json:"service_rule,omitempty"` // how the alert's label was joined to the service
 	ServiceFrom string        `json:"service_from,omitempty"` // "label app=checkout-svc": where the name came from
+	Node        string        `json:"node,omitempty"`         // the machine, where the first alert is about one and about no service
 	GroupKey    string        `json:"group_key,omitempty"`
 	Pages       bool          `json:"pages"` // whether it is posted; other incidents are only recorded
 	OpenedAt    time.Time     `json:"opened_at"`

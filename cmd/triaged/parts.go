@@ -156,6 +156,11 @@ func (p *parts) Topology() triage.Topology {
 	return triage.MergeTopologies(g.edges, g.metrics.Topology())
 }
 
+// PodOwner is the workload that owns a pod, as the current servers have it.
+func (p *parts) PodOwner(namespace, pod string) string {
+	return p.current.Load().metrics.PodOwner(namespace, pod)
+}
+
 // Triage asks the current correlator and adds what else is firing and how to do what it advises. The case of the answer stays what the ranking saw, so
 // it replays to the same report up to the steps of the playbook.
 func (p *parts) Triage(ctx context.Context, r triage.Request) (triage.Answer, error) {

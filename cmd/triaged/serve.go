@@ -30,7 +30,6 @@ import (
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/journal"
 	"github.com/triaged-dev/triaged/sources/cloudevents"
-	"github.com/triaged-dev/triaged/sources/prometheus"
 	"github.com/triaged-dev/triaged/triage"
 	"github.com/triaged-dev/triaged/web"
 )
@@ -116,7 +115,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	}
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Metrics: parts, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Victim: victim, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Metrics: parts, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Owners: parts.PodOwner, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err
@@ -227,11 +226,6 @@ func doors(api, hooks, pages http.Handler) http.Handler {
 	mux.Handle("/v2/change/enqueue", hooks)
 	mux.Handle("/", pages)
 	return mux
-}
-
-// victim is the service an alert is about: never the exporter that measured it.
-func victim(labels map[string]string) (service, from string) {
-	return prometheus.Victim(labels, prometheus.DefaultVictimRules())
 }
 
 // pump feeds what the collector stored to the open incidents: late changes, undos, changes in the blast radius.

@@ -46,8 +46,8 @@ func (s *Source) ActiveAlerts(ctx context.Context, at time.Time) ([]triage.Activ
 			ActiveAt: time.Unix(int64(since), 0).UTC(), Labels: labels,
 		}
 		delete(labels, "alertstate")
-		if victim, _ := Victim(labels, s.victim); victim != "" {
-			a.Service = s.serviceName(victim)
+		if name := triage.SubjectOf(labels, s.PodOwner).Service; name != "" {
+			a.Service = s.serviceName(name)
 		}
 		out = append(out, a)
 	}

@@ -87,7 +87,7 @@ func (r *changeReader) conditions(ctx context.Context) ([]triage.Anomaly, error)
 		v, err := r.atEnd(ctx, fmt.Sprintf("min by (%s) (last_over_time(%s[%s])) >= %d <= %d", e.by, e.metric, r.span(minInfo), r.from.Unix(), r.to.Unix()), e.metric)
 		errs = append(errs, err)
 		for _, s := range v {
-			object := host(string(s.Metric["instance"]))
+			object := triage.HostOf(string(s.Metric["instance"]))
 			for _, l := range []model.LabelName{"name", "secret_name", "subject_CN"} {
 				if object == "" {
 					object = string(s.Metric[l])

@@ -254,7 +254,7 @@ func (s *Source) serviceName(raw string) string {
 		return name
 	}
 	name, rule := dir.Resolve(stripNamespace(raw))
-	if rule == triage.NameUnknown && isExporter(name, s.victim) {
+	if rule == triage.NameUnknown && triage.IsReporter(name) {
 		return ""
 	}
 	return name

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // Where series have pods but no version, kube-state-metrics knows the ReplicaSet of each pod, and what image it runs.
@@ -40,7 +42,7 @@ func (r *signalReader) versionsOfPods(ctx context.Context, m model.Matrix) (mode
 		for _, s := range v {
 			name := string(s.Metric[ownerLabel])
 			set := images[name]
-			set.owner = workloadName("replicaset", name)
+			set.owner = triage.OwnerOfSet(name)
 			set.images = append(set.images, container{name: string(s.Metric["container"]), image: string(s.Metric["image"])})
 			images[name] = set
 		}

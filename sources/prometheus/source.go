@@ -18,7 +18,6 @@ import (
 type Options struct {
 	Config     Config
 	Signals    SignalsConfig
-	Victim     VictimRules       // zero: DefaultVictimRules
 	Directory  *triage.Directory // nil: names stay as they come
 	Logger     *slog.Logger      // nil: silent
 	Registerer prom.Registerer   // nil: no metrics
@@ -35,9 +34,9 @@ type Source struct {
 	now     func() time.Time
 	client  *client // for somebody who waits
 	bg      *client // for the loops of Run
-	victim  VictimRules
 	dir     atomic.Pointer[triage.Directory]
 	topo    atomic.Pointer[triage.Topology]
+	owned   atomic.Pointer[owners]
 	found   discovery
 
 	mu     sync.Mutex
@@ -58,16 +57,13 @@ func New(o Options) (*Source, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if len(o.Victim.Labels) == 0 && len(o.Victim.Exporters) == 0 {
-		o.Victim = DefaultVictimRules()
-	}
 	c, err := newClient(o.Config, o.Transport, o.Registerer, o.Now)
 	if err != nil {
 		return nil, err
 	}
 	s := &Source{
 		cfg: o.Config, signals: o.Signals, log: o.Logger.With("source", o.Config.Name), now: o.Now,
-		client: c, bg: c.inBackground(), victim: o.Victim, found: discovery{looking: make(chan struct{}, 1)},
+		client: c, bg: c.inBackground(), found: discovery{looking: make(chan struct{}, 1)},
 		status: triage.SourceStatus{Name: o.Config.Name, Type: "prometheus", State: triage.SourceOK, Detail: "not asked yet"},
 	}
 	s.SetDirectory(o.Directory)
@@ -141,6 +137,7 @@ func (s *Source) Run(ctx context.Context, emit triage.Emit) error {
 	if s.cfg.Topology.Enabled {
 		wg.Go(func() { s.every(ctx, time.Duration(s.cfg.Topology.Interval), s.refreshTopology) })
 	}
+	wg.Go(func() { s.every(ctx, ownersEvery, s.refreshOwners) })
 	if s.cfg.Anomalies.Enabled {
 		w := newWatch(s)
 		wg.Go(func() {
@@ -158,16 +155,25 @@ func (s *Source) Run(ctx context.Context, emit triage.Emit) error {
 	return ctx.Err()
 }
 
-// every calls f at once and then at each interval, one call at a time.
+// untilThere is how soon what has never been read is tried again: a server that comes up with the rest of the cluster is there a
+// minute later, and nothing is known without it.
+const untilThere = 30 * time.Second
+
+// every calls f at once and then at each interval, one call at a time; until it has succeeded once, every half minute.
 func (s *Source) every(ctx context.Context, interval time.Duration, f func(context.Context) error) {
-	t := time.NewTicker(interval)
+	wait := min(interval, untilThere)
+	t := time.NewTicker(wait)
 	defer t.Stop()
 	for {
-		round, cancel := context.WithTimeout(ctx, interval)
+		round, cancel := context.WithTimeout(ctx, wait)
 		err := f(round)
 		cancel()
 		if ctx.Err() == nil {
 			s.asked(err)
+		}
+		if err == nil && wait != interval {
+			wait = interval
+			t.Reset(interval)
 		}
 		select {
 		case <-ctx.Done():

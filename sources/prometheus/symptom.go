@@ -295,7 +295,7 @@ func (s *Source) symptomLabels(alert map[string]string, metric model.Metric) map
 			}
 		}
 	}
-	if name, _ := Victim(all, s.victim); name != "" {
+	if name := triage.SubjectOf(all, s.PodOwner).Service; name != "" {
 		out["service"], _ = s.dir.Load().Resolve(name)
 	}
 	return out

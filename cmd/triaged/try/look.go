@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -61,12 +60,23 @@ func (t *trial) fired(ctx context.Context) error {
 	slices.SortStableFunc(t.firings, func(a, b triage.Alert) int {
 		return cmp.Or(a.StartsAt.Compare(b.StartsAt), cmp.Compare(a.Key(), b.Key()))
 	})
+	var pods []string
+	for _, a := range t.firings {
+		for _, l := range []string{"pod", "exported_pod"} {
+			if a.Labels[l] != "" {
+				pods = append(pods, a.Labels[l])
+			}
+		}
+	}
+	if t.owners, err = t.source.OwnersOf(ctx, pods, t.from, t.to); err != nil {
+		t.missed("which workloads own the pods that fired", err)
+	}
 	paging := t.paging(ctx)
 	if len(paging) == 0 && len(t.firings) > 0 && len(t.o.Pages) == 0 {
 		t.notes = append(t.notes, fmt.Sprintf("nothing of severity page or critical fired, so all %d firings are taken as pages; --pages says which are", len(t.firings)))
 		t.pages, paging = nil, t.firings
 	}
-	t.grouped = group(paging, t.topology, t.dir)
+	t.grouped = group(paging, t.topology, t.subject)
 	return nil
 }
 
@@ -187,9 +197,9 @@ func readChanges(path string) ([]triage.Change, error) {
 	return out, lines.Err()
 }
 
-// victim is the service an alert is about, by the rules of the daemon.
-func victim(ls map[string]string, dir *triage.Directory) (name, from string) {
-	name, from = alerting.VictimFromLabels(ls)
-	name, _ = dir.Resolve(name)
-	return name, from
+// subject is what an alert is about and where it lives, exactly as the daemon has it.
+func (t *trial) subject(ls map[string]string) (triage.Scope, string) {
+	s := triage.SubjectOf(ls, t.owners)
+	scope, _ := triage.ScopeOf(ls, s, t.dir)
+	return scope, s.From
 }

@@ -21,17 +21,19 @@ const (
 
 // page are the firings that one page would have told of.
 type page struct {
-	service, from string // and the label it was read from
-	start, end    time.Time
-	alerts        []triage.Alert // by StartsAt
+	triage.Scope
+	from       string // the label the service was read from
+	start, end time.Time
+	alerts     []triage.Alert // by StartsAt
 }
 
 // group joins firings into pages, by time of their first: the same alert again soon after, or alerts of services near each
 // other that began together. Firings come by StartsAt.
-func group(firings []triage.Alert, topology triage.Topology, dir *triage.Directory) []page {
+func group(firings []triage.Alert, topology triage.Topology, subject func(map[string]string) (triage.Scope, string)) []page {
 	var out []page
 	for _, a := range firings {
-		service, from := victim(a.Labels, dir)
+		scope, from := subject(a.Labels)
+		service := scope.Service
 		best, bestHops := -1, joinHops+1
 		for i := len(out) - 1; i >= 0; i-- {
 			p := &out[i]
@@ -41,10 +43,10 @@ func group(firings []triage.Alert, topology triage.Topology, dir *triage.Directo
 			first := p.alerts[0]
 			together := a.StartsAt.Sub(first.StartsAt) <= joinWithin
 			switch {
-			case service == p.service && (a.Name() == first.Name() || together && service != ""):
+			case service == p.Service && (a.Name() == first.Name() || together && service != ""):
 				best, bestHops = i, 0
-			case together && service != "" && p.service != "":
-				hops, ok := apart(topology, service, p.service)
+			case together && service != "" && p.Service != "":
+				hops, ok := apart(topology, service, p.Service)
 				if ok && hops < bestHops {
 					best, bestHops = i, hops
 				}
@@ -54,7 +56,7 @@ func group(firings []triage.Alert, topology triage.Topology, dir *triage.Directo
 			}
 		}
 		if best < 0 {
-			out = append(out, page{service: service, from: from, start: a.StartsAt, end: ended(a), alerts: []triage.Alert{a}})
+			out = append(out, page{Scope: scope, from: from, start: a.StartsAt, end: ended(a), alerts: []triage.Alert{a}})
 			continue
 		}
 		p := &out[best]
@@ -63,7 +65,7 @@ func group(firings []triage.Alert, topology triage.Topology, dir *triage.Directo
 			p.end = e
 		}
 	}
-	slices.SortStableFunc(out, func(a, b page) int { return cmp.Or(a.start.Compare(b.start), cmp.Compare(a.service, b.service)) })
+	slices.SortStableFunc(out, func(a, b page) int { return cmp.Or(a.start.Compare(b.start), cmp.Compare(a.Service, b.Service)) })
 	return out
 }
 
@@ -92,8 +94,8 @@ func apart(topology triage.Topology, a, b string) (int, bool) {
 func (t *trial) incident(ctx context.Context, p page) triage.Incident {
 	told := p.start.Add(afterPage)
 	inc := triage.Incident{
-		ID: "try-" + p.start.Format("20060102-1504") + "-" + p.service, State: triage.IncidentOpen, Title: p.alerts[0].Name(),
-		Scope: scope(p, t.dir), ServiceFrom: p.from, Pages: true, OpenedAt: p.start, UpdatedAt: told,
+		ID: "try-" + p.start.Format("20060102-1504") + "-" + p.Service, State: triage.IncidentOpen, Title: p.alerts[0].Name(),
+		Scope: p.Scope, ServiceFrom: p.from, Pages: true, OpenedAt: p.start, UpdatedAt: told,
 	}
 	for _, a := range p.alerts {
 		if a.StartsAt.After(told) {
@@ -111,26 +113,18 @@ func (t *trial) incident(ctx context.Context, p page) triage.Incident {
 	return inc
 }
 
-func scope(p page, dir *triage.Directory) triage.Scope {
-	ls := p.alerts[0].Labels
-	return triage.Scope{
-		Service: p.service, Environment: dir.Environment(cmp.Or(ls["environment"], ls["env"])),
-		Region: ls["region"], Cluster: ls["cluster"], Namespace: cmp.Or(ls["exported_namespace"], ls["namespace"]),
-	}
-}
-
 // told puts the answer beside what is known afterwards.
 func (t *trial) told(p page, inc triage.Incident, r triage.Report) Page {
 	card := alerting.NewCard(alerting.CardInput{Incident: inc, Report: r})
 	standing := r.Standing()
 	out := Page{
-		Start: p.start, Alert: p.alerts[0].Name(), Service: p.service, Namespace: inc.Namespace, Word: standing.Word,
+		Start: p.start, Alert: p.alerts[0].Name(), Service: p.Service, Namespace: inc.Namespace, Word: standing.Word,
 		Card: card.Text(), Report: r, Headline: card.Headline,
 	}
 	for _, a := range p.alerts[1:] {
 		name := a.Name()
-		if s, _ := victim(a.Labels, t.dir); s != "" && s != p.service {
-			name += " " + s
+		if s, _ := t.subject(a.Labels); s.Service != "" && s.Service != p.Service {
+			name += " " + s.Service
 		}
 		if name != out.Alert && !slices.Contains(out.Also, name) {
 			out.Also = append(out.Also, name)
@@ -153,13 +147,13 @@ func (t *trial) told(p page, inc triage.Incident, r triage.Report) Page {
 		}
 	}
 	t.hindsight(&out, p, standing)
-	out.History = t.historyOf(out.Alert, p.service)
+	out.History = t.historyOf(out.Alert, p.Service)
 	return out
 }
 
 // hindsight adds what happened afterwards. None of it was given to the ranking.
 func (t *trial) hindsight(out *Page, p page, standing triage.Standing) {
-	reach := history.Near(p.service, t.topology)
+	reach := history.Near(p.Service, t.topology)
 	until := p.end
 	if out.End.IsZero() {
 		until = t.to

@@ -122,8 +122,8 @@ func host(raw string) string {
 // historyOf counts the firings of one alert on one service.
 func (t *trial) historyOf(name, service string) history.History {
 	return history.Of(slices.DeleteFunc(slices.Clone(t.firings), func(a triage.Alert) bool {
-		s, _ := victim(a.Labels, t.dir)
-		return a.Name() != name || s != service
+		s, _ := t.subject(a.Labels)
+		return a.Name() != name || s.Service != service
 	}), t.known, service, t.topology)
 }
 
@@ -132,9 +132,9 @@ func (t *trial) noisy() []Noisy {
 	lasted := make(map[key][]float64)
 	for _, p := range t.grouped {
 		for _, a := range p.alerts {
-			s, _ := victim(a.Labels, t.dir)
+			s, _ := t.subject(a.Labels)
 			if !a.EndsAt.IsZero() {
-				lasted[key{a.Name(), s}] = append(lasted[key{a.Name(), s}], a.EndsAt.Sub(a.StartsAt).Seconds())
+				lasted[key{a.Name(), s.Service}] = append(lasted[key{a.Name(), s.Service}], a.EndsAt.Sub(a.StartsAt).Seconds())
 			}
 		}
 	}

@@ -82,7 +82,8 @@ type trial struct {
 	survey   prometheus.Survey
 	topology triage.Topology
 	dir      *triage.Directory
-	firings  []triage.Alert // of everything that is no mere information
+	owners   triage.PodOwners // of the pods that fired
+	firings  []triage.Alert   // of everything that is no mere information
 	known    past
 	states   []triage.Anomaly
 	grouped  []page

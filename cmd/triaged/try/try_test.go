@@ -45,7 +45,7 @@ func TestGroup(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var got []int
-			for _, p := range group(tc.firings, topology, nil) {
+			for _, p := range group(tc.firings, topology, new(trial).subject) {
 				got = append(got, len(p.alerts))
 			}
 			if fmt.Sprint(got) != fmt.Sprint(tc.want) {

@@ -105,8 +105,8 @@ func (t *trial) unmeasured() []string {
 	}
 	var out []string
 	for _, p := range t.grouped {
-		if p.service != "" && !measured[p.service] && !slices.Contains(out, p.service) {
-			out = append(out, p.service)
+		if p.Service != "" && !measured[p.Service] && !slices.Contains(out, p.Service) {
+			out = append(out, p.Service)
 		}
 	}
 	slices.Sort(out)
