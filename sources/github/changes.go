@@ -9,47 +9,45 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-github/v60/github"
-
 	"github.com/triaged-dev/triaged/triage"
 )
 
 // runChange is the Change of a workflow run that a rule calls a deploy. why says what it is when it is none (yet).
 func (s *Source) runChange(r *repo, w *workflowRun, name string, now time.Time) (c triage.Change, why string) {
-	rule, ok := r.workflow(cmp.Or(name, w.GetName()), w.file(), w.GetHeadBranch(), w.GetEvent())
+	rule, ok := r.workflow(cmp.Or(name, w.Name), w.file(), w.HeadBranch, w.Event)
 	if !ok {
 		return c, "workflow is not in deploy_workflows"
 	}
 	status := triage.StatusStarted
-	switch w.GetStatus() {
+	switch w.Status {
 	case "in_progress":
 	case "completed":
-		switch w.GetConclusion() {
+		switch w.Conclusion {
 		case "success", "neutral":
 			status = triage.StatusSucceeded
 		case "skipped", "stale", "action_required":
-			return c, "run did nothing: " + clean(w.GetConclusion())
+			return c, "run did nothing: " + clean(w.Conclusion)
 		default:
-			status = statusOf(w.GetConclusion())
+			status = statusOf(w.Conclusion)
 			if status == triage.StatusStarted { // a conclusion we do not know is not a success
 				status = triage.StatusFailed
 			}
 		}
 	default:
-		return c, "run has not begun: " + clean(w.GetStatus())
+		return c, "run has not begun: " + clean(w.Status)
 	}
 	env := cmp.Or(rule.Environment, r.cfg.Environment)
-	id := triage.ChangeID("github:" + r.cfg.Name + "/run/" + strconv.FormatInt(w.GetID(), 10))
-	if w.GetRunAttempt() > 1 {
-		id += triage.ChangeID(fmt.Sprintf("/attempts/%d", w.GetRunAttempt()))
+	id := triage.ChangeID("github:" + r.cfg.Name + "/run/" + strconv.FormatInt(w.ID, 10))
+	if w.RunAttempt > 1 {
+		id += triage.ChangeID(fmt.Sprintf("/attempts/%d", w.RunAttempt))
 	}
 	c = triage.Change{
 		ID: id, Source: s.cfg.Name, Kind: triage.KindDeploy, Status: status,
 		Scope:     r.scope(env, rule.Service),
 		StartedAt: w.start(), ObservedAt: now,
-		Version: shortSHA(w.GetHeadSHA()),
-		Title:   firstLine(cmp.Or(w.GetDisplayTitle(), w.GetName(), name)),
-		URL:     cmp.Or(link(w.GetHTMLURL()), fmt.Sprintf("%s/%s/actions/runs/%d", s.api.web, r.cfg.Name, w.GetID())),
+		Version: shortSHA(w.HeadSHA),
+		Title:   firstLine(cmp.Or(w.DisplayTitle, w.Name, name)),
+		URL:     cmp.Or(link(w.HTMLURL), fmt.Sprintf("%s/%s/actions/runs/%d", s.api.web, r.cfg.Name, w.ID)),
 		Actor:   actor(w.TriggeringActor, w.Actor),
 		Labels:  map[string]string{"repo": r.cfg.Name},
 	}
@@ -57,15 +55,15 @@ func (s *Source) runChange(r *repo, w *workflowRun, name string, now time.Time) 
 		c.Service = clean(rule.Service)
 	}
 	if status.Terminal() {
-		c.FinishedAt = w.GetUpdatedAt().Time
+		c.FinishedAt = w.UpdatedAt.Time
 	}
-	if saysRollback.MatchString(cmp.Or(name, w.GetName())) || saysRollback.MatchString(w.file()) {
+	if saysRollback.MatchString(cmp.Or(name, w.Name)) || saysRollback.MatchString(w.file()) {
 		c.Kind = triage.KindRollback
 	}
-	addRunRef(&c, r, w.GetID(), w.GetRunAttempt(), c.URL)
-	label(c.Labels, "sha", w.GetHeadSHA())
-	label(c.Labels, "ref", w.GetHeadBranch())
-	label(c.Labels, "workflow", cmp.Or(name, w.GetName(), w.file()))
+	addRunRef(&c, r, w.ID, w.RunAttempt, c.URL)
+	label(c.Labels, "sha", w.HeadSHA)
+	label(c.Labels, "ref", w.HeadBranch)
+	label(c.Labels, "workflow", cmp.Or(name, w.Name, w.file()))
 	label(c.Labels, "environment", env)
 	settle(&c, now)
 	return c, ""
@@ -102,14 +100,14 @@ func (s *Source) releaseChange(r *repo, rel *release, now time.Time) (c triage.C
 // mergeChange is the Change of a merged pull request, where merging is what deploys.
 func (s *Source) mergeChange(r *repo, p *pull, fallback string, now time.Time) (c triage.Change, why string) {
 	switch {
-	case p.MergedAt == nil:
+	case p.MergedAt.IsZero():
 		return c, "pull request was closed without merging"
 	case !r.cfg.MergeIsDeploy:
 		return c, "a merge is no deploy here (merge_is_deploy); its title is kept for the deployment"
 	case !r.watches(p.Base.Ref, fallback):
 		return c, "branch is not watched"
 	}
-	c = s.pointChange(r, *p.MergedAt, now)
+	c = s.pointChange(r, p.MergedAt.Time, now)
 	c.ID = triage.ChangeID("github:" + r.cfg.Name + "/pull/" + strconv.Itoa(p.Number))
 	c.Kind = triage.KindDeploy
 	c.Version = shortSHA(p.MergeSHA)
@@ -258,21 +256,21 @@ func filesOf(commits []pushCommit) []string {
 }
 
 // jobProgress is the progress of a deployment as the job that carries it out tells.
-func jobProgress(j *github.WorkflowJob) (p progress, why string) {
-	switch j.GetStatus() {
+func jobProgress(j *workflowJob) (p progress, why string) {
+	switch j.Status {
 	case "in_progress":
-		p.started = j.GetStartedAt().Time
+		p.started = j.StartedAt.Time
 	case "completed":
-		if c := j.GetConclusion(); c == "skipped" || c == "stale" || c == "action_required" {
+		if c := j.Conclusion; c == "skipped" || c == "stale" || c == "action_required" {
 			return p, "job did nothing: " + c
 		}
-		p.started, p.finished = j.GetStartedAt().Time, j.GetCompletedAt().Time
-		p.result = statusOf(j.GetConclusion())
+		p.started, p.finished = j.StartedAt.Time, j.CompletedAt.Time
+		p.result = statusOf(j.Conclusion)
 		if p.result == triage.StatusStarted {
 			p.result = triage.StatusFailed
 		}
 	default:
-		return p, "job has not begun: " + clean(j.GetStatus())
+		return p, "job has not begun: " + clean(j.Status)
 	}
 	return p, ""
 }

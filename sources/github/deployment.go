@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-github/v60/github"
-
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -21,29 +19,37 @@ type progress struct {
 	inactive          bool          // a newer deployment took its place
 	gated             bool          // waits, or waited, for an approval
 	complete          bool          // these are all statuses there are
-	last              *github.DeploymentStatus
+	last              *deploymentStatus
 }
 
 // read takes one more status in. The order of calls does not matter: the earliest start and the latest end are kept.
-func (p *progress) read(st *github.DeploymentStatus) {
-	at := st.GetCreatedAt().Time
-	switch st.GetState() {
+func (p *progress) read(st *deploymentStatus) {
+	at := st.CreatedAt.Time
+	switch st.State {
 	case "in_progress":
 		if p.started.IsZero() || at.Before(p.started) {
 			p.started = at
 		}
 	case "success", "failure", "error":
 		if p.result == "" || at.After(p.finished) {
-			p.finished, p.result = at, statusOf(st.GetState())
+			p.finished, p.result = at, statusOf(st.State)
 		}
 	case "inactive":
 		p.inactive = true
 	case "waiting":
 		p.gated = true
 	}
-	if p.last == nil || !at.Before(p.last.GetCreatedAt().Time) {
+	if p.last == nil || !at.Before(p.last.CreatedAt.Time) {
 		p.last = st
 	}
+}
+
+// lastEnvironment is where the latest status says that the deployment went.
+func (p *progress) lastEnvironment() string {
+	if p.last == nil {
+		return ""
+	}
+	return p.last.Environment
 }
 
 func statusOf(state string) triage.Status {
@@ -80,10 +86,10 @@ var (
 
 // deploymentChange is the Change of a deployment as far as its statuses tell. ok is false while nothing runs.
 func (s *Source) deploymentChange(r *repo, d *deployment, p progress, now time.Time) (c triage.Change, ok bool) {
-	env := cmp.Or(d.GetEnvironment(), p.last.GetEnvironment())
+	env := cmp.Or(d.Environment, p.lastEnvironment())
 	payload := d.payload()
 	c = triage.Change{
-		ID:         deploymentID(r, d.GetID()),
+		ID:         deploymentID(r, d.ID),
 		Source:     s.cfg.Name,
 		Kind:       deploymentKind(d),
 		Status:     triage.StatusStarted,
@@ -93,12 +99,12 @@ func (s *Source) deploymentChange(r *repo, d *deployment, p progress, now time.T
 		Digest:     digest(payload),
 		Title:      deploymentTitle(d, env),
 		Actor:      actor(d.Creator),
-		Refs:       []triage.Ref{{System: "github-deployment", ID: fmt.Sprintf("%s#%d", r.cfg.Name, d.GetID())}},
+		Refs:       []triage.Ref{{System: "github-deployment", ID: fmt.Sprintf("%s#%d", r.cfg.Name, d.ID)}},
 		Labels:     map[string]string{"repo": r.cfg.Name, "environment": clean(env)},
 	}
-	label(c.Labels, "sha", d.GetSHA())
-	label(c.Labels, "ref", d.GetRef())
-	if t := d.GetTask(); t != "deploy" {
+	label(c.Labels, "sha", d.SHA)
+	label(c.Labels, "ref", d.Ref)
+	if t := d.Task; t != "deploy" {
 		label(c.Labels, "task", t)
 	}
 	if d.Production {
@@ -109,7 +115,7 @@ func (s *Source) deploymentChange(r *repo, d *deployment, p progress, now time.T
 	}
 	c.StartedAt = p.started
 	if c.StartedAt.IsZero() && !d.byActions() && !p.gated {
-		c.StartedAt = d.GetCreatedAt().Time
+		c.StartedAt = d.CreatedAt.Time
 	}
 	if p.result != "" {
 		c.Status, c.FinishedAt = p.result, p.finished
@@ -119,10 +125,10 @@ func (s *Source) deploymentChange(r *repo, d *deployment, p progress, now time.T
 	}
 	log := ""
 	if p.last != nil {
-		log = link(p.last.GetLogURL())
-		c.URL = cmp.Or(log, link(p.last.GetTargetURL()))
-		label(c.Labels, "github_state", p.last.GetState())
-		for _, u := range []string{p.last.GetLogURL(), p.last.GetTargetURL()} {
+		log = link(p.last.LogURL)
+		c.URL = cmp.Or(log, link(p.last.TargetURL))
+		label(c.Labels, "github_state", p.last.State)
+		for _, u := range []string{p.last.LogURL, p.last.TargetURL} {
 			if addRun(&c, r, u) {
 				break
 			}
@@ -143,9 +149,9 @@ func deploymentID(r *repo, id int64) triage.ChangeID {
 // deploymentKind is what the deployment says of itself; that it goes back to an earlier commit is found later.
 func deploymentKind(d *deployment) triage.Kind {
 	switch {
-	case taskRollback.MatchString(d.GetTask()), saysRollback.MatchString(d.GetRef()), saysRollback.MatchString(d.GetDescription()):
+	case taskRollback.MatchString(d.Task), saysRollback.MatchString(d.Ref), saysRollback.MatchString(d.Description):
 		return triage.KindRollback
-	case taskMigration.MatchString(d.GetTask()):
+	case taskMigration.MatchString(d.Task):
 		return triage.KindMigration
 	}
 	return triage.KindDeploy
@@ -156,7 +162,7 @@ func serviceHint(r *repo, d *deployment, payload map[string]any) string {
 	if s := lookup(payload, cmp.Or(r.cfg.PayloadService, "service")); s != "" {
 		return s
 	}
-	t := d.GetTask()
+	t := d.Task
 	if t == "" || strings.HasPrefix(t, "deploy") || taskRollback.MatchString(t) || taskMigration.MatchString(t) {
 		return ""
 	}
@@ -170,10 +176,10 @@ func deploymentVersion(d *deployment, payload map[string]any) string {
 			return v
 		}
 	}
-	if ref := strings.TrimPrefix(d.GetRef(), "refs/tags/"); !isSHA(ref) && looksTagged.MatchString(ref) && ref != d.GetSHA() {
+	if ref := strings.TrimPrefix(d.Ref, "refs/tags/"); !isSHA(ref) && looksTagged.MatchString(ref) && ref != d.SHA {
 		return clean(ref)
 	}
-	return shortSHA(d.GetSHA())
+	return shortSHA(d.SHA)
 }
 
 func digest(payload map[string]any) string {
@@ -187,12 +193,12 @@ func digest(payload map[string]any) string {
 }
 
 func deploymentTitle(d *deployment, env string) string {
-	if t := firstLine(d.GetDescription()); t != "" {
+	if t := firstLine(d.Description); t != "" {
 		return t
 	}
-	what := d.GetRef()
+	what := d.Ref
 	if isSHA(what) || what == "" {
-		what = shortSHA(d.GetSHA())
+		what = shortSHA(d.SHA)
 	}
 	return clean("deploy " + what + " to " + env)
 }
@@ -251,8 +257,22 @@ func label(labels map[string]string, name, value string) {
 	}
 }
 
+// unreadTime is how far off a Change's time may be that is taken from its delivery: about what GitHub's queues make of it.
+const unreadTime = 5 * time.Minute
+
 // settle makes a Change fit to be stored: times in UTC, none far in the future, and the end not before the start.
 func settle(c *triage.Change, now time.Time) {
+	heard := cmp.Or(c.ObservedAt, now)
+	switch c.Status { // GitHub says when; where its time cannot be read, the delivery has just told us
+	case triage.StatusSucceeded, triage.StatusFailed, triage.StatusCancelled:
+		if c.FinishedAt.IsZero() {
+			c.FinishedAt, c.TimeUncertaintyS = heard, unreadTime.Seconds()
+		}
+	case triage.StatusStarted:
+		if c.StartedAt.IsZero() {
+			c.StartedAt, c.TimeUncertaintyS = heard, unreadTime.Seconds()
+		}
+	}
 	skewed := false
 	for _, t := range []*time.Time{&c.StartedAt, &c.FinishedAt} {
 		if t.IsZero() {

@@ -2,7 +2,6 @@ package github
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -82,7 +81,7 @@ func (s *Source) compare(ctx context.Context, r *repo, base, head string) (*betw
 	}
 	if n := len(raw.Commits); n > 0 {
 		last := raw.Commits[n-1]
-		b.at = committed{date: last.Commit.Committer.Date, byGitHub: last.Commit.Committer.Name == "GitHub", title: firstLine(last.Commit.Message)}
+		b.at = committed{date: last.Commit.Committer.Date.Time, byGitHub: last.Commit.Committer.Name == "GitHub", title: firstLine(last.Commit.Message)}
 	}
 	s.facts.keep(key, b, cost)
 	return b, nil
@@ -120,7 +119,7 @@ func (s *Source) pullsOf(ctx context.Context, r *repo, sha string) ([]pull, erro
 	var ps []pull
 	for _, item := range items {
 		var p pull
-		if err := json.Unmarshal(item, &p); err == nil && p.MergedAt != nil {
+		if err := unmarshal(item, &p); err == nil && !p.MergedAt.IsZero() {
 			ps = append(ps, pull{Number: p.Number, Title: firstLine(p.Title)})
 		}
 	}
@@ -158,7 +157,7 @@ const (
 func (p *deploymentPoll) enrich(ctx context.Context, d *deployment, c *triage.Change) error {
 	prev, again, undone, err := p.history(ctx, d)
 	if prev == 0 || err != nil {
-		return errors.Join(err, p.addPulls(ctx, c, []string{d.GetSHA()}, nil))
+		return errors.Join(err, p.addPulls(ctx, c, []string{d.SHA}, nil))
 	}
 	before := p.b.st.Deployments[prev]
 	c.PreviousVersion = before.Version
@@ -166,20 +165,20 @@ func (p *deploymentPoll) enrich(ctx context.Context, d *deployment, c *triage.Ch
 	if c.Reversible.Value == "" {
 		c.Reversible = triage.Reversible{Value: triage.ReversibleYes, Reason: "the version before it is known: " + before.Version}
 	}
-	if before.SHA == d.GetSHA() {
+	if before.SHA == d.SHA {
 		return nil // deployed again: nothing lies between
 	}
 	if len(undone) == 0 || !again {
 		undone = []int64{prev}
 	}
-	diff, err := p.s.compare(ctx, p.r, before.SHA, d.GetSHA())
+	diff, err := p.s.compare(ctx, p.r, before.SHA, d.SHA)
 	if err != nil {
 		if again || c.Kind == triage.KindRollback {
 			goBack(c, p.r, undone)
 		}
 		return err
 	}
-	c.Labels["compare"] = p.s.api.web + "/" + p.r.cfg.Name + "/compare/" + shortest(before.SHA) + "..." + shortest(d.GetSHA())
+	c.Labels["compare"] = p.s.api.web + "/" + p.r.cfg.Name + "/compare/" + shortest(before.SHA) + "..." + shortest(d.SHA)
 	// A commit that ran here before is a way back, unless it lies ahead: that is rolling forward again.
 	if diff.status == "behind" || again && diff.status != "ahead" || c.Kind == triage.KindRollback {
 		goBack(c, p.r, undone)

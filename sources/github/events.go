@@ -1,7 +1,6 @@
 package github
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -38,25 +37,49 @@ func (s *Source) readEvent(event string, body []byte) (found, error) {
 		return ignore(why), nil
 	}
 	var d delivery
-	if err := json.Unmarshal(body, &d); err != nil {
+	if err := unmarshal(body, &d); err != nil {
 		return found{}, fmt.Errorf("%w: %s: %w", errMalformed, event, err)
 	}
-	d.fill()
-	name := d.Repository.GetFullName()
-	if name == "" {
-		return found{}, fmt.Errorf("%w: %s: repository.full_name is missing", errMalformed, event)
+	name := d.Repository.FullName
+	if lacks := d.lacks(event); lacks != "" {
+		return found{}, fmt.Errorf("%w: %s: %s is missing or has another form", errMalformed, event, lacks)
 	}
 	r := s.forName(name)
 	if r == nil {
 		return ignore("repository is not configured"), nil
 	}
-	r.setBranch(d.Repository.GetDefaultBranch(), s.now())
+	r.setBranch(d.Repository.DefaultBranch, s.now())
 	f := read(s, r, &d)
 	f.repo = r
 	if f.changes != nil {
 		f.changes = s.checked(f.changes)
 	}
 	return f, nil
+}
+
+// lacks names what an event cannot be understood without and does not have.
+func (d *delivery) lacks(event string) string {
+	needs := map[string][]struct {
+		field string
+		there bool
+	}{
+		"deployment":        {{"deployment.id", d.Deployment.ID > 0}},
+		"deployment_status": {{"deployment.id", d.Deployment.ID > 0}, {"deployment_status.state", d.DeploymentStatus.State != ""}},
+		"workflow_run":      {{"workflow_run.id", d.WorkflowRun.ID > 0}},
+		"workflow_job":      {{"workflow_job.status", d.WorkflowJob.Status != ""}},
+		"push":              {{"ref", d.Ref != ""}, {"after", d.After != ""}},
+		"pull_request":      {{"pull_request.number", d.PullRequest.Number > 0}},
+		"release":           {{"release.id", d.Release.ID > 0}},
+	}
+	if d.Repository.FullName == "" {
+		return "repository.full_name"
+	}
+	for _, n := range needs[event] {
+		if !n.there {
+			return n.field
+		}
+	}
+	return ""
 }
 
 // notChanges are events that are known and never a change to a running system.
@@ -90,26 +113,22 @@ func (s *Source) checked(cs []triage.Change) []triage.Change {
 }
 
 func (s *Source) onDeployment(r *repo, d *delivery) found {
-	dep := d.Deployment
+	dep := &d.Deployment
 	switch {
 	case d.Action != "" && d.Action != "created":
 		return ignore("action " + clean(d.Action))
-	case dep.GetID() <= 0:
-		return ignore("deployment has no id")
-	case r.ignores(dep.GetEnvironment()):
+	case r.ignores(dep.Environment):
 		return ignore("environment is in ignore_environments")
-	case d.WorkflowRun.GetID() > 0 || dep.byActions():
+	case d.WorkflowRun.ID > 0 || dep.byActions():
 		return found{why: "Actions has queued it; it is a change when its job starts", poll: true}
 	}
 	return s.deploymentFound(r, d, progress{})
 }
 
 func (s *Source) onDeploymentStatus(r *repo, d *delivery) found {
-	dep, st := d.Deployment, d.DeploymentStatus
+	dep, st := &d.Deployment, &d.DeploymentStatus
 	switch {
-	case dep.GetID() <= 0 || st.GetState() == "":
-		return ignore("deployment or state is missing")
-	case r.ignores(dep.GetEnvironment()):
+	case r.ignores(dep.Environment):
 		return ignore("environment is in ignore_environments")
 	}
 	var p progress
@@ -119,22 +138,22 @@ func (s *Source) onDeploymentStatus(r *repo, d *delivery) found {
 
 // deploymentFound is the Change of a deployment as far as one delivery knows it. The poll that follows knows the rest.
 func (s *Source) deploymentFound(r *repo, d *delivery, p progress) found {
-	dep := d.Deployment
-	if d.WorkflowRun.GetID() > 0 && dep.Via == nil {
-		dep.Via = &performingApp{Slug: "github-actions"}
+	dep := &d.Deployment
+	if d.WorkflowRun.ID > 0 && dep.Via.Slug == "" {
+		dep.Via.Slug = actionsApp
 	}
 	c, running := s.deploymentChange(r, dep, p, s.now())
 	switch {
 	case !running && p.inactive:
 		return found{why: "a newer deployment took its place; when this one ran is not in the delivery", poll: true}
 	case !running:
-		return found{why: "it waits: " + clean(p.last.GetState()), poll: true}
+		return found{why: "it waits: " + clean(p.last.State), poll: true}
 	}
-	if id := d.WorkflowRun.GetID(); id > 0 {
+	if id := d.WorkflowRun.ID; id > 0 {
 		dropRun(&c) // the log's URL does not tell the attempt
-		addRunRef(&c, r, id, d.WorkflowRun.GetRunAttempt(), link(d.WorkflowRun.GetHTMLURL()))
+		addRunRef(&c, r, id, d.WorkflowRun.RunAttempt, link(d.WorkflowRun.HTMLURL))
 	}
-	if prs, ok := s.knownPulls(r, dep.GetSHA()); ok {
+	if prs, ok := s.knownPulls(r, dep.SHA); ok {
 		labelPulls(&c, prs)
 	}
 	s.knownBack(r, dep, &c)
@@ -147,49 +166,46 @@ func (s *Source) knownBack(r *repo, dep *deployment, c *triage.Change) {
 	if st == nil {
 		return
 	}
-	if e, ok := st.Deployments[dep.GetID()]; ok && e.Back {
+	if e, ok := st.Deployments[dep.ID]; ok && e.Back {
 		c.Kind = triage.KindRollback
 	}
 }
 
 func (s *Source) onWorkflowRun(r *repo, d *delivery) found {
-	w := d.WorkflowRun
-	if w.GetID() <= 0 {
-		return ignore("workflow_run has no id")
-	}
+	w := &d.WorkflowRun
 	if w.Path == "" {
-		w.Path = d.Workflow.GetPath()
+		w.Path = d.Workflow.Path
 	}
-	c, why := s.runChange(r, w, d.Workflow.GetName(), s.now())
+	c, why := s.runChange(r, w, d.Workflow.Name, s.now())
 	if why != "" {
 		return ignore(why)
 	}
-	if prs, ok := s.knownPulls(r, w.GetHeadSHA()); ok {
+	if prs, ok := s.knownPulls(r, w.HeadSHA); ok {
 		labelPulls(&c, prs)
 	}
 	return found{changes: []triage.Change{c}, poll: true}
 }
 
 func (s *Source) onWorkflowJob(r *repo, d *delivery) found {
-	if d.Deployment.GetID() <= 0 {
+	if d.Deployment.ID <= 0 {
 		return ignore("job carries out no deployment")
 	}
-	if r.ignores(d.Deployment.GetEnvironment()) {
+	if r.ignores(d.Deployment.Environment) {
 		return ignore("environment is in ignore_environments")
 	}
-	p, why := jobProgress(&d.WorkflowJob.WorkflowJob)
+	p, why := jobProgress(&d.WorkflowJob)
 	if why != "" {
 		return found{why: why, poll: true}
 	}
-	d.Deployment.Via = &performingApp{Slug: "github-actions"}
-	c, _ := s.deploymentChange(r, d.Deployment, p, s.now())
+	d.Deployment.Via.Slug = actionsApp
+	c, _ := s.deploymentChange(r, &d.Deployment, p, s.now())
 	j := d.WorkflowJob
-	addRunRef(&c, r, j.GetRunID(), int(j.GetRunAttempt()), "")
-	addRef(&c, triage.Ref{System: "github-job", ID: fmt.Sprintf("%s#%d", r.cfg.Name, j.GetID()), URL: link(j.GetHTMLURL())})
-	if u := link(j.GetHTMLURL()); u != "" {
+	addRunRef(&c, r, j.RunID, int(j.RunAttempt), "")
+	addRef(&c, triage.Ref{System: "github-job", ID: fmt.Sprintf("%s#%d", r.cfg.Name, j.ID), URL: link(j.HTMLURL)})
+	if u := link(j.HTMLURL); u != "" {
 		c.URL = u
 	}
-	s.knownBack(r, d.Deployment, &c)
+	s.knownBack(r, &d.Deployment, &c)
 	return found{changes: []triage.Change{c}, poll: true}
 }
 
@@ -209,7 +225,7 @@ func (s *Source) onPush(r *repo, d *delivery) found {
 }
 
 func (s *Source) onPullRequest(r *repo, d *delivery) found {
-	p := d.PullRequest
+	p := &d.PullRequest
 	if d.Action != "closed" {
 		return ignore("only a merge matters")
 	}
@@ -219,9 +235,8 @@ func (s *Source) onPullRequest(r *repo, d *delivery) found {
 	if p.MergeSHA != "" {
 		s.rememberPulls(r, p.MergeSHA, []pull{{Number: p.Number, Title: firstLine(p.Title)}})
 	}
-	if p.MergedAt == nil {
-		now := s.now()
-		p.MergedAt = &now
+	if p.MergedAt.IsZero() {
+		p.MergedAt.Time = s.now()
 	}
 	fallback, _ := r.defaultBranch()
 	c, why := s.mergeChange(r, p, fallback, s.now())
@@ -235,7 +250,7 @@ func (s *Source) onRelease(r *repo, d *delivery) found {
 	if d.Action != "published" && d.Action != "released" {
 		return ignore("release " + clean(d.Action))
 	}
-	c, why := s.releaseChange(r, d.Release, s.now())
+	c, why := s.releaseChange(r, &d.Release, s.now())
 	if why != "" {
 		return ignore(why)
 	}

@@ -101,7 +101,7 @@ func (s *Source) each(ctx context.Context, b *batch, path, key, permission strin
 // decode reads one element of a list; its error lets the others pass.
 func decode[T any](raw json.RawMessage, what string) (T, error) {
 	var v T
-	if err := json.Unmarshal(raw, &v); err != nil {
+	if err := unmarshal(raw, &v); err != nil {
 		return v, &oddAnswer{fmt.Errorf("%s: %w", what, err)}
 	}
 	return v, nil
@@ -118,9 +118,9 @@ func (s *Source) pollRuns(ctx context.Context, r *repo, b *batch, cutoff time.Ti
 			if err != nil {
 				return true, err
 			}
-			seen[w.GetID()] = true
+			seen[w.ID] = true
 			known := s.offerRun(r, b, &w, cutoff)
-			return !known && !w.GetCreatedAt().Before(cutoff), nil
+			return !known && !w.CreatedAt.Before(cutoff), nil
 		})
 		if err != nil {
 			return fmt.Errorf("list workflow runs: %w", err)
@@ -146,7 +146,7 @@ func (s *Source) pollRuns(ctx context.Context, r *repo, b *batch, cutoff time.Ti
 
 // offerRun offers a run's Change, and reports whether the run was handled in an earlier poll.
 func (s *Source) offerRun(r *repo, b *batch, w *workflowRun, cutoff time.Time) (known bool) {
-	if w.GetID() <= 0 || w.start().Before(cutoff) {
+	if w.ID <= 0 || w.start().Before(cutoff) {
 		return false
 	}
 	c, why := s.runChange(r, w, "", b.now)
@@ -156,9 +156,9 @@ func (s *Source) offerRun(r *repo, b *batch, w *workflowRun, cutoff time.Time) (
 	known = b.settled(c.ID)
 	b.offer(c, c.StartedAt)
 	if c.Status.Terminal() {
-		delete(b.st.Runs, w.GetID())
+		delete(b.st.Runs, w.ID)
 	} else {
-		b.st.Runs[w.GetID()] = c.StartedAt
+		b.st.Runs[w.ID] = c.StartedAt
 	}
 	return known
 }
@@ -216,7 +216,7 @@ func (s *Source) pollMerges(ctx context.Context, r *repo, b *batch, cutoff time.
 		if pr.UpdatedAt.Before(cutoff) {
 			return false, nil
 		}
-		if pr.MergedAt == nil || pr.MergedAt.Before(cutoff) {
+		if pr.MergedAt.IsZero() || pr.MergedAt.Before(cutoff) {
 			return true, nil
 		}
 		c, why := s.mergeChange(r, &pr.pull, fallback, b.now)
@@ -224,7 +224,7 @@ func (s *Source) pollMerges(ctx context.Context, r *repo, b *batch, cutoff time.
 			return true, nil
 		}
 		known := b.settled(c.ID)
-		b.offer(c, *pr.MergedAt)
+		b.offer(c, pr.MergedAt.Time)
 		return !known, nil
 	})
 	if err != nil {

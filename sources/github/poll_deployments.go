@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-github/v60/github"
-
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -50,7 +48,7 @@ func (s *Source) pollDeployments(ctx context.Context, r *repo, b *batch, cutoff 
 	ds = append(ds, missing...)
 	for _, d := range ds {
 		if e := p.follow(ctx, d); e != nil {
-			e = fmt.Errorf("deployment %d: %w", d.GetID(), e)
+			e = fmt.Errorf("deployment %d: %w", d.ID, e)
 			if stops(e) {
 				return errors.Join(err, e)
 			}
@@ -87,10 +85,10 @@ func (p *deploymentPoll) list(ctx context.Context) ([]*deployment, error) {
 				p.s.odd(ctx, p.b, "GET deployments of "+p.r.cfg.Name, item, err)
 				continue
 			}
-			if _, known := p.b.st.Deployments[d.GetID()]; known || d.GetCreatedAt().Before(p.cutoff) {
+			if _, known := p.b.st.Deployments[d.ID]; known || d.CreatedAt.Before(p.cutoff) {
 				page = 0
 			}
-			if !p.r.ignores(d.GetEnvironment()) {
+			if !p.r.ignores(d.Environment) {
 				out = append(out, d)
 			}
 		}
@@ -100,13 +98,13 @@ func (p *deploymentPoll) list(ctx context.Context) ([]*deployment, error) {
 
 func readDeployment(raw json.RawMessage) (*deployment, error) {
 	var d deployment
-	if err := json.Unmarshal(raw, &d); err != nil {
+	if err := unmarshal(raw, &d); err != nil {
 		return nil, fmt.Errorf("decode deployment: %w", err)
 	}
 	switch {
-	case d.GetID() <= 0:
+	case d.ID <= 0:
 		return nil, errors.New("decode deployment: id is missing")
-	case d.GetCreatedAt().IsZero():
+	case d.CreatedAt.IsZero():
 		return nil, errors.New("decode deployment: created_at is missing")
 	}
 	return &d, nil
@@ -114,16 +112,16 @@ func readDeployment(raw json.RawMessage) (*deployment, error) {
 
 // register notes a deployment in the state, so that it can be found as the one before another.
 func (p *deploymentPoll) register(d *deployment) {
-	if _, known := p.b.st.Deployments[d.GetID()]; known {
+	if _, known := p.b.st.Deployments[d.ID]; known {
 		return
 	}
 	payload := d.payload()
-	scope := p.r.scope(d.GetEnvironment(), serviceHint(p.r, d, payload))
-	old := d.GetCreatedAt().Before(p.cutoff)
-	p.b.st.Deployments[d.GetID()] = deploymentState{
-		SHA: d.GetSHA(), Created: d.GetCreatedAt().UTC(), Version: deploymentVersion(d, payload),
+	scope := p.r.scope(d.Environment, serviceHint(p.r, d, payload))
+	old := d.CreatedAt.Before(p.cutoff)
+	p.b.st.Deployments[d.ID] = deploymentState{
+		SHA: d.SHA, Created: d.CreatedAt.UTC(), Version: deploymentVersion(d, payload),
 		Scope:   strings.Join([]string{scope.Service, scope.Environment, scope.Region, scope.Cluster, scope.Namespace}, "|"),
-		Updated: d.GetUpdatedAt().UTC(), Closed: old, Done: old,
+		Updated: d.UpdatedAt.UTC(), Closed: old, Done: old,
 	}
 }
 
@@ -131,7 +129,7 @@ func (p *deploymentPoll) register(d *deployment) {
 func (p *deploymentPoll) missing(ctx context.Context, listed []*deployment) ([]*deployment, error) {
 	on := make(map[int64]bool, len(listed))
 	for _, d := range listed {
-		on[d.GetID()] = true
+		on[d.ID] = true
 	}
 	var ids []int64
 	for id, st := range p.b.st.Deployments {
@@ -154,7 +152,7 @@ func (p *deploymentPoll) missing(ctx context.Context, listed []*deployment) ([]*
 			p.close(id) // deleted
 		case err != nil:
 			return out, fmt.Errorf("get deployment %d: %w", id, err)
-		case d.GetID() == id:
+		case d.ID == id:
 			out = append(out, &d)
 		}
 	}
@@ -173,10 +171,10 @@ func (p *deploymentPoll) close(id int64) {
 
 // follow brings one deployment up to date: its statuses, what lies between it and the one before, and the Change of it all.
 func (p *deploymentPoll) follow(ctx context.Context, d *deployment) error {
-	id := d.GetID()
+	id := d.ID
 	st := p.b.st.Deployments[id]
-	updated := d.GetUpdatedAt().UTC()
-	if st.Closed && st.Done && st.Updated.Equal(updated) || st.Closed && d.GetCreatedAt().Before(p.cutoff) {
+	updated := d.UpdatedAt.UTC()
+	if st.Closed && st.Done && st.Updated.Equal(updated) || st.Closed && d.CreatedAt.Before(p.cutoff) {
 		return nil
 	}
 	pr, err := p.statuses(ctx, id)
@@ -210,7 +208,7 @@ func (p *deploymentPoll) follow(ctx context.Context, d *deployment) error {
 // enrichWithinBudget enriches where that is worth a request, and keeps count of the tries.
 func (p *deploymentPoll) enrichWithinBudget(ctx context.Context, d *deployment, c *triage.Change, st *deploymentState) error {
 	switch {
-	case d.GetCreatedAt().Before(p.b.now.Add(-enrichWithin)) && !st.Done:
+	case d.CreatedAt.Before(p.b.now.Add(-enrichWithin)) && !st.Done:
 		st.Done = true
 		return nil
 	case p.s.api.limits.scarce(p.b.now):
@@ -222,7 +220,7 @@ func (p *deploymentPoll) enrichWithinBudget(ctx context.Context, d *deployment, 
 	} else if _, limited := errors.AsType[*LimitError](err); !limited {
 		st.Tries++
 		st.Done = st.Done || st.Tries >= maxTries
-		p.s.log.Debug("deployment handed over without its extent", "repo", p.r.cfg.Name, "deployment", d.GetID(), "err", err)
+		p.s.log.Debug("deployment handed over without its extent", "repo", p.r.cfg.Name, "deployment", d.ID, "err", err)
 	}
 	if st.Back = st.Back || c.Kind == triage.KindRollback; st.Back {
 		c.Kind = triage.KindRollback
@@ -244,8 +242,12 @@ func (p *deploymentPoll) statuses(ctx context.Context, id int64) (progress, erro
 		}
 		page = next
 		for _, item := range items {
-			var st github.DeploymentStatus
-			if err := json.Unmarshal(item, &st); err != nil {
+			var st deploymentStatus
+			err := unmarshal(item, &st)
+			if err == nil && st.State == "" {
+				err = errors.New("state is missing")
+			}
+			if err != nil {
 				p.s.odd(ctx, p.b, "GET "+path, item, fmt.Errorf("decode deployment status: %w", err))
 				continue
 			}
@@ -262,7 +264,7 @@ func (p *deploymentPoll) statuses(ctx context.Context, id int64) (progress, erro
 			st.Success = -1
 		}
 		if pr.last != nil {
-			if m := runInURL.FindStringSubmatch(pr.last.GetLogURL()); m != nil {
+			if m := runInURL.FindStringSubmatch(pr.last.LogURL); m != nil {
 				st.Run = m[1]
 			}
 		}
@@ -276,9 +278,9 @@ func (p *deploymentPoll) statuses(ctx context.Context, id int64) (progress, erro
 func (p *deploymentPoll) history(ctx context.Context, d *deployment) (prev int64, again bool, undone []int64, err error) {
 	lookups := maxHistory
 	st := p.b.st
-	for _, id := range st.earlier(st.Deployments[d.GetID()].Scope, d.GetID()) {
+	for _, id := range st.earlier(st.Deployments[d.ID].Scope, d.ID) {
 		e := st.Deployments[id]
-		if e.Success == 0 && (prev == 0 || e.SHA == d.GetSHA()) && lookups > 0 {
+		if e.Success == 0 && (prev == 0 || e.SHA == d.SHA) && lookups > 0 {
 			lookups--
 			if _, err := p.statuses(ctx, id); err != nil && !isStatus(err, 404, 410) {
 				return prev, false, nil, err
@@ -288,7 +290,7 @@ func (p *deploymentPoll) history(ctx context.Context, d *deployment) (prev int64
 		if e.Success != 1 {
 			continue
 		}
-		if e.SHA == d.GetSHA() {
+		if e.SHA == d.SHA {
 			return orElse(prev, id), prev != 0, undone, nil
 		}
 		prev = orElse(prev, id)

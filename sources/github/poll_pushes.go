@@ -44,6 +44,9 @@ func (s *Source) pollActivity(ctx context.Context, r *repo, b *batch, cutoff tim
 	}
 	for _, item := range items {
 		a, err := decode[activity](item, "activity")
+		if err == nil && a.Timestamp.IsZero() {
+			err = &oddAnswer{errors.New("activity: timestamp is missing")}
+		}
 		if err != nil {
 			s.odd(ctx, b, "GET "+p, item, err)
 			continue
@@ -60,7 +63,7 @@ func (s *Source) pollActivity(ctx context.Context, r *repo, b *batch, cutoff tim
 		default:
 			continue
 		}
-		mv := push{branch: branch, before: a.Before, after: a.After, at: a.Timestamp, forced: a.Type == "force_push", actor: actor(a.Actor)}
+		mv := push{branch: branch, before: a.Before, after: a.After, at: a.Timestamp.Time, forced: a.Type == "force_push", actor: actor(a.Actor)}
 		if err := s.offerPush(ctx, r, b, mv); err != nil {
 			if stops(err) {
 				return err
@@ -195,12 +198,9 @@ func pushOfDelivery(d *delivery, now time.Time) (p push, why string) {
 	}
 	p = push{
 		branch: branch, before: d.Before, after: d.After, forced: d.Forced, paths: filesOf(d.Commits),
-		at: now, actor: actor(d.Sender),
+		at: now, title: d.HeadCommit.Message, actor: actor(d.Sender),
 	}
-	if d.HeadCommit != nil {
-		p.title = d.HeadCommit.Message
-	}
-	if t := d.Repository.GetPushedAt(); !t.IsZero() {
+	if t := d.Repository.PushedAt; !t.IsZero() {
 		p.at = t.Time
 	}
 	return p, ""

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-github/v60/github"
 )
 
 // TestRecordedAnswers pins down every recorded answer of the real API: what it says to us, in one line.
@@ -38,13 +36,13 @@ func TestRecordedAnswers(t *testing.T) {
 	}
 	statuses := func(raw []byte) string {
 		return each(raw, func(item json.RawMessage) string {
-			var st github.DeploymentStatus
+			var st deploymentStatus
 			if err := json.Unmarshal(item, &st); err != nil {
 				return err.Error()
 			}
 			var p progress
 			p.read(&st)
-			return fmt.Sprintf("%s %s %s", st.GetState(), p.result, p.finished.Format(time.RFC3339))
+			return fmt.Sprintf("%s %s %s", st.State, p.result, p.finished.Format(time.RFC3339))
 		})
 	}
 	compare := func(raw []byte) string {

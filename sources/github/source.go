@@ -231,16 +231,19 @@ func (s *Source) deliver(ctx context.Context, emit triage.Emit, changes []triage
 
 // quarantine sets a record aside that cannot be read, so that it does not hold up the others.
 func (s *Source) quarantine(ctx context.Context, origin string, body []byte, err error) {
+	q := triage.Quarantined{Source: s.cfg.Name, Origin: origin, Reason: err.Error(), At: s.now()}
+	q.SetBody(body)
+	s.setAside(ctx, q, err)
+}
+
+func (s *Source) setAside(ctx context.Context, q triage.Quarantined, err error) {
 	s.mu.Lock()
 	s.quarantined++
 	s.mu.Unlock()
-	s.log.Warn("record set aside", "origin", origin, "err", err)
-	if s.reject == nil {
-		return
+	s.log.Warn("record set aside", "origin", q.Origin, "err", err)
+	if s.reject != nil {
+		s.reject(ctx, q)
 	}
-	q := triage.Quarantined{Source: s.cfg.Name, Origin: origin, Reason: err.Error(), At: s.now()}
-	q.SetBody(body)
-	s.reject(ctx, q)
 }
 
 // saveState writes a repository's cursor. A failure costs a second reading after a restart, never an event, so it is only logged.

@@ -1,7 +1,10 @@
 package github
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +28,7 @@ const (
 	OutcomeDuplicate    = "duplicate"     // this delivery was taken before
 	OutcomeUnknownEvent = "unknown_event" // an event this package does not read
 	OutcomeBadSignature = "bad_signature"
-	OutcomeMalformed    = "malformed"
+	OutcomeMalformed    = "malformed" // signed, but not readable: it is in the quarantine
 	OutcomeTooLarge     = "too_large"
 	OutcomeStoreFailed  = "store_failed" // GitHub shows it as failed; redeliver
 )
@@ -51,7 +54,7 @@ func (s *Source) WebhookHandler(emit triage.Emit) (http.Handler, error) {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
-			problem(w, http.StatusMethodNotAllowed, "GitHub delivers webhooks by POST")
+			problem(w, http.StatusMethodNotAllowed, "This is a webhook's address: GitHub delivers to it by POST. Enter it at the repository or organisation under Webhooks.")
 			return
 		}
 		if !strings.HasPrefix(req.Header.Get(github.SHA256SignatureHeader), signaturePrefix) { // nothing is spent on an unsigned body
@@ -60,14 +63,14 @@ func (s *Source) WebhookHandler(emit triage.Emit) (http.Handler, error) {
 			return
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxWebhookBody))
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		if _, over := errors.AsType[*http.MaxBytesError](err); over {
 			s.metrics.deliveries.WithLabelValues(s.cfg.Name, OutcomeTooLarge).Inc()
-			problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("body is larger than %d bytes", maxWebhookBody))
+			problem(w, http.StatusRequestEntityTooLarge, tooLarge())
 			return
 		}
 		if err != nil { // too slow, or no room for it now: GitHub shows it as failed; redeliver
 			w.Header().Set("Connection", "close")
-			problem(w, http.StatusServiceUnavailable, "body could not be read to its end; redeliver it later")
+			problem(w, http.StatusServiceUnavailable, "The body could not be read to its end; redeliver it later, and look for a proxy that cuts requests.")
 			return
 		}
 		outcome, err := s.Webhook(req.Context(), req.Header, body, emit)
@@ -85,12 +88,16 @@ func answer(w http.ResponseWriter, outcome string, err error) {
 	case OutcomeBadSignature:
 		problem(w, http.StatusUnauthorized, errSignature.Error())
 	case OutcomeTooLarge:
-		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("body is larger than %d bytes", maxWebhookBody))
+		problem(w, http.StatusRequestEntityTooLarge, tooLarge())
 	case OutcomeMalformed:
-		problem(w, http.StatusBadRequest, err.Error())
+		problem(w, http.StatusBadRequest, err.Error()+". It is kept in the quarantine (GET /api/v1/quarantine) and can be read again there.")
 	default:
 		problem(w, http.StatusServiceUnavailable, "the event could not be stored; redeliver it later")
 	}
+}
+
+func tooLarge() string {
+	return fmt.Sprintf("The body is larger than %d bytes, GitHub's own bound: deliver fewer commits at once, or let triaged poll the repository.", maxWebhookBody)
 }
 
 func problem(w http.ResponseWriter, status int, detail string) {
@@ -136,7 +143,7 @@ func (s *Source) Webhook(ctx context.Context, header http.Header, body []byte, e
 
 func (s *Source) take(ctx context.Context, header http.Header, body []byte, emit triage.Emit) (outcome, reason string, err error) {
 	if len(body) > maxWebhookBody {
-		return OutcomeTooLarge, "", fmt.Errorf("body is larger than %d bytes", maxWebhookBody)
+		return OutcomeTooLarge, "", errors.New(tooLarge())
 	}
 	secret, err := s.secret()
 	if err != nil {
@@ -151,11 +158,9 @@ func (s *Source) take(ctx context.Context, header http.Header, body []byte, emit
 	if s.seen.has(id) {
 		return OutcomeDuplicate, "", nil
 	}
-	if body, err = jsonBody(header, body); err != nil {
-		return OutcomeMalformed, "", err
-	}
-	found, err := s.readEvent(header.Get(github.EventTypeHeader), body)
+	found, err := s.readBody(header, body)
 	if err != nil {
+		s.keepDelivery(ctx, header, body, err)
 		return OutcomeMalformed, "", err
 	}
 	if err := s.deliver(ctx, emit, found.changes); err != nil {
@@ -174,11 +179,62 @@ func (s *Source) take(ctx context.Context, header http.Header, body []byte, emit
 	return OutcomeIgnored, found.why, nil
 }
 
+// readBody reads a delivery whose signature fits.
+func (s *Source) readBody(header http.Header, body []byte) (found, error) {
+	body, err := jsonBody(header, body)
+	if err != nil {
+		return found{}, err
+	}
+	return s.readEvent(header.Get(github.EventTypeHeader), body)
+}
+
+// keepDelivery sets a delivery aside that could not be read, with the headers that reading it again needs. The id is made of the
+// content: a redelivery fills nothing.
+func (s *Source) keepDelivery(ctx context.Context, header http.Header, body []byte, reason error) {
+	now, sum := s.now(), sha256.Sum256(body)
+	q := triage.Quarantined{
+		ID: "github:" + s.cfg.Name + "/" + hex.EncodeToString(sum[:12]), Source: s.cfg.Name, Origin: "webhook", Reason: clean(reason.Error()), At: now, RecordTime: now,
+	}
+	q.SetBody(bytes.Clone(body))
+	for _, name := range []string{github.EventTypeHeader, github.DeliveryIDHeader, "Content-Type"} {
+		if v := header.Get(name); v != "" {
+			q.KeepHeader(name, v)
+		}
+	}
+	s.setAside(ctx, q, reason)
+}
+
+// Redecode reads a quarantined delivery as deliveries are read now: a newer version may know what this one did not.
+func (s *Source) Redecode(q triage.Quarantined) ([]triage.Event, error) {
+	if q.Origin != "webhook" {
+		return nil, &triage.FieldError{Field: "origin", Value: q.Origin, Remedy: "was read from GitHub's API, and the next poll reads it again"}
+	}
+	if q.Cut {
+		return nil, &triage.FieldError{Field: "body", Remedy: "is kept only in part; redeliver it at GitHub under Recent Deliveries"}
+	}
+	header := make(http.Header, len(q.Headers))
+	for name, value := range q.Headers {
+		header.Set(name, value)
+	}
+	f, err := s.readBody(header, q.Body)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.changes) == 0 {
+		return nil, &triage.Ignored{Reason: f.why}
+	}
+	events := make([]triage.Event, len(f.changes))
+	for i := range f.changes {
+		events[i].Change = &f.changes[i]
+	}
+	return events, nil
+}
+
 // jsonBody is the JSON of a delivery in either of the two content types GitHub offers.
 func jsonBody(header http.Header, body []byte) ([]byte, error) {
 	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return body, nil
+		return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), nil // a proxy may have put a byte order mark in front
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {

@@ -1,33 +1,76 @@
 package github
 
 import (
-	"cmp"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
-	"github.com/google/go-github/v60/github"
+	"github.com/triaged-dev/triaged/triage"
 )
 
-// The wire types are go-github's, with the fields that came after v60 or that it leaves out.
+// The wire types hold what this package reads and nothing else: GitHub changes the form of other fields with the event, the
+// product and the year, and what nobody reads must not be able to refuse an event. A field that is read but has another form than
+// ever seen is left empty; what an event cannot do without is asked for afterwards, in readEvent.
+
+// unmarshal reads JSON into a wire type. encoding/json goes on after a value of the wrong type and reports it at the end: that
+// report is dropped. What stays an error is a body that is no JSON.
+func unmarshal(data []byte, v any) error {
+	if trimmed := bytes.TrimSpace(data); len(trimmed) > 0 && trimmed[0] != '{' && json.Valid(trimmed) {
+		return errors.New("want a JSON object")
+	}
+	err := json.Unmarshal(data, v)
+	if _, odd := errors.AsType[*json.UnmarshalTypeError](err); odd {
+		return nil
+	}
+	return err
+}
+
+// stamp is a time in any form GitHub uses: RFC 3339, or Unix seconds as in pushed_at of a push. One that cannot be read is zero.
+type stamp struct{ time.Time }
+
+func (s *stamp) UnmarshalJSON(raw []byte) error {
+	at, err := triage.ParseTimeJSON(raw)
+	if err == nil {
+		s.Time = at
+	}
+	return nil
+}
+
+// user is a person or a bot; of it only the link is ever kept.
+type user struct {
+	Login   string `json:"login"`
+	HTMLURL string `json:"html_url"`
+}
 
 type deployment struct {
-	github.Deployment
-	Transient  bool           `json:"transient_environment"`
-	Production bool           `json:"production_environment"`
-	Via        *performingApp `json:"performed_via_github_app"`
+	ID          int64           `json:"id"`
+	SHA         string          `json:"sha"`
+	Ref         string          `json:"ref"`
+	Task        string          `json:"task"`
+	Payload     json.RawMessage `json:"payload"`
+	Environment string          `json:"environment"`
+	Description string          `json:"description"`
+	Creator     user            `json:"creator"`
+	CreatedAt   stamp           `json:"created_at"`
+	UpdatedAt   stamp           `json:"updated_at"`
+	Transient   bool            `json:"transient_environment"`
+	Production  bool            `json:"production_environment"`
+	Via         struct {
+		Slug string `json:"slug"`
+	} `json:"performed_via_github_app"`
 }
 
-type performingApp struct {
-	Slug string `json:"slug"`
-}
-
-const actionsBot = "github-actions[bot]"
+const (
+	actionsBot = "github-actions[bot]"
+	actionsApp = "github-actions"
+)
 
 // byActions reports whether GitHub Actions made the deployment. Such a one may wait for an approval first, and always says when it
 // runs; of all others the creation is the best start we know.
 func (d *deployment) byActions() bool {
-	return d.GetCreator().GetLogin() == actionsBot || d.Via != nil && d.Via.Slug == "github-actions"
+	return d.Creator.Login == actionsBot || d.Via.Slug == actionsApp
 }
 
 // payload is what the deployer attached: an object, an object in a string, or text, which is none.
@@ -63,9 +106,36 @@ func lookup(m map[string]any, path string) string {
 	return ""
 }
 
-type workflowRun struct {
-	github.WorkflowRun
+type deploymentStatus struct {
+	State       string `json:"state"`
+	Environment string `json:"environment"`
+	LogURL      string `json:"log_url"`
+	TargetURL   string `json:"target_url"`
+	CreatedAt   stamp  `json:"created_at"`
+}
+
+type workflow struct {
+	Name string `json:"name"`
 	Path string `json:"path"`
+}
+
+type workflowRun struct {
+	ID              int64  `json:"id"`
+	Name            string `json:"name"`
+	Path            string `json:"path"`
+	Event           string `json:"event"`
+	Status          string `json:"status"`
+	Conclusion      string `json:"conclusion"`
+	HeadBranch      string `json:"head_branch"`
+	HeadSHA         string `json:"head_sha"`
+	DisplayTitle    string `json:"display_title"`
+	HTMLURL         string `json:"html_url"`
+	RunAttempt      int    `json:"run_attempt"`
+	Actor           user   `json:"actor"`
+	TriggeringActor user   `json:"triggering_actor"`
+	CreatedAt       stamp  `json:"created_at"`
+	UpdatedAt       stamp  `json:"updated_at"`
+	RunStartedAt    stamp  `json:"run_started_at"`
 }
 
 // file is the workflow's path, without the ref that GitHub appends for reusable ones.
@@ -76,161 +146,19 @@ func (w *workflowRun) file() string {
 
 // start is when this attempt began to run.
 func (w *workflowRun) start() time.Time {
-	if t := w.GetRunStartedAt(); !t.IsZero() {
-		return t.Time
+	if !w.RunStartedAt.IsZero() {
+		return w.RunStartedAt.Time
 	}
-	return w.GetCreatedAt().Time
+	return w.CreatedAt.Time
 }
 
 type workflowJob struct {
-	github.WorkflowJob
-}
-
-type comparison struct {
-	Status       string `json:"status"`
-	AheadBy      int    `json:"ahead_by"`
-	TotalCommits int    `json:"total_commits"`
-	Commits      []struct {
-		SHA    string `json:"sha"`
-		Commit struct {
-			Message   string `json:"message"`
-			Committer struct {
-				Name string    `json:"name"`
-				Date time.Time `json:"date"`
-			} `json:"committer"`
-		} `json:"commit"`
-	} `json:"commits"`
-	Files []struct {
-		Filename  string `json:"filename"`
-		Previous  string `json:"previous_filename"`
-		Additions int    `json:"additions"`
-		Deletions int    `json:"deletions"`
-	} `json:"files"`
-}
-
-// maxFiles is how many files GitHub names in one comparison; as many as that may be a part.
-const maxFiles = 300
-
-// paths are the files touched, both names of a renamed one.
-func (c *comparison) paths() []string {
-	out := make([]string, 0, len(c.Files))
-	for _, f := range c.Files {
-		out = append(out, f.Filename)
-		if f.Previous != "" && f.Previous != f.Filename {
-			out = append(out, f.Previous)
-		}
-	}
-	return out
-}
-
-func (c *comparison) lines() int {
-	n := 0
-	for _, f := range c.Files {
-		n += f.Additions + f.Deletions
-	}
-	return n
-}
-
-// pull is the little we keep of a pull request. No author: people are not part of the ranking.
-type pull struct {
-	Number   int        `json:"number"`
-	Title    string     `json:"title"`
-	HTMLURL  string     `json:"html_url"`
-	Merged   bool       `json:"merged"` // webhooks only: the list has merged_at alone
-	MergedAt *time.Time `json:"merged_at"`
-	MergeSHA string     `json:"merge_commit_sha"` // set on unmerged ones too
-	Base     struct {
-		Ref string `json:"ref"`
-	} `json:"base"`
-	MergedBy *github.User `json:"merged_by"`
-	User     *github.User `json:"user"`
-	Added    int          `json:"additions"`
-	Deleted  int          `json:"deletions"`
-	Changed  int          `json:"changed_files"`
-}
-
-// activity is one entry of a repository's activity list: who moved which branch from where to where, and exactly when.
-type activity struct {
-	ID        int64        `json:"id"`
-	Before    string       `json:"before"`
-	After     string       `json:"after"`
-	Ref       string       `json:"ref"`
-	Timestamp time.Time    `json:"timestamp"`
-	Type      string       `json:"activity_type"`
-	Actor     *github.User `json:"actor"`
-}
-
-// delivery is one webhook body: whatever of these the event carries.
-type delivery struct {
-	Action     string             `json:"action"`
-	Repository *github.Repository `json:"repository"`
-
-	Deployment       *deployment              `json:"deployment"`
-	DeploymentStatus *github.DeploymentStatus `json:"deployment_status"`
-	Workflow         *github.Workflow         `json:"workflow"`
-	WorkflowRun      *workflowRun             `json:"workflow_run"`
-	WorkflowJob      *workflowJob             `json:"workflow_job"`
-	Release          *release                 `json:"release"`
-	PullRequest      *pull                    `json:"pull_request"`
-
-	Ref        string               `json:"ref"`
-	Before     string               `json:"before"`
-	After      string               `json:"after"`
-	Created    bool                 `json:"created"`
-	Deleted    bool                 `json:"deleted"`
-	Forced     bool                 `json:"forced"`
-	Compare    string               `json:"compare"`
-	Commits    []pushCommit         `json:"commits"`
-	HeadCommit *pushCommit          `json:"head_commit"`
-	Sender     *github.User         `json:"sender"`
-	Pusher     *github.CommitAuthor `json:"pusher"`
-}
-
-// fill puts an empty value where the event carries none, so that readers need not ask.
-func (d *delivery) fill() {
-	d.Deployment = cmp.Or(d.Deployment, &deployment{})
-	d.WorkflowRun = cmp.Or(d.WorkflowRun, &workflowRun{})
-	d.WorkflowJob = cmp.Or(d.WorkflowJob, &workflowJob{})
-	d.PullRequest = cmp.Or(d.PullRequest, &pull{})
-	d.Release = cmp.Or(d.Release, &release{})
-}
-
-type pushCommit struct {
-	ID        string           `json:"id"`
-	Message   string           `json:"message"`
-	Timestamp github.Timestamp `json:"timestamp"`
-	Added     []string         `json:"added"`
-	Removed   []string         `json:"removed"`
-	Modified  []string         `json:"modified"`
-}
-
-type release struct {
-	ID              int64             `json:"id"`
-	TagName         string            `json:"tag_name"`
-	Name            string            `json:"name"`
-	TargetCommitish string            `json:"target_commitish"`
-	Draft           bool              `json:"draft"`
-	Prerelease      bool              `json:"prerelease"`
-	HTMLURL         string            `json:"html_url"`
-	CreatedAt       *github.Timestamp `json:"created_at"`
-	PublishedAt     *github.Timestamp `json:"published_at"`
-	Author          *github.User      `json:"author"`
-}
-
-// at is when it was published; zero while it is a draft.
-func (r *release) at() time.Time {
-	if r.PublishedAt == nil {
-		return time.Time{}
-	}
-	return r.PublishedAt.Time
-}
-
-// actor is the link to a person's or bot's page; never a name.
-func actor(users ...*github.User) string {
-	for _, u := range users {
-		if l := link(cmp.Or(u.GetHTMLURL(), "")); l != "" {
-			return l
-		}
-	}
-	return ""
+	ID          int64  `json:"id"`
+	RunID       int64  `json:"run_id"`
+	RunAttempt  int    `json:"run_attempt"`
+	Status      string `json:"status"`
+	Conclusion  string `json:"conclusion"`
+	HTMLURL     string `json:"html_url"`
+	StartedAt   stamp  `json:"started_at"`
+	CompletedAt stamp  `json:"completed_at"`
 }
