@@ -16,16 +16,26 @@ import (
 // DecodeChange reads one Change strictly: unknown fields, wrong types and values out of bounds are FieldErrors,
 // all of them at once, each path beginning with prefix. The result is Validate-d.
 func DecodeChange(data []byte, prefix string) (Change, error) {
-	c, err := decodeStrict[Change](data, prefix)
+	c, err := ReadChange(data, prefix)
 	if err != nil {
 		return Change{}, err
 	}
 	return c, c.Validate(prefix)
 }
 
+// ReadChange is DecodeChange without Validate: for whoever fills in first what a sender may leave open, and validates then.
+func ReadChange(data []byte, prefix string) (Change, error) {
+	return decodeStrict[Change](data, prefix)
+}
+
+// ReadAnomaly is ReadChange for an Anomaly.
+func ReadAnomaly(data []byte, prefix string) (Anomaly, error) {
+	return decodeStrict[Anomaly](data, prefix)
+}
+
 // DecodeAnomaly is DecodeChange for an Anomaly.
 func DecodeAnomaly(data []byte, prefix string) (Anomaly, error) {
-	a, err := decodeStrict[Anomaly](data, prefix)
+	a, err := ReadAnomaly(data, prefix)
 	if err != nil {
 		return Anomaly{}, err
 	}

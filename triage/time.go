@@ -16,6 +16,10 @@ var timeLayouts = []string{
 	"2006-01-02 15:04:05 Z0700", // GitLab: 2021-04-28 21:50:00 +0200
 	"2006-01-02 15:04:05 UTC",   // GitLab: 2015-05-17 18:08:09 UTC
 	"2006-01-02 15:04:05Z07:00",
+	"2006-01-02 15:04:05 Z0700 UTC",   // Go's own way of writing a time
+	"20060102T150405Z0700",            // TeamCity: 20260302T152107+0100
+	"Mon, 02 Jan 2006 15:04:05 Z0700", // as in e-mail
+	"Mon, 02 Jan 2006 15:04:05 GMT",   // as in HTTP
 }
 
 // Unix times from 1e11 on are read as milliseconds: as seconds they would lie past the year 5138.

@@ -116,8 +116,8 @@ func (m *mappings) sender(c hooks.Config) (hooks.Sender, error) {
 		Verify: func(scheme, secret string, header http.Header, body []byte) error {
 			return mapping.Verify(schemes(scheme), secret, header, body)
 		},
-		Decode: func(header http.Header, body []byte, received time.Time) ([]triage.Event, error) {
-			return found.Decode(mappingHeaders(header), body, received)
+		Decode: func(b hooks.Body) ([]triage.Event, error) {
+			return found.Read(mapping.Input{Headers: mappingHeaders(b.Header), Body: b.Data, Received: b.Received, Complete: b.Complete})
 		},
 	}, nil
 }

@@ -26,7 +26,17 @@ type Sender struct {
 	// Announces says the same of the header alone, before the body is read, as far as that can be known; nil: nothing can.
 	Announces func(scheme, secret string, header http.Header) error
 	// Decode reads an authenticated body. A *triage.Ignored error is no failure.
-	Decode func(header http.Header, body []byte, received time.Time) ([]triage.Event, error)
+	Decode func(Body) ([]triage.Event, error)
+}
+
+// Body is an authenticated body.
+type Body struct {
+	Header   http.Header
+	Data     []byte
+	Received time.Time // a redelivery: when it first came
+	// Complete fills in what the sender left open and the hook knows. A decoder calls it before it validates: an event that lacks
+	// a service is sound where the hook is of one service.
+	Complete func(triage.Event) triage.Event
 }
 
 // Hook is one configured sender. It implements the collector's Source: its Run only waits, since requests come by themselves.
@@ -108,7 +118,7 @@ func (h *Hook) take(ctx context.Context, header http.Header, body []byte, scope 
 	now := h.set.now()
 	sum := sha256.Sum256(body)
 	// A redelivery is read as of its first arrival, so that a body without a time of its own makes the same Change.
-	events, err := h.sender.Decode(header, body, h.seen.first(sum, now))
+	events, err := h.decode(header, body, h.seen.first(sum, now), scope)
 	if reason, ignored := triage.IsIgnored(err); ignored {
 		return result{outcome: outcomeIgnored, reason: reason}
 	}
@@ -117,14 +127,18 @@ func (h *Hook) take(ctx context.Context, header http.Header, body []byte, scope 
 		h.count(0, 1, now)
 		return result{outcome: outcomeUndecodable, reason: err.Error()}
 	}
-	for i := range events {
-		events[i] = h.complete(events[i], scope)
-	}
 	if err := h.set.opts.Emit(ctx, events); err != nil {
 		return result{outcome: outcomeStoreFailed, err: fmt.Errorf("store %d events: %w", len(events), err)}
 	}
 	h.count(len(events), 0, now)
 	return result{outcome: outcomeAccepted, events: len(events)}
+}
+
+// decode reads a body, with what the hook and the key it came under know.
+func (h *Hook) decode(header http.Header, body []byte, received time.Time, scope triage.Scope) ([]triage.Event, error) {
+	return h.sender.Decode(Body{
+		Header: header, Data: body, Received: received, Complete: func(e triage.Event) triage.Event { return h.complete(e, scope) },
+	})
 }
 
 // aside is a body that could not be read, with what reading it again needs. A routing key in it is blotted out.
@@ -160,14 +174,10 @@ func (h *Hook) Redecode(q triage.Quarantined) ([]triage.Event, error) {
 	for name, value := range q.Headers {
 		header.Set(name, value)
 	}
-	events, err := h.sender.Decode(header, q.Body, q.RecordTime)
-	if err != nil {
-		return nil, err
+	if q.Cut {
+		return nil, &triage.FieldError{Field: "body", Remedy: "is kept only in part; have the sender deliver it again"}
 	}
-	for i := range events {
-		events[i] = h.complete(events[i], q.Scope)
-	}
-	return events, nil
+	return h.decode(header, q.Body, q.RecordTime, q.Scope)
 }
 
 func (h *Hook) count(events, quarantined int, at time.Time) {

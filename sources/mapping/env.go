@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
@@ -38,7 +40,11 @@ func newEnv() (*cel.Env, error) {
 		cel.Variable("item", cel.DynType),
 		cel.Variable("headers", cel.MapType(cel.StringType, cel.StringType)),
 		cel.Variable("received", cel.TimestampType),
-		unary("time", cel.DynType, celTime),
+		// time(x) is written with one argument and knows when the input came: what cannot be read is taken as that.
+		cel.Macros(cel.GlobalMacro("time", 1, func(f cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
+			return f.NewCall(timeOr, args[0], f.NewIdent("received")), nil
+		})),
+		cel.Function(timeOr, cel.Overload(timeOr+"_dyn", []*cel.Type{cel.DynType, cel.TimestampType}, cel.DynType, cel.BinaryBinding(celTime))),
 		unary("text", cel.StringType, func(v ref.Val) ref.Val { return types.String(text(v)) }),
 		unary("image_tag", cel.StringType, func(v ref.Val) ref.Val {
 			tag, _ := splitImage(text(v))
@@ -56,8 +62,17 @@ func unary(name string, result *cel.Type, f func(ref.Val) ref.Val) cel.EnvOption
 	return cel.Function(name, cel.Overload(name+"_dyn", []*cel.Type{cel.DynType}, result, cel.UnaryBinding(f)))
 }
 
-// celTime is time(x): null for what is absent, empty or the zero time.
-func celTime(v ref.Val) ref.Val {
+// timeOr is what time(x) becomes.
+const timeOr = "time_or"
+
+var errUnread = errors.New("neither text nor a number")
+
+// unread is where the times are that stand in for one that could not be read, so that they can be told from those that were.
+var unread = time.FixedZone("unread", 0)
+
+// celTime is time(x): null for what is absent, empty or the zero time; the arrival, marked as unread, for what is no time at all,
+// has no zone, or lies in no year in which a system ran.
+func celTime(v, arrival ref.Val) ref.Val {
 	v = present(v)
 	var t time.Time
 	var err error
@@ -73,13 +88,17 @@ func celTime(v ref.Val) ref.Val {
 	case types.Double:
 		t, err = triage.UnixTime(float64(x))
 	default:
-		return types.NewErr("time(): want text or a number, not %s", v.Type().TypeName())
+		err = errUnread
 	}
-	if fe, ok := errors.AsType[*triage.FieldError](err); ok {
-		return types.NewErr("time(): %q: %s", fe.Value, fe.Remedy)
-	}
-	if t.IsZero() {
+	if err == nil && t.IsZero() {
 		return types.NullValue
+	}
+	if err != nil || t.Year() < 1990 || t.Year() > 2200 {
+		now, ok := arrival.(types.Timestamp)
+		if !ok {
+			return types.NullValue
+		}
+		return types.Timestamp{Time: now.In(unread)}
 	}
 	return types.Timestamp{Time: t}
 }
@@ -90,6 +109,7 @@ func celFirst(v ref.Val) ref.Val {
 	if !ok {
 		return types.NewErr("first(): want a list")
 	}
+	var doubtful ref.Val
 	for it := list.Iterator(); it.HasNext() == types.True; {
 		e := present(it.Next())
 		if e == nil {
@@ -98,9 +118,25 @@ func celFirst(v ref.Val) ref.Val {
 		if s, ok := e.(types.String); ok && s == "" {
 			continue
 		}
+		if isUnread(e) { // one that can be read is better, but the arrival itself is not
+			doubtful = e
+			continue
+		}
+		if t, ok := e.(types.Timestamp); ok && doubtful != nil && t.Time.Equal(doubtful.(types.Timestamp).Time) {
+			break
+		}
 		return e
 	}
+	if doubtful != nil {
+		return doubtful
+	}
 	return types.NullValue
+}
+
+// isUnread reports whether v stands in for a time that could not be read.
+func isUnread(v ref.Val) bool {
+	t, ok := v.(types.Timestamp)
+	return ok && t.Location() == unread
 }
 
 // present unwraps optionals; nil for none and null.

@@ -34,10 +34,22 @@ type Mapping struct {
 	rules             []rule
 }
 
+// Input is one document to read.
+type Input struct {
+	Headers  map[string]string // names in lower case
+	Body     []byte
+	Received time.Time
+	// Complete fills in what the sender left open, before anything is validated; nil: nothing is. It returns a copy.
+	Complete func(triage.Event) triage.Event
+}
+
 // input is one document under evaluation.
 type input struct {
-	ctx  context.Context //nolint:containedctx // lives for one call of Decode
-	vars map[string]any
+	ctx      context.Context //nolint:containedctx // lives for one call of Read
+	vars     map[string]any
+	received time.Time
+	complete func(triage.Event) triage.Event
+	unread   bool // a time that this item was given could not be read; received stands in for it
 }
 
 // Load compiles every *.yaml file of a folder, by mapping name. All problems of all files are reported at once.
@@ -96,16 +108,26 @@ func (m *Mapping) DecodeRecord(headers []Header, value []byte, recordTime time.T
 	return m.Decode(hs, value, recordTime)
 }
 
-// Decode reads one JSON document. Header names are in lower case. What no rule matches, or a rule ignores, is a
-// *triage.Ignored; with foreach that is so only if every item is. Any other error names file, field and expression.
+// Decode is Read for a sender that says everything.
 func (m *Mapping) Decode(headers map[string]string, body []byte, received time.Time) ([]triage.Event, error) {
-	doc, err := decodeJSON(body)
+	return m.Read(Input{Headers: headers, Body: body, Received: received})
+}
+
+// Read reads one JSON document. What no rule matches, or a rule ignores, is a *triage.Ignored; with foreach that is so only if
+// every item is. Any other error names file, field and expression.
+func (m *Mapping) Read(from Input) ([]triage.Event, error) {
+	doc, err := decodeJSON(from.Body)
 	if err != nil {
 		return nil, fmt.Errorf("mapping %s: %w", m.name, err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), evalTime)
 	defer cancel()
-	in := &input{ctx: ctx, vars: map[string]any{"body": doc, "item": doc, "headers": headers, "received": received.UTC()}}
+	in := &input{ctx: ctx, received: from.Received.UTC(), complete: from.Complete}
+	headers := from.Headers
+	if headers == nil {
+		headers = map[string]string{}
+	}
+	in.vars = map[string]any{"body": doc, "item": doc, "headers": headers, "received": in.received}
 	for i := range m.rules {
 		r := &m.rules[i]
 		match, err := r.match.truth(in)
@@ -137,7 +159,7 @@ func (m *Mapping) apply(r *rule, in *input) ([]triage.Event, error) {
 	for _, item := range items {
 		vars := maps.Clone(in.vars)
 		vars["item"] = item
-		e, err := r.event(m.name, &input{ctx: in.ctx, vars: vars})
+		e, err := r.event(m.name, &input{ctx: in.ctx, vars: vars, received: in.received, complete: in.complete})
 		if why, skip := triage.IsIgnored(err); skip {
 			reason = why
 			continue
@@ -177,23 +199,21 @@ func (r *rule) event(name string, in *input) (triage.Event, error) {
 		if err != nil {
 			return triage.Event{}, err
 		}
-		c, err := triage.DecodeChange(data, "change")
+		c, err := triage.ReadChange(data, "change")
 		if err != nil {
 			return triage.Event{}, err
 		}
-		if c.ID == "" { // the id says what sent it; the source is for the caller to name
-			named := c
-			named.Source = name
-			c.ID = named.DeriveID()
-		}
-		return triage.Event{Change: &c}, nil
+		return in.finishChange(name, c)
 	case r.anomaly != nil:
 		data, err := render(r.anomaly, in)
 		if err != nil {
 			return triage.Event{}, err
 		}
-		a, err := triage.DecodeAnomaly(data, "anomaly")
-		return triage.Event{Anomaly: &a}, err
+		a, err := triage.ReadAnomaly(data, "anomaly")
+		if err != nil {
+			return triage.Event{}, err
+		}
+		return in.finishAnomaly(a)
 	}
 	return triage.Event{}, &triage.Ignored{Reason: "none of the rule's reasons to ignore it holds, and it makes no change"}
 }
@@ -248,7 +268,7 @@ func (e *expression) list(in *input) ([]any, error) {
 
 // decodeJSON reads one document with whole numbers as int64 and without nulls.
 func decodeJSON(body []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(body))
+	dec := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))) // a byte order mark says nothing
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {

@@ -86,8 +86,6 @@ func TestInputsThatAreNoChange(t *testing.T) {
 		"foreach over a map":    {`{"deploy":{"id":1,"targets":{}}}`, "", "acme.yaml: rules[0].foreach: gives no list"},
 		"missing field":         {`{"deploy":{"id":1,"targets":[{"environment":"p"}]}}`, "", "acme.yaml: rules[0].change.id: no such key: service"},
 		"a map for text":        {`{"deploy":{"id":1,"targets":[{"service":"a","message":{}}]}}`, "", "acme.yaml: rules[0].change.title: gives a map; text is wanted"},
-		"time without zone":     {`{"deploy":{"id":1,"targets":[{"service":"a","start":"2026-03-02T14:21:07"}]}}`, "", "use RFC 3339 with a zone"},
-		"no time at all":        {`{"deploy":{"id":1,"targets":[{"service":"a"}]}}`, "", "change.started_at: is required"},
 		"text for a number":     {`{"deploy":{"id":1,"targets":[{"service":"a","start":1772461267,"percent":"many"}]}}`, "", "change.rollout_percent"},
 		"too many items":        {`{"deploy":{"id":1,"targets":[` + strings.Repeat(`{"service":"a"},`, maxItems) + `{"service":"a"}]}}`, "", "at most 500"},
 		"percent out of bounds": {`{"deploy":{"id":1,"targets":[{"service":"a","start":1772461267,"percent":1000}]}}`, "", "must lie between 0 and 100"},
@@ -104,6 +102,68 @@ func TestInputsThatAreNoChange(t *testing.T) {
 				t.Errorf("want %q in the error, got %v", tc.err, err)
 			}
 		})
+	}
+}
+
+// A time without a zone could be any of 26 hours, and one that cannot be read any at all: what is known is when it was told.
+func TestATimeThatCannotBeReadIsTheArrivalAndUncertain(t *testing.T) {
+	at := time.Date(2026, 3, 2, 14, 21, 7, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		target          string
+		start, end      time.Time
+		uncertain, from bool
+	}{
+		"without zone":     {`"start":"2026-03-02T14:21:07"`, received, time.Time{}, true, true},
+		"words":            {`"start":"yesterday"`, received, time.Time{}, true, true},
+		"an object":        {`"start":{"at":1}`, received, time.Time{}, true, true},
+		"year 1970":        {`"start":12`, received, time.Time{}, true, true},
+		"nanoseconds":      {`"start":1772461267118000000`, received, time.Time{}, true, true},
+		"none at all":      {`"version":"2"`, time.Time{}, received, true, true},
+		"start unreadable": {`"start":"?","end":"2026-03-02T14:21:07Z"`, at, at, true, true},
+		"end unreadable":   {`"start":"2026-03-02T14:21:07Z","end":"soon"`, at, received, true, true},
+		"end before start": {`"start":"2026-03-02T14:21:08Z","end":"2026-03-02T14:21:07Z"`, at, at, false, false},
+		"both are well":    {`"start":"2026-03-02T14:21:07Z","end":"Mon, 02 Mar 2026 14:21:07 GMT"`, at, at, false, false},
+		"as TeamCity does": {`"start":"20260302T152107+0100"`, at, time.Time{}, false, false},
+		"byte order mark":  {`"start":"2026-03-02T14:21:07Z"`, at, time.Time{}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := `{"deploy":{"id":1,"targets":[{"service":"a",` + tc.target + `}]}}`
+			if name == "byte order mark" {
+				body = "\xef\xbb\xbf" + body
+			}
+			got, err := parse(t, acme).Decode(nil, []byte(body), received)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := got[0].Change
+			if !c.StartedAt.Equal(tc.start) || !c.FinishedAt.Equal(tc.end) || (c.TimeUncertaintyS > 0) != tc.uncertain || (c.Labels["time_from"] == "arrival") != tc.from {
+				t.Errorf("got %s – %s ± %v %v", c.StartedAt, c.FinishedAt, c.TimeUncertaintyS, c.Labels)
+			}
+		})
+	}
+	// A second time that can be read is better than the arrival in place of the first.
+	m := parse(t, `{rules: [{match: "true", change: {kind: other, service: "'a'", started_at: "first([time(body.a), time(body.b), received])"}}]}`)
+	for body, certain := range map[string]bool{`{"a":"?","b":"2026-03-02T14:21:07Z"}`: true, `{"a":"?","b":""}`: false} {
+		got, err := m.Decode(nil, []byte(body), received)
+		if err != nil || (got[0].Change.TimeUncertaintyS == 0) != certain {
+			t.Errorf("%s: got %+v, %v", body, got, err)
+		}
+	}
+}
+
+// What the caller knows is filled in before anything is required of the sender.
+func TestDefaultsComeBeforeValidation(t *testing.T) {
+	m := parse(t, `{rules: [{match: "true", change: {kind: deploy, title: body.t, started_at: received}}]}`)
+	if _, err := m.Decode(nil, []byte(`{"t":"v2"}`), received); err == nil || !strings.Contains(err.Error(), "change.service") {
+		t.Errorf("nobody says the service: want it asked for, got %v", err)
+	}
+	got, err := m.Read(Input{Body: []byte(`{"t":"v2"}`), Received: received, Complete: func(e triage.Event) triage.Event {
+		c := *e.Change
+		c.Service = "checkout"
+		return triage.Event{Change: &c}
+	}})
+	if err != nil || got[0].Change.Service != "checkout" {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

@@ -199,6 +199,7 @@ func (l leaf) eval(in *input) (any, error) {
 		}
 		return nil, nil
 	}
+	in.unread = in.unread || isUnread(present(v)) && !strings.HasSuffix(l.e.path, ".observed_at")
 	g, err := toGo(v)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", l.e.path, err)
