@@ -1,7 +1,6 @@
 package alerting
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,23 +101,27 @@ func (f form) alert(raw json.RawMessage, path string) (triage.Alert, error) {
 			problems = append(problems, err)
 		}
 	}
-	labels, err := stringMap(m["labels"], path+".labels", triage.MaxLabels)
+	labels, err := stringMap(m["labels"], path+".labels", maxSentLabels)
 	add(err)
+	all := labels
+	if len(labels) > triage.MaxLabels {
+		labels = cutLabels(labels)
+	}
 	if err == nil && len(labels) == 0 {
 		add(&triage.FieldError{Field: path + ".labels", Remedy: "is required: at least one label"})
 	}
 	// An annotation nobody can read is no reason to lose an alert.
 	annotations, _ := stringMap(m["annotations"], path+".annotations", maxAnnotations)
-	start, err := f.time(m["startsAt"], path+".startsAt")
-	add(err)
-	if err == nil && start.IsZero() {
+	start, unread := f.time(m["startsAt"])
+	switch {
+	case unread: // a time without a zone, or in words: that it fires is known since now
 		start = f.now
-		if f.needStart {
-			add(&triage.FieldError{Field: path + ".startsAt", Remedy: "is required; use RFC 3339 with a zone, like 2026-03-01T03:02:10Z"})
-		}
+	case start.IsZero() && f.needStart:
+		add(&triage.FieldError{Field: path + ".startsAt", Remedy: "is required; use RFC 3339 with a zone, like 2026-03-01T03:02:10Z"})
+	case start.IsZero():
+		start = f.now
 	}
-	end, err := f.time(m["endsAt"], path+".endsAt")
-	add(err)
+	end, _ := f.time(m["endsAt"])
 	if len(problems) > 0 {
 		return triage.Alert{}, errors.Join(problems...)
 	}
@@ -129,10 +132,31 @@ func (f form) alert(raw json.RawMessage, path string) (triage.Alert, error) {
 		Labels: labels, Annotations: annotations, StartsAt: start, ReceivedAt: f.now,
 		GeneratorURL: clipURL(text(m["generatorURL"])),
 	}
-	a.Fingerprint = triage.LabelsFingerprint(labels) // an alert is its labels; what the sender calls it may be another's name too
+	// An alert is its labels, all of them; what the sender calls it may be another's name too.
+	a.Fingerprint = triage.LabelsFingerprint(all)
 	a.Expr = exprOf(a.GeneratorURL)
 	a.Status, a.EndsAt = status(text(m["status"]), f, end)
 	return a, nil
+}
+
+// maxSentLabels is how many labels an alert may come with; more than triage.MaxLabels are cut.
+const maxSentLabels = 1024
+
+// speaking are the labels that say what an alert is about, in the order in which they are kept where not all can be.
+var speaking = []string{
+	"alertname", "severity", "service", "app", "job", "namespace", "cluster", "environment", "env", "region", "team", "deployment", "statefulset",
+	"daemonset", "pod", "container", "node", "instance", "workload", "ingress", "host", "method", "path", "handler", "code", "status", "version", "priority",
+}
+
+// cutLabels keeps as many labels as are taken: those that speak, then the others in order of their names.
+func cutLabels(labels map[string]string) map[string]string {
+	out := make(map[string]string, triage.MaxLabels)
+	for _, name := range slices.Concat(speaking, slices.Sorted(maps.Keys(labels))) {
+		if v, ok := labels[name]; ok && len(out) < triage.MaxLabels {
+			out[name] = v
+		}
+	}
+	return out
 }
 
 // status decides by the alert's own word, else the group's, else endsAt.
@@ -153,21 +177,13 @@ func status(word string, f form, end time.Time) (triage.AlertStatus, time.Time) 
 	return triage.AlertFiring, end
 }
 
-// time reads RFC 3339; missing, null, "" and the year 1 mean not set.
-func (f form) time(raw json.RawMessage, path string) (time.Time, error) {
-	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) || bytes.Equal(raw, []byte(`""`)) {
-		return time.Time{}, nil
+// time reads a time; missing, null, "" and the year 1 mean not set. unread says that there is something which is no time.
+func (f form) time(raw json.RawMessage) (at time.Time, unread bool) {
+	at, err := triage.ParseTimeJSON(raw)
+	if err != nil || !at.IsZero() && (at.Year() < 1990 || at.Year() > 2200) {
+		return time.Time{}, true
 	}
-	t, err := time.Parse(time.RFC3339Nano, text(raw))
-	switch {
-	case err != nil:
-		return time.Time{}, &triage.FieldError{Field: path, Value: excerpt(raw), Remedy: "use RFC 3339 with a zone, like 2026-03-01T03:02:10Z"}
-	case t.Year() <= 1:
-		return time.Time{}, nil
-	case t.Year() < 1990 || t.Year() > 2200:
-		return time.Time{}, &triage.FieldError{Field: path, Value: excerpt(raw), Remedy: "must lie between the years 1990 and 2200"}
-	}
-	return t.UTC(), nil
+	return at, false
 }
 
 // stringMap reads an object of strings, in order of the names so that the first problem is always the same one.

@@ -125,7 +125,7 @@ func (a *API) recordsOf(r *request, bare string) (records []record, single bool,
 		return nil, false, err
 	}
 	if single && int64(len(r.body)) > limits.RecordBytes {
-		return nil, false, problem(kindTooLarge, "One record may have %d bytes.", limits.RecordBytes)
+		return nil, false, problem(kindTooLarge, "One record may have %d bytes (auth.limits.record_bytes); shorten its labels and paths, or link to what is long.", limits.RecordBytes)
 	}
 	for i := range records {
 		rec := &records[i]

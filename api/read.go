@@ -138,7 +138,7 @@ func (a *API) postResend(r *request) (any, error) {
 	id := r.PathValue("id")
 	if err := a.opts.Resender.Resend(r.Context(), id); err != nil {
 		if errs := fieldErrors(err); len(errs) > 0 {
-			return nil, problem(kindConflict, "The delivery cannot be sent again.").with(fieldProblems(err)...).because(err)
+			return nil, problem(kindConflict, "The delivery cannot be sent again as it stands; errors says what keeps it, and GET /api/v1/deliveries its state.").with(fieldProblems(err)...).because(err)
 		}
 		return nil, fmt.Errorf("resend delivery: %w", err)
 	}
@@ -170,7 +170,7 @@ func (a *API) postRetry(r *request) (any, error) {
 	id := r.PathValue("id")
 	n, err := a.opts.Collector.Retry(r.Context(), id)
 	if errs := fieldErrors(err); len(errs) > 0 {
-		return nil, problem(kindConflict, "The record stays in the quarantine.").with(fieldProblems(err)...).because(err)
+		return nil, problem(kindConflict, "The record stays in the quarantine: it still cannot be read. Mend what errors names (the mapping, the hook, the topic), reload, and retry.").with(fieldProblems(err)...).because(err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("retry quarantined record: %w", err)

@@ -193,7 +193,7 @@ func (a *API) readBody(w *writer, r *request, name laneName) (free func(), err e
 		_ = body.Close() // it only gives back what it held
 		return nil, bodyProblem(w, r, limit, err)
 	}
-	r.body = buf.Bytes()
+	r.body = bytes.TrimPrefix(buf.Bytes(), []byte("\xef\xbb\xbf")) // a byte order mark says nothing
 	return func() { _ = body.Close() }, nil
 }
 
@@ -210,7 +210,7 @@ func bodyProblem(w *writer, r *request, limit int64, err error) *Problem {
 	_, noRoom := errors.AsType[noRoomError](err)
 	switch {
 	case tooLarge:
-		return problem(kindTooLarge, "The body may have %d bytes; send it in smaller parts.", limit)
+		return problem(kindTooLarge, "The body may have %d bytes; send it in smaller parts, or raise the limit under auth.limits.", limit)
 	case noRoom:
 		w.Header().Set("Connection", "close")
 		return problem(kindBusy, "Too many bodies are being read; send it again.").retryAfter(time.Second)
@@ -218,7 +218,7 @@ func bodyProblem(w *writer, r *request, limit int64, err error) *Problem {
 		w.Header().Set("Connection", "close")
 		return problem(kindSlow, "The body did not arrive within %v.", r.settings.limits.BodyTimeout)
 	}
-	return problem(kindMalformed, "The body ended before it was complete.").because(err)
+	return problem(kindMalformed, "The body ended before its announced length; send it again, and look for a proxy that cuts requests.").because(err)
 }
 
 // encode makes the bytes of an answer. Nothing is sent before that, so an encoding that fails is still a problem.

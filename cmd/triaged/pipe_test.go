@@ -120,11 +120,13 @@ func produce(t *testing.T, broker, topic string, changes ...triage.Change) {
 }
 
 // hook posts a signed webhook that must be taken.
-func (a asker) hook(t *testing.T, path string, header http.Header, body []byte) {
+func (a asker) hook(t *testing.T, path string, header http.Header, body []byte) string {
 	t.Helper()
-	if status, answer := a.tryHook(t, path, header, body); status != http.StatusOK {
+	status, answer := a.tryHook(t, path, header, body)
+	if status != http.StatusOK {
 		t.Fatalf("%s: %d: %s", path, status, answer)
 	}
+	return answer
 }
 
 // tryHook posts a signed webhook.

@@ -53,7 +53,9 @@ func (e cdevent) kindOf() string {
 // cdevent reads one CDEvent. seen stands in for a missing timestamp.
 func (d *Decoder) cdevent(data []byte, seen time.Time) (triage.Event, error) {
 	var e cdevent
-	if err := json.Unmarshal(data, &e); err != nil {
+	// Versions and extensions put other kinds of value into fields; encoding/json reads on past them and says so at the end.
+	err := json.Unmarshal(data, &e)
+	if _, odd := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !odd {
 		return triage.Event{}, fmt.Errorf("read CDEvent: %w", err)
 	}
 	if !isCDEvent(e.Context.Type) {
@@ -63,10 +65,8 @@ func (d *Decoder) cdevent(data []byte, seen time.Time) (triage.Event, error) {
 		return triage.Event{}, &triage.FieldError{Field: "context.id", Value: e.Context.ID, Remedy: "is required, and context.source with it"}
 	}
 	at, err := triage.ParseTimeJSON(e.Context.Timestamp)
-	if fe, ok := errors.AsType[*triage.FieldError](err); ok {
-		return triage.Event{}, &triage.FieldError{Field: "context.timestamp", Value: fe.Value, Remedy: fe.Remedy}
-	}
-	if at.IsZero() {
+	unread := err != nil
+	if unread || at.IsZero() {
 		at = seen
 	}
 	kind := e.kindOf()
@@ -97,7 +97,10 @@ func (d *Decoder) cdevent(data []byte, seen time.Time) (triage.Event, error) {
 	if err != nil {
 		return triage.Event{}, err
 	}
-	return checked(c)
+	if unread {
+		c = unsure(c)
+	}
+	return d.checked(c)
 }
 
 // service reads service.*: reported once it is done, so only the end is known.

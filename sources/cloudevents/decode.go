@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -38,7 +39,12 @@ type Decoder struct {
 	Pipelines map[string]Pipeline
 	// Now tells the time at which an HTTP request without any time of its own was seen; nil: time.Now.
 	Now func() time.Time
+	// Complete fills in what the sender left open, before anything is validated; nil: nothing is. It returns a copy.
+	Complete func(triage.Event) triage.Event
 }
+
+// bom is the byte order mark that some senders put in front of UTF-8; it says nothing.
+var bom = []byte("\xef\xbb\xbf")
 
 // Pipeline says what a run of a deploy pipeline changes.
 type Pipeline struct {
@@ -78,6 +84,7 @@ func (d *Decoder) DecodeRecord(headers []Header, value []byte, recordTime time.T
 }
 
 func (d *Decoder) decode(a attributes, body []byte, seen time.Time) ([]triage.Event, error) {
+	body = bytes.TrimPrefix(body, bom)
 	switch a.mode() {
 	case modeUnreadable:
 		return nil, &triage.Ignored{Reason: fmt.Sprintf("content type %q is a CloudEvents format this does not read; send application/cloudevents+json", clip(a.contentType))}
@@ -168,10 +175,30 @@ func parseStructured(body []byte) (event.Event, error) {
 	if !json.Valid(body) || len(bytes.TrimSpace(body)) == 0 || bytes.TrimSpace(body)[0] != '{' {
 		return ev, fmt.Errorf("read CloudEvent: want one JSON object, got %q", clip(string(body)))
 	}
-	if err := json.Unmarshal(body, &ev); err != nil {
-		return ev, fmt.Errorf("read CloudEvent: %w", err)
+	err := json.Unmarshal(body, &ev)
+	if err == nil {
+		return ev, nil
 	}
-	return ev, nil
+	// The SDK refuses an event for its time. The event is sound but for that: it is read without one, as of its arrival.
+	if fields, odd := withoutTime(body); odd && json.Unmarshal(fields, &ev) == nil {
+		ev.SetExtension(timeUnread, true)
+		return ev, nil
+	}
+	return ev, fmt.Errorf("read CloudEvent: %w", err)
+}
+
+// timeUnread is the extension under which it is remembered that an event's time could not be read.
+const timeUnread = "triagedtimeunread"
+
+// withoutTime is the envelope without a time that cannot be read; odd is false where the time is not what is wrong.
+func withoutTime(body []byte) (rest []byte, odd bool) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) != nil || fields["time"] == nil {
+		return nil, false
+	}
+	delete(fields, "time")
+	rest, err := json.Marshal(fields)
+	return rest, err == nil
 }
 
 // event turns one CloudEvent of whatever mode into an Event.
@@ -186,63 +213,93 @@ func (d *Decoder) event(ev event.Event, seen time.Time) (triage.Event, error) {
 	if typ != TypeChange && typ != TypeAnomaly && !isCDEvent(typ) {
 		return triage.Event{}, &triage.Ignored{Reason: fmt.Sprintf("CloudEvents type %q is not one this reads; use a mapping for it", clip(typ))}
 	}
-	if mt := ev.DataMediaType(); !isJSONType(mt) {
+	// What the bytes are decides: data_base64 comes under any content type, and a type is often wrong where the data is right.
+	data := bytes.TrimPrefix(ev.Data(), bom)
+	if mt := ev.DataMediaType(); !isJSONType(mt) && !json.Valid(data) {
 		return triage.Event{}, &triage.Ignored{Reason: fmt.Sprintf("data is %q, not JSON", clip(mt))}
 	}
-	data := ev.Data()
 	if len(data) == 0 {
 		return triage.Event{}, &triage.FieldError{Field: "data", Remedy: "is required for type " + typ}
 	}
 	id := triage.ChangeID(ev.Source() + "#" + ev.ID())
 	switch typ {
 	case TypeChange:
-		return ownChange(data, id, seen)
+		return d.ownChange(data, id, seen, ev.Extensions()[timeUnread] != nil)
 	case TypeAnomaly:
-		return ownAnomaly(data, id)
+		return d.ownAnomaly(data, id)
 	}
 	return d.cdevent(data, seen)
 }
 
 // ownChange reads dev.triaged.change.v1. What the envelope already says, id and time, need not be said twice.
-func ownChange(data []byte, id triage.ChangeID, seen time.Time) (triage.Event, error) {
+func (d *Decoder) ownChange(data []byte, id triage.ChangeID, seen time.Time, uncertain bool) (triage.Event, error) {
 	var has struct {
 		Started  json.RawMessage `json:"started_at"`
 		Finished json.RawMessage `json:"finished_at"`
 		Observed json.RawMessage `json:"observed_at"`
 	}
 	var fields map[string]json.RawMessage
+	timed := true
 	if json.Unmarshal(data, &has) == nil && has.Started == nil && has.Finished == nil && has.Observed == nil &&
 		json.Unmarshal(data, &fields) == nil && fields != nil {
+		timed = false
 		fields["finished_at"], _ = json.Marshal(seen)
 		data, _ = json.Marshal(fields)
 	}
-	c, err := triage.DecodeChange(data, "data")
+	c, err := triage.ReadChange(data, "data")
 	if err != nil {
 		return triage.Event{}, err
 	}
 	if c.ID == "" {
 		c.ID = id
 	}
-	return checked(c)
+	if !timed && uncertain {
+		c = unsure(c)
+	}
+	return d.checked(c)
 }
 
-func ownAnomaly(data []byte, id triage.ChangeID) (triage.Event, error) {
-	a, err := triage.DecodeAnomaly(data, "data")
+// unreadTime is how far off a Change's time may be that is taken from its arrival: senders queue and try again for minutes.
+const unreadTime = 5 * time.Minute
+
+// unsure marks a Change whose time is that of its arrival.
+func unsure(c triage.Change) triage.Change {
+	c.TimeUncertaintyS = max(c.TimeUncertaintyS, unreadTime.Seconds())
+	labels := maps.Clone(c.Labels)
+	if labels == nil {
+		labels = make(map[string]string)
+	}
+	labels["time_from"] = "arrival"
+	c.Labels = labels
+	return c
+}
+
+func (d *Decoder) ownAnomaly(data []byte, id triage.ChangeID) (triage.Event, error) {
+	a, err := triage.ReadAnomaly(data, "data")
 	if err != nil {
 		return triage.Event{}, err
 	}
 	if a.ID == "" {
 		a.ID = triage.AnomalyID(id)
 	}
-	return triage.Event{Anomaly: &a}, a.Validate("data")
+	e := d.complete(triage.Event{Anomaly: &a})
+	return e, e.Anomaly.Validate("data")
+}
+
+func (d *Decoder) complete(e triage.Event) triage.Event {
+	if d.Complete == nil {
+		return e
+	}
+	return d.Complete(e)
 }
 
 // checked validates a Change that was put together here.
-func checked(c triage.Change) (triage.Event, error) {
-	if err := c.Validate("data"); err != nil {
+func (d *Decoder) checked(c triage.Change) (triage.Event, error) {
+	e := d.complete(triage.Event{Change: &c})
+	if err := e.Change.Validate("data"); err != nil {
 		return triage.Event{}, err
 	}
-	return triage.Event{Change: &c}, nil
+	return e, nil
 }
 
 func one(e triage.Event, err error) ([]triage.Event, error) {

@@ -1,7 +1,6 @@
 package cloudevents
 
 import (
-	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -63,11 +62,10 @@ func (a attributes) event(body []byte) (event.Event, error) {
 		ev.SetSubject(s)
 	}
 	if t := a.values["time"]; t != "" {
-		at, err := triage.ParseTime(t)
-		if fe, ok := errors.AsType[*triage.FieldError](err); ok {
-			return ev, &triage.FieldError{Field: "ce-time", Value: fe.Value, Remedy: fe.Remedy}
-		}
-		if !at.IsZero() {
+		switch at, err := triage.ParseTime(t); {
+		case err != nil:
+			ev.SetExtension(timeUnread, true)
+		case !at.IsZero():
 			ev.SetTime(at)
 		}
 	}

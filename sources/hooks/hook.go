@@ -46,6 +46,7 @@ type Hook struct {
 	set    *Set
 	log    *slog.Logger
 	seen   recent
+	ends   ends
 
 	mu          sync.Mutex
 	since       time.Time // listening
@@ -119,19 +120,34 @@ func (h *Hook) take(ctx context.Context, header http.Header, body []byte, scope 
 	sum := sha256.Sum256(body)
 	// A redelivery is read as of its first arrival, so that a body without a time of its own makes the same Change.
 	events, err := h.decode(header, body, h.seen.first(sum, now), scope)
+	for i := range events {
+		events[i] = h.ends.once(events[i])
+	}
 	if reason, ignored := triage.IsIgnored(err); ignored {
 		return result{outcome: outcomeIgnored, reason: reason}
 	}
 	if err != nil {
 		h.set.opts.Quarantine(ctx, h.aside(header, body, sum, scope, now, err))
 		h.count(0, 1, now)
-		return result{outcome: outcomeUndecodable, reason: err.Error()}
+		return result{outcome: outcomeUndecodable, reason: withRemedy(err, header)}
 	}
 	if err := h.set.opts.Emit(ctx, events); err != nil {
 		return result{outcome: outcomeStoreFailed, err: fmt.Errorf("store %d events: %w", len(events), err)}
 	}
 	h.count(len(events), 0, now)
 	return result{outcome: outcomeAccepted, events: len(events)}
+}
+
+// withRemedy says what is wrong with a body, and where the hook itself can mend it, how.
+func withRemedy(err error, header http.Header) string {
+	text := err.Error()
+	if kind := header.Get("Content-Type"); strings.HasPrefix(kind, "application/x-www-form-urlencoded") && strings.Contains(text, "is not JSON") {
+		text += "; the body is a form: choose application/json as the sender's content type"
+	}
+	if fe, ok := errors.AsType[*triage.FieldError](err); ok && strings.HasSuffix(fe.Field, "change.service") && fe.Value == "" {
+		text += "; or set service (or environment) at the hook or its routing key, for senders that do not say"
+	}
+	return text
 }
 
 // decode reads a body, with what the hook and the key it came under know.

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -197,13 +198,13 @@ func (s *Set) serveChangeEvent(w http.ResponseWriter, r *http.Request) {
 	var event struct {
 		RoutingKey string `json:"routing_key"`
 	}
-	if json.Unmarshal(body, &event) != nil || event.RoutingKey == "" {
-		invalid(outcomeUnauthenticated, name, "'routing_key' is missing or blank")
+	if json.Unmarshal(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), &event) != nil || event.RoutingKey == "" {
+		invalid(outcomeUnauthenticated, name, "'routing_key' is missing or blank: send one that stands under routing_keys of a hook of type pagerduty")
 		return
 	}
 	h, key := s.owner(event.RoutingKey)
 	if h == nil {
-		invalid(outcomeUnauthenticated, name, "'routing_key' is not one of those configured")
+		invalid(outcomeUnauthenticated, name, "'routing_key' is not one of those configured: add it under routing_keys of a hook of type pagerduty")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTime)
@@ -266,19 +267,19 @@ func (s *Set) body(w http.ResponseWriter, r *http.Request, name string, limit in
 		return body, func() { _ = from.Close() }, true
 	}
 	_ = from.Close() // it only gives back what it held
-	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	_, over := errors.AsType[*http.MaxBytesError](err)
 	noRoom, refused := errors.AsType[interface {
 		error
 		Temporary() bool
 	}](err)
 	switch {
-	case tooLarge:
+	case over:
 		s.count(name, outcomeTooLarge)
-		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("The body may have %d bytes.", limit))
+		problem(w, http.StatusRequestEntityTooLarge, tooLarge(limit))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.count(name, outcomeUnreadable)
 		w.Header().Set("Connection", "close")
-		problem(w, http.StatusRequestTimeout, "The body did not arrive whole.")
+		problem(w, http.StatusRequestTimeout, fmt.Sprintf("The body did not arrive within %s; send it again, and look for what is slow between here and the sender.", bodyTime))
 	case refused && noRoom.Temporary():
 		s.count(name, outcomeBusy)
 		w.Header().Set("Connection", "close")
@@ -287,9 +288,13 @@ func (s *Set) body(w http.ResponseWriter, r *http.Request, name string, limit in
 	default:
 		s.count(name, outcomeUnreadable)
 		w.Header().Set("Connection", "close")
-		problem(w, http.StatusBadRequest, "The body did not arrive whole.")
+		problem(w, http.StatusBadRequest, "The body ended before its announced length; send it again, and look for a proxy that cuts requests.")
 	}
 	return nil, nil, false
+}
+
+func tooLarge(limit int64) string {
+	return fmt.Sprintf("The body may have %d bytes: raise max_bytes of this hook (at most %d), or have the sender send less at once.", limit, mostBytes)
 }
 
 func (s *Set) count(name, outcome string) { s.metrics.requests.WithLabelValues(name, outcome).Inc() }

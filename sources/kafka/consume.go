@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -197,7 +198,24 @@ func (s *Source) decode(m kafka.Message) (events []triage.Event, err error) {
 	for i, h := range m.Headers {
 		headers[i] = Header{Key: h.Key, Value: h.Value}
 	}
-	return s.decoders[m.Topic](headers, m.Value, m.Time)
+	return s.decoders[m.Topic](headers, payload(m.Value), m.Time)
+}
+
+// confluentFrame is what serialisers of Confluent's schema registry put in front: a zero byte and the number of the schema.
+const confluentFrame = 5
+
+// payload is the record's value without what a producer's library put in front of the JSON: the frame of a schema registry, a byte
+// order mark, or both. Avro and Protobuf under the same frame are no JSON, and stay as they are.
+func payload(value []byte) []byte {
+	out := value
+	if len(value) > confluentFrame && value[0] == 0 {
+		out = value[confluentFrame:]
+	}
+	out = bytes.TrimPrefix(out, []byte("\xef\xbb\xbf"))
+	if first := bytes.TrimLeft(out, " \t\r\n"); len(first) == 0 || first[0] != '{' && first[0] != '[' {
+		return value
+	}
+	return out
 }
 
 // keep puts a bad record into the quarantine.
