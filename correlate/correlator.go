@@ -96,14 +96,15 @@ func New(opts Options) (*Correlator, error) {
 func (c *Correlator) Triage(ctx context.Context, req triage.Request) (triage.Answer, error) {
 	began := c.Now()
 	in := c.input(req, began)
-	ctx, cancel := context.WithTimeout(ctx, c.evidenceTime(ctx))
-	defer cancel()
 	g := gathering{c: c, in: &in, req: req}
-	if err := g.gather(ctx); err != nil {
+	if err := g.within(ctx, c.evidenceTime(ctx), g.gather); err != nil {
 		c.metrics.triaged.WithLabelValues("error").Inc()
 		return triage.Answer{}, err
 	}
-	in, report, widened := g.widen(ctx, Rank(in))
+	// Metrics that took all the time there was leave the store some of its own.
+	storeCtx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	in, report, widened := g.widen(storeCtx, Rank(in))
 	if widened {
 		c.metrics.widened.Inc()
 	}
@@ -133,6 +134,16 @@ func (c *Correlator) input(req triage.Request, now time.Time) Input {
 		in.Topology = c.Topology.Topology()
 	}
 	return in
+}
+
+// storeTime is how long the longer store may be searched.
+const storeTime = time.Second
+
+// within runs one step of the gathering with a deadline of its own.
+func (g *gathering) within(ctx context.Context, limit time.Duration, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return step(ctx)
 }
 
 // reserve is kept of the caller's deadline for ranking and writing the report.

@@ -36,5 +36,6 @@ type SignalQuery struct {
 	Scope    Scope    // environment, cluster, namespace and region to match, where known
 	From, To time.Time
 	SplitBy  []string // further labels to keep: version, pod, region; empty: one series per service and signal
+	Turn     int      // of several questions asked at once, one with a lower number is answered first
 	Edges    bool     // what the services see of what they call, one series per edge and signal, instead of their own; see Series.Edge
 }

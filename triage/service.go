@@ -158,3 +158,22 @@ func normaliseName(s string) string {
 		s = t
 	}
 }
+
+// Where the last part of a DNS name is one of these, or there is no other part, it is a name of the inside.
+var insideSuffixes = []string{"local", "internal", "lan", "intern", "corp", "localdomain", "consul", "svc", "test", "cluster"}
+
+// Of names of two parts only these endings are surely public ones: pricing.shop may well be pricing in the namespace shop.
+var publicSuffixes = []string{"com", "net", "org", "io", "dev", "co", "ai", "cloud", "eu", "de", "uk", "fr", "us", "info"}
+
+// ExternalHost reports whether a service that is known by a host name only, as clients see it, lies outside: a vendor.
+func ExternalHost(name string) bool {
+	parts := strings.Split(name, ".")
+	last := parts[len(parts)-1]
+	switch {
+	case len(parts) < 2 || strings.ContainsAny(name, "/:@ ") || strings.Trim(last, "0123456789") == "":
+		return false
+	case len(parts) == 2:
+		return slices.Contains(publicSuffixes, last)
+	}
+	return !slices.Contains(insideSuffixes, last) && !slices.Contains(parts, "svc")
+}

@@ -31,7 +31,7 @@ type core struct {
 	api     v1.API
 	now     func() time.Time
 	m       *metrics
-	slots   chan struct{}
+	slots   *slots
 	bgSlots chan struct{}
 	budget  *rate.Limiter
 	bg      *rate.Limiter
@@ -56,9 +56,9 @@ func newClient(cfg Config, base http.RoundTripper, reg prom.Registerer, now func
 	perSecond := rate.Limit(float64(cfg.QueriesPerMinute) / 60)
 	c := &core{
 		cfg: cfg, api: v1.NewAPI(ac), now: now,
-		slots:   make(chan struct{}, cfg.MaxInFlight),
+		slots:   newSlots(cfg.MaxInFlight),
 		bgSlots: make(chan struct{}, max(1, cfg.MaxInFlight/2)),
-		budget:  rate.NewLimiter(perSecond, max(cfg.MaxInFlight, cfg.QueriesPerMinute/4)),
+		budget:  rate.NewLimiter(perSecond, max(cfg.MaxInFlight, cfg.QueriesPerMinute/2)),
 		bg:      rate.NewLimiter(perSecond/2, max(1, cfg.QueriesPerMinute/8)),
 		closeRT: rt.(*transport).CloseIdleConnections,
 	}

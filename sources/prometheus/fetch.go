@@ -128,8 +128,9 @@ func detach(ctx context.Context, c *client) (context.Context, context.CancelFunc
 	return out, func() { stop(); cancel() }
 }
 
-// wait takes one query from the budget and a slot; release gives the slot back. The background's own bounds come first,
-// so that it can never hold the last slot or the last of the budget.
+// wait takes a slot, in turn, and one query from the budget; release gives the slot back. The slot comes first, so that a budget
+// that is nearly spent goes to what is worth most. The background's own bounds come before both: it can never hold the last slot
+// or the last of the budget.
 func (c *client) wait(ctx context.Context) error {
 	if c.background {
 		if err := c.spend(ctx, true); err != nil {
@@ -141,14 +142,12 @@ func (c *client) wait(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	err := c.spend(ctx, false)
+	err := c.slots.acquire(ctx)
 	if err == nil {
-		select {
-		case c.slots <- struct{}{}:
+		if err = c.spend(ctx, false); err == nil {
 			return nil
-		case <-ctx.Done():
-			err = ctx.Err()
 		}
+		c.slots.release()
 	}
 	if c.background {
 		<-c.bgSlots
@@ -157,11 +156,14 @@ func (c *client) wait(ctx context.Context) error {
 }
 
 func (c *client) release() {
-	<-c.slots
+	c.slots.release()
 	if c.background {
 		<-c.bgSlots
 	}
 }
+
+// spare reports whether the budget has enough left for what can be done without.
+func (c *client) spare() bool { return c.budget.Tokens() >= float64(c.budget.Burst())/4 }
 
 func (c *client) spend(ctx context.Context, background bool) error {
 	l := c.budget

@@ -20,14 +20,17 @@ func optional(ctx context.Context) (context.Context, context.CancelFunc) {
 	if d, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(d)/2)
 	}
-	return context.WithTimeout(ctx, limit)
+	return context.WithTimeout(inTurn(ctx, turnOptional), limit)
 }
 
 // pastDays runs expr over the same window on each configured day before. Days without an answer are missing from the result.
 func (s *Source) pastDays(ctx context.Context, expr string, g grid) []model.Matrix {
+	out := make([]model.Matrix, len(s.cfg.Reference.Days))
+	if !s.client.spare() {
+		return out
+	}
 	ctx, cancel := optional(ctx)
 	defer cancel()
-	out := make([]model.Matrix, len(s.cfg.Reference.Days))
 	var wg sync.WaitGroup
 	for i, d := range s.cfg.Reference.Days {
 		back := time.Duration(d) * day

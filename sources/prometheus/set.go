@@ -89,7 +89,7 @@ func under(u, base string) bool {
 }
 
 // Signals merges what the servers say. Of two with the same series (an HA pair) the earlier server's is kept. The error is not
-// nil only when no server answered.
+// nil only when no server answered in full; what came of their answers is returned with it.
 func (t *Set) Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error) {
 	results := make([][]triage.Series, len(t.sources))
 	errs := make([]error, len(t.sources))
@@ -117,8 +117,8 @@ func (t *Set) Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Serie
 			seen[k] = true
 		}
 	}
-	if len(t.sources) > 0 && !slices.Contains(errs, nil) && len(out) == 0 {
-		return nil, errors.Join(errs...)
+	if len(t.sources) > 0 && !slices.Contains(errs, nil) {
+		return out, errors.Join(errs...)
 	}
 	return out, nil
 }

@@ -23,7 +23,7 @@ const maxAlternation = 4096 // bytes of one service=~"a|b|c"
 // or instance where q.SplitBy asks for it and the data has it. Per service and signal the first convention with data answers.
 // On an error the series that could be had are returned with it.
 func (s *Source) Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error) {
-	out, err := s.read(ctx, s.client, q)
+	out, err := s.read(inTurn(ctx, turn(q.Turn)), s.client, q)
 	s.asked(err)
 	return out, err
 }
@@ -162,7 +162,7 @@ func (r *signalReader) references(ctx context.Context, p part) map[string]*triag
 			names = append(names, n)
 		}
 	}
-	if len(names) == 0 || r.c.background || len(r.query.SplitBy) > 0 || p.edge != nil {
+	if len(names) == 0 || r.c.background || len(r.query.SplitBy) > 0 || p.edge != nil || !r.c.spare() {
 		return nil
 	}
 	ctx, cancel := optional(ctx)

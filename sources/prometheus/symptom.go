@@ -24,7 +24,7 @@ const (
 // Symptom finds the rule behind a and reads the alert's own raw series over [from, to]. It is as complete as it could be made
 // also when the error is not nil: a rule without series, or series without the rule.
 func (s *Source) Symptom(ctx context.Context, a triage.Alert, from, to time.Time) (triage.Symptom, error) {
-	sym, err := s.symptom(ctx, a, from, to)
+	sym, err := s.symptom(inTurn(ctx, turnFirst), a, from, to)
 	s.asked(err)
 	return sym, err
 }
