@@ -70,6 +70,7 @@ type API struct {
 	origin   *http.CrossOriginProtection
 	probe    singleflight.Group
 	draining chan struct{}
+	working  atomic.Int64
 	drain    sync.Once
 }
 
@@ -139,7 +140,18 @@ func (a *API) Prepare(c Config) (apply func(), err error) {
 
 // Drain ends the event streams and makes /-/ready say no. Call it when shutdown begins, before http.Server.Shutdown,
 // which would otherwise wait for the streams. It may be called more than once.
-func (a *API) Drain() { a.drain.Do(func() { close(a.draining) }) }
+// Bodies that are still arriving are given up, as their senders send them again.
+func (a *API) Drain() {
+	a.drain.Do(func() {
+		close(a.draining)
+		for _, b := range a.bodies {
+			b.Drain()
+		}
+	})
+}
+
+// Working is how many requests are being worked on: whole, and not answered yet.
+func (a *API) Working() int64 { return a.working.Load() }
 
 // Patterns lists the routes as http.ServeMux patterns, in the order they are documented.
 func (a *API) Patterns() []string { return append([]string(nil), a.patterns...) }

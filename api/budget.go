@@ -28,6 +28,7 @@ type Budget struct {
 	by       map[string]int64 // bytes by name, of those who hold some
 	arriving []*Body          // oldest first; as many as there are connections at most
 	freed    chan struct{}    // closed when bytes come back
+	drained  bool
 }
 
 // NewBudget makes a Budget of most bytes, of which share may be one name's.
@@ -61,6 +62,7 @@ func (b *Budget) Open(w http.ResponseWriter, r *http.Request, name string, limit
 	x.timed = x.rc.SetReadDeadline(time.Now().Add(within)) == nil
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	x.pushed = b.drained
 	b.arriving = append(b.arriving, x)
 	return x
 }
@@ -185,6 +187,22 @@ func (x *Body) Close() error {
 	close(b.freed)
 	b.freed = make(chan struct{})
 	return nil
+}
+
+// Drain pushes out what is still arriving and lets nothing in any more: shutdown does not wait for slow senders, who send again.
+func (b *Budget) Drain() {
+	b.mu.Lock()
+	b.drained = true
+	arriving := slices.Clone(b.arriving)
+	for _, x := range arriving {
+		x.pushed = true
+	}
+	b.mu.Unlock()
+	for _, x := range arriving {
+		if x.timed {
+			_ = x.rc.SetReadDeadline(time.Unix(1, 0))
+		}
+	}
 }
 
 // Used is how many bytes are held now.

@@ -148,6 +148,21 @@ func (c *Connections) State(nc net.Conn, s http.ConnState) {
 	}
 }
 
+// CloseNew closes the connections that have not asked anything: http.Server.Shutdown would wait for them.
+func (c *Connections) CloseNew() {
+	c.mu.Lock()
+	var found []*conn
+	for x := range c.open {
+		if x.state == http.StateNew {
+			found = append(found, x)
+		}
+	}
+	c.mu.Unlock()
+	for _, x := range found {
+		_ = x.Close() // nobody is left to tell
+	}
+}
+
 // Close closes the connection once; the server closes it again when it notices.
 func (x *conn) Close() (err error) {
 	x.once.Do(func() {

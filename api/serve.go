@@ -69,6 +69,8 @@ func (a *API) work(r *request, lane laneName, e endpoint) (reply, error) {
 		return reply{}, err
 	}
 	defer release()
+	a.working.Add(1)
+	defer a.working.Add(-1)
 	ctx, cancel := context.WithTimeout(r.Context(), r.settings.lanes[lane].timeout)
 	defer cancel()
 	r.Request = r.WithContext(ctx)

@@ -10,7 +10,7 @@ import (
 )
 
 // Backup writes a checked copy of the journal, as it is now, to path, which must not exist. Reads and writes go on meanwhile;
-// it takes about as long as copying the file twice. The copy is an ordinary journal: stop triaged and put it in place to restore it.
+// it takes about as long as copying the file twice. The copy is an ordinary journal; RestoreFile puts it in place.
 func (j *Journal) Backup(ctx context.Context, path string) error {
 	return BackupFile(ctx, j.cfg.Path, path)
 }
@@ -67,7 +67,7 @@ func copyTo(ctx context.Context, journal, path string) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	if err := checkOwner(ctx, db); err != nil {
+	if _, err := checkOwner(ctx, db); err != nil {
 		return err
 	}
 	_, err = db.ExecContext(ctx, "VACUUM INTO ?", path)
@@ -85,8 +85,9 @@ func checkCopy(ctx context.Context, path string) (err error) {
 	return integrity(ctx, db, "quick_check")
 }
 
+// syncFile makes a file, or the names in a directory, durable.
 func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,9 @@ func explain(err error, path string) error {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%s: damaged: restart triaged to have it moved aside and a fresh one started: %w", path, err)
 	}
+	if isDamage(err) {
+		return fmt.Errorf("%w: restart triaged to have it checked, and moved aside if need be", err)
+	}
 	return err
 }
 
@@ -81,7 +84,7 @@ func (j *Journal) failed(doing string, err error) error {
 		return nil
 	}
 	if corrupt(err) {
-		j.markDamaged(err)
+		j.damage(err)
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrClosed) {
 		return fmt.Errorf("journal: %s: %w", doing, err)

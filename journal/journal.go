@@ -45,6 +45,14 @@ type Journal struct {
 	unchecked bool        // last shutdown was unclean and the file too big to check while opening
 	checked   atomic.Bool // and it has been checked since
 	damaged   atomic.Bool // corruption was met since opening
+	damagedBy atomic.Pointer[error]
+	watch     watch
+	rescued   string                // copy of a database that was removed while in use
+	trouble   atomic.Pointer[error] // of the last write, if it was the disk's
+
+	broken    chan struct{} // closed when nothing may be acknowledged any more
+	brokenBy  error         // set before broken is closed
+	breakOnce sync.Once
 
 	queue    chan *request // unbuffered: a request that was received is always answered
 	stop     chan struct{} // closed by Close
@@ -73,6 +81,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	j := &Journal{
 		cfg: cfg, log: o.Logger, now: o.Now,
 		queue: make(chan *request), ended: make(chan struct{}), runEnded: make(chan struct{}), stop: make(chan struct{}),
+		broken: make(chan struct{}), watch: watch{path: cfg.Path},
 	}
 
 	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o750); err != nil {
@@ -93,7 +102,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	return j, nil
 }
 
-// Recovered says what was wrong with the file found at Open and where it was moved, or is empty if all was well.
+// Recovered says what was wrong with the file found at Open and what was done about it, or is empty if all was well.
 func (j *Journal) Recovered() string { return j.recovered }
 
 // Path is the file the journal is in.
@@ -114,7 +123,7 @@ func (j *Journal) Close() error {
 				j.log.Warn("recent writes stay in the -wal and are read from there next time", "path", j.cfg.Path, "err", cerr)
 			}
 		}
-		err = errors.Join(j.closeFiles(), j.markClosed(), j.lock.release())
+		err = errors.Join(j.closeFiles(), j.settle(), j.markClosed(), j.lock.release())
 	})
 	return err
 }

@@ -22,9 +22,10 @@ type lockFile struct {
 
 // How a holder left the journal: the last line of the lock file.
 const (
+	leftNew     = "new"     // being made for the first time
 	leftOpen    = "open"    // still held, or killed
 	leftClean   = "clean"   // followed by size and mtime of the database
-	leftDamaged = "damaged" // met corruption
+	leftDamaged = "damaged" // met corruption; followed by what was found
 )
 
 func acquireLock(path string) (*lockFile, error) {

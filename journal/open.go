@@ -76,8 +76,12 @@ func (j *Journal) openOnce(ctx context.Context) error {
 	}
 	state := j.lock.left
 	// From here on a crash leaves the file unclean; a damage mark must outlive a crash.
-	if state != leftDamaged {
-		if err := j.lock.mark(leftOpen); err != nil {
+	if !strings.HasPrefix(state, leftDamaged) {
+		mark := leftOpen
+		if state == "" || state == leftNew {
+			mark = leftNew
+		}
+		if err := j.lock.mark(mark); err != nil {
 			return err
 		}
 	}
@@ -87,12 +91,14 @@ func (j *Journal) openOnce(ctx context.Context) error {
 		return err
 	}
 	j.wdb.SetMaxOpenConns(1)
-	if err := checkOwner(ctx, j.wdb); err != nil {
+	tables, err := checkOwner(ctx, j.wdb)
+	if err != nil {
 		return err
 	}
 	if err := j.checkAtOpen(ctx, info, state); err != nil {
 		return err
 	}
+	j.compare(info, state, tables)
 	conn, err := j.wdb.Conn(ctx)
 	if err != nil {
 		return err
@@ -101,6 +107,11 @@ func (j *Journal) openOnce(ctx context.Context) error {
 	if err := j.migrate(ctx, migrations); err != nil {
 		return err
 	}
+	if !strings.HasPrefix(state, leftDamaged) {
+		if err := j.lock.mark(leftOpen); err != nil {
+			return err
+		}
+	}
 	j.rdb, err = openDB(j.cfg.Path, "query_only(1)", fmt.Sprintf("cache_size(-%d)", readerCacheKiB))
 	if err != nil {
 		return err
@@ -108,7 +119,10 @@ func (j *Journal) openOnce(ctx context.Context) error {
 	n := min(maxReaders, max(2, runtime.GOMAXPROCS(0)))
 	j.rdb.SetMaxOpenConns(n)
 	j.rdb.SetMaxIdleConns(n)
-	return j.rdb.PingContext(ctx)
+	if err := j.rdb.PingContext(ctx); err != nil {
+		return err
+	}
+	return j.watch.note()
 }
 
 func openDB(path string, pragmas ...string) (*sql.DB, error) {
@@ -122,19 +136,38 @@ func fileURL(path string, pragmas []string) string {
 }
 
 // checkOwner refuses a database that another program made and one from a version to come.
-func checkOwner(ctx context.Context, db *sql.DB) error {
-	var app, version, tables int
-	err := db.QueryRowContext(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)").
+func checkOwner(ctx context.Context, db *sql.DB) (tables int, err error) {
+	var app, version int
+	err = db.QueryRowContext(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)").
 		Scan(&app, &version, &tables)
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case tables > 0 && app != applicationID:
-		return fmt.Errorf("%w: choose another journal.path", ErrForeignFile)
+		return tables, fmt.Errorf("%w: choose another journal.path", ErrForeignFile)
 	case version > len(migrations):
-		return fmt.Errorf("%w: it has schema %d and this triaged knows %d: use the newer version, or start with another journal.path", ErrNewerSchema, version, len(migrations))
+		return tables, fmt.Errorf("%w: it has schema %d and this triaged knows %d: use the newer version, or start with another journal.path", ErrNewerSchema, version, len(migrations))
 	}
-	return nil
+	return tables, nil
+}
+
+// compare says, as Recovered does, when a file that passes every check is not the one that was left: it was emptied or cut to a sound
+// smaller one, or the last run stopped because somebody wrote to it.
+func (j *Journal) compare(info fs.FileInfo, left string, tables int) {
+	var size int64
+	_, _ = fmt.Sscanf(left, leftClean+" %d", &size) // stays 0 where it was left otherwise
+	reason, damaged := strings.CutPrefix(left, leftDamaged)
+	switch {
+	case tables == 0 && left != "" && left != leftNew && j.recovered == "":
+		j.recovered = "the journal is empty, or was removed, though it was in use before: a fresh one was started, and what it held is missing from history until it is restored from a backup"
+	case size > info.Size():
+		j.recovered = fmt.Sprintf("the journal has %d bytes and was left with %d: somebody cut or replaced it; it is sound, and what is missing from it is missing from history", info.Size(), size)
+	case damaged && j.recovered == "":
+		j.recovered = fmt.Sprintf("the last run stopped because the journal was damaged (%s); it was checked, what can be read is served, and the last writes before that may be missing", strings.TrimSpace(reason))
+	default:
+		return
+	}
+	j.log.Error("the journal is not as it was left", "path", j.cfg.Path, "detail", j.recovered)
 }
 
 // checkAtOpen decides by how the file was left whether it must be checked now, later or not at all.
@@ -142,7 +175,7 @@ func (j *Journal) checkAtOpen(ctx context.Context, info fs.FileInfo, left string
 	switch {
 	case info.Size() == 0 || left == cleanMark(info):
 		return nil
-	case left == leftDamaged:
+	case strings.HasPrefix(left, leftDamaged):
 		return integrity(ctx, j.wdb, "integrity_check")
 	case info.Size() <= foregroundCheck:
 		return integrity(ctx, j.wdb, "quick_check")
@@ -199,7 +232,7 @@ func integrity(ctx context.Context, db *sql.DB, pragma string) error {
 func (j *Journal) Check(ctx context.Context) error {
 	err := integrity(ctx, j.rdb, "quick_check")
 	if bad, ok := errors.AsType[*damageError](err); ok {
-		j.markDamaged(bad)
+		j.damage(bad)
 	}
 	return j.failed("check", err)
 }
@@ -209,8 +242,9 @@ func (j *Journal) markDamaged(err error) {
 	if j.damaged.Swap(true) {
 		return
 	}
-	j.log.Error("journal is damaged; restart triaged to have it moved aside and a fresh one started", "path", j.cfg.Path, "err", err)
-	if err := j.lock.mark(leftDamaged); err != nil {
+	j.damagedBy.Store(&err)
+	j.log.Error("journal is damaged; nothing is acknowledged any more, and a restart saves what can be saved", "path", j.cfg.Path, "err", err)
+	if err := j.lock.mark(damagedMark(err)); err != nil {
 		j.log.Warn("damage could not be noted for the next start", "err", err)
 	}
 }
@@ -218,7 +252,11 @@ func (j *Journal) markDamaged(err error) {
 // markClosed notes how the file is left, so that the next Open need not read it all.
 func (j *Journal) markClosed() error {
 	if j.damaged.Load() {
-		return j.lock.mark(leftDamaged)
+		err := errors.New("unknown")
+		if by := j.damagedBy.Load(); by != nil {
+			err = *by
+		}
+		return j.lock.mark(damagedMark(err))
 	}
 	if j.unchecked && !j.checked.Load() {
 		return j.lock.mark(leftOpen)
@@ -228,6 +266,12 @@ func (j *Journal) markClosed() error {
 		return err
 	}
 	return j.lock.mark(cleanMark(info))
+}
+
+// damagedMark holds the finding on one line: the next Open says it.
+func damagedMark(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	return leftDamaged + " " + text[:min(len(text), 500)]
 }
 
 func cleanMark(info fs.FileInfo) string {

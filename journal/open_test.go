@@ -305,10 +305,10 @@ func TestDamageWhileRunning(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- j.Run(context.Background()) }()
 	err := j.Append(context.Background(), []triage.Entry{entry(deploy("a", 0))})
-	if err == nil || !strings.Contains(err.Error(), "damaged: restart triaged") {
+	if err == nil || !strings.Contains(err.Error(), "restart triaged to have it") {
 		t.Errorf("append: %v", err)
 	}
-	if err := <-ended; err == nil || !strings.Contains(err.Error(), "damaged: restart triaged") {
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "restart triaged to have it") {
 		t.Errorf("run: %v", err)
 	}
 	if err := j.Close(); err != nil {

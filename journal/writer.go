@@ -154,10 +154,20 @@ func (j *Journal) Run(ctx context.Context) error {
 // writeLoop takes requests until ctx ends. It batches what is waiting and does not wait for more.
 func (j *Journal) writeLoop(ctx context.Context) error {
 	var batch []*request
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-j.broken: // a reader met it
+			return j.brokenBy
+		case <-tick.C:
+			if err := j.unharmed(); isDamage(err) {
+				return j.stopWriting(err)
+			}
+			j.probe()
+			continue
 		case r := <-j.queue:
 			batch = j.gather(append(batch[:0], r))
 		}
@@ -167,11 +177,20 @@ func (j *Journal) writeLoop(ctx context.Context) error {
 			j.metrics.commit(entries, time.Since(start))
 		}
 		clear(batch)
-		if corrupt(err) {
-			j.markDamaged(err)
-			return err
+		j.noteTrouble(err)
+		if isDamage(err) {
+			return j.stopWriting(err)
 		}
 	}
+}
+
+// stopWriting ends the writing because of damage, and saves a database that was taken away.
+func (j *Journal) stopWriting(err error) error {
+	j.damage(err)
+	if serr := errors.Join(j.trimLog(), j.rescue()); serr != nil {
+		j.log.Error("not all that was still open of the journal could be saved", "path", j.cfg.Path, "err", serr)
+	}
+	return err
 }
 
 // gather adds to the batch what other callers have ready, up to maxBatch entries.
@@ -193,6 +212,12 @@ func (j *Journal) gather(batch []*request) []*request {
 // the batch is written again with a savepoint around each. A disk that fails, fails them all. The number of entries that
 // became durable is returned, and the error if it was the disk.
 func (j *Journal) commit(batch []*request) (entries int, err error) {
+	if err := j.unharmed(); isDamage(err) {
+		for _, r := range batch {
+			r.done <- err
+		}
+		return 0, err
+	}
 	err = j.w.transaction(func() error {
 		for _, r := range batch {
 			if err := r.do(j.w); err != nil {
@@ -212,6 +237,13 @@ func (j *Journal) commit(batch []*request) (entries int, err error) {
 		}
 	default:
 		entries, err = j.commitApart(batch, results)
+	}
+	// What was written to a file that is no longer the journal's must not be acknowledged.
+	if nerr := j.watch.note(); nerr != nil && j.watch.set {
+		entries, err = 0, nerr
+		for i := range results {
+			results[i] = cmp.Or(results[i], nerr)
+		}
 	}
 	for i, r := range batch {
 		r.done <- results[i]

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/common/promslog"
 
 	"github.com/triaged-dev/triaged/configs"
-	"github.com/triaged-dev/triaged/journal"
 	"github.com/triaged-dev/triaged/playbooks"
 	"github.com/triaged-dev/triaged/triage/say"
 )
@@ -66,23 +65,4 @@ func checkParts(cfg *configs.Config) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func backupCommand(app *kingpin.Application) command {
-	clause := app.Command("backup", "Copy the journal of a stopped or running triaged to a file that can be opened in its place.")
-	var o serveOptions
-	clause.Flag("config.file", "Configuration file that names the journal.").StringVar(&o.configFile)
-	clause.Flag("storage.path", "Directory of the journal, instead of the configured path.").StringVar(&o.storage)
-	to := clause.Arg("file", "Where to write the copy; it must not exist.").Required().String()
-	return command{clause: clause, run: func(ctx context.Context, s streams, _ *promslog.Config) error {
-		cfg, err := o.load()
-		if err != nil {
-			return err
-		}
-		if err := journal.BackupFile(ctx, cfg.Journal.Path, *to); err != nil {
-			return err
-		}
-		fmt.Fprintf(s.out, "wrote %s\n", *to)
-		return nil
-	}}
 }

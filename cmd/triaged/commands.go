@@ -57,6 +57,7 @@ func run(ctx context.Context, args []string, io streams) int {
 		changeSendCommand(app.Command("change", "Tell a running triaged about a change.")),
 		suspectsCommand(app),
 		backupCommand(app),
+		restoreCommand(app),
 		healthcheckCommand(app),
 		versionCommand(app),
 	}

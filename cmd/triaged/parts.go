@@ -33,7 +33,8 @@ type parts struct {
 	reg       prom.Registerer
 	store     *journal.Journal
 	collector *collector.Collector
-	bodies    *api.Budget // of hooks; outlives what is replaced
+	bodies    *api.Budget  // of hooks; outlives what is replaced
+	working   atomic.Int64 // hooks being served
 	current   atomic.Pointer[generation]
 }
 
@@ -147,6 +148,8 @@ func (p *parts) directory() *triage.Directory { return p.current.Load().director
 
 // ServeHTTP serves the hooks of the configuration in force.
 func (p *parts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.working.Add(1)
+	defer p.working.Add(-1)
 	p.current.Load().hooks.ServeHTTP(w, r)
 }
 

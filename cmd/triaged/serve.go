@@ -54,9 +54,10 @@ func serveCommand(app *kingpin.Application) command {
 	}}
 }
 
-// serve runs the daemon until ctx ends, then drains it: first the doors, then the work, the journal last.
+// serveOnce runs the daemon until ctx ends, then drains it: first the doors, then the work, the journal last. A journal that turns out to
+// be damaged ends it, too, with errRecover; see serve.
 // It is one straight line from the journal up to the listeners; see docs/architecture.md for the two ways through it.
-func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
+func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	started := time.Now()
 	cfg, err := o.load()
 	if err != nil {
@@ -77,12 +78,13 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	if r := store.Recovered(); r != "" {
-		log.Error("the journal was damaged and a fresh one was started", "detail", r)
+		log.Error("the journal was not found as it was left", "detail", r)
 	}
 	journalCtx, stopJournal := context.WithCancel(context.WithoutCancel(ctx))
-	journalDone := make(chan error, 1)
-	go func() { journalDone <- store.Run(journalCtx) }()
-	defer func() { stopJournal(); err = errors.Join(err, ignoreCanceled(<-journalDone)) }()
+	var journalErr error
+	journalEnded := make(chan struct{})
+	go func() { defer close(journalEnded); journalErr = store.Run(journalCtx) }()
+	defer func() { stopJournal(); <-journalEnded; err = errors.Join(err, ignoreCanceled(journalErr)) }()
 
 	col, err := collector.New(collector.Options{
 		Config: cfg.Window, Journal: store, Directory: cfg.Directory(), Logger: log.With("component", "collector"), Registerer: reg,
@@ -142,10 +144,10 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 		Healthy: func(ctx context.Context) error { // takes the lock of each part; whether they are ready is another question
 			_, _ = col.Sources(), alerts.Ready()
 			_, err := store.DueDeliveries(ctx, time.Now(), 1)
-			return err
+			return errors.Join(err, store.Damaged())
 		},
 		Ready: []api.Check{
-			{Name: "collector", Err: col.Ready}, {Name: "alerting", Err: alerts.Ready},
+			{Name: "journal", Err: store.Ready}, {Name: "collector", Err: col.Ready}, {Name: "alerting", Err: alerts.Ready},
 		},
 		Reload: reload.reload, ConfigYAML: reload.redacted, Gatherer: reg,
 		Logger: log.With("component", "api"), Registerer: reg,
@@ -182,16 +184,21 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	go func() { doors <- toolkit.ServeMultiple(listeners, server, o.web, log) }()
 	log.Info("listening", "addresses", addresses(listeners), "started_in", time.Since(started).Round(time.Millisecond))
 
+	grace := api.ShutdownTimeout
 	select {
 	case <-ctx.Done():
 		log.Info("stopping: finishing what is in flight")
 	case <-workCtx.Done():
 	case err = <-doors:
+	case <-journalEnded:
+		// Nothing can be acknowledged any more: there is nothing to wait for.
+		grace = time.Second
+		err = errRecover
 	}
-	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), api.ShutdownTimeout)
-	defer cancel()
 	handler.Drain()
-	err = errors.Join(ignoreClosed(err), server.Shutdown(shutdown))
+	parts.bodies.Drain()
+	connections.CloseNew()
+	err = errors.Join(ignoreClosed(err), shut(server, grace, func() bool { return handler.Working()+parts.working.Load() > 0 }))
 	stopWork()
 	return errors.Join(err, ignoreCanceled(work.Wait()))
 }
@@ -243,35 +250,6 @@ func pump(ctx context.Context, col *collector.Collector, alerts *alerting.Alerti
 			alerts.OnEvent(ev)
 		}
 	}
-}
-
-// listen opens the listeners before anything runs, so that a taken port is an error at start.
-func listen(flags *toolkit.FlagConfig) ([]net.Listener, error) {
-	var out []net.Listener
-	for _, address := range *flags.WebListenAddresses {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			closeAll(out)
-			return nil, fmt.Errorf("listen (choose another --web.listen-address, or stop what listens there): %w", err)
-		}
-		out = append(out, l)
-	}
-	return out, nil
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		// Serving closes them too; closing twice is harmless.
-		_ = l.Close()
-	}
-}
-
-func addresses(listeners []net.Listener) []string {
-	var out []string
-	for _, l := range listeners {
-		out = append(out, l.Addr().String())
-	}
-	return out
 }
 
 // notFound tells the journal's "no such thing", and a dead link, from a failure.
@@ -359,21 +337,5 @@ func (r *reloader) onSignal(ctx context.Context) error {
 			// The reason is logged and kept for /-/ready by reload itself.
 			_ = r.reload(ctx)
 		}
-	}
-}
-
-// percentages reports whether cards may print probabilities: once enough incidents carry the team's own labels.
-func percentages(store interface {
-	Labelled(ctx context.Context) (int, error)
-}, log *slog.Logger,
-) func(context.Context) bool {
-	return func(ctx context.Context) bool {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		n, err := store.Labelled(ctx)
-		if err != nil {
-			log.Warn("labels cannot be counted, so cards go without percentages", "error", err)
-		}
-		return err == nil && n >= triage.EnoughLabels
 	}
 }
