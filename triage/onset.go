@@ -22,16 +22,24 @@ type Onset struct {
 
 // Symptom is what Prometheus knows about the rule behind an Alert, with the alert's own series.
 type Symptom struct {
-	RuleFound       bool      `json:"rule_found"`
-	Expr            string    `json:"expr,omitempty"`          // as the rule has it
-	SeriesExpr      string    `json:"series_expr,omitempty"`   // comparison stripped, recording rules expanded, this alert's labels matched
-	Threshold       *float64  `json:"threshold,omitempty"`     // right-hand side of the stripped comparison
-	BadDirection    string    `json:"bad_direction,omitempty"` // "higher" or "lower": the side on which the alert fires
-	ForS            float64   `json:"for_s,omitzero"`
-	EvalIntervalS   float64   `json:"eval_interval_s,omitzero"`
-	ScrapeIntervalS float64   `json:"scrape_interval_s,omitzero"`
-	LongestRangeS   float64   `json:"longest_range_s,omitzero"` // longest range selector, recording rules expanded
-	ActiveAt        time.Time `json:"active_at,omitzero"`
-	Series          []Series  `json:"series,omitempty"` // values of SeriesExpr, each with Role "symptom"
-	Notes           []string  `json:"notes,omitempty"`  // what was assumed or could not be read, one sentence each
+	RuleFound       bool         `json:"rule_found"`
+	Expr            string       `json:"expr,omitempty"`          // as the rule has it
+	SeriesExpr      string       `json:"series_expr,omitempty"`   // comparison stripped, recording rules expanded, this alert's labels matched
+	Threshold       *float64     `json:"threshold,omitempty"`     // right-hand side of the stripped comparison
+	BadDirection    string       `json:"bad_direction,omitempty"` // "higher" or "lower": the side on which the alert fires
+	Legs            []SymptomLeg `json:"legs,omitempty"`          // every side of the rule's "or": Series are of the one that fires, else of the first
+	ForS            float64      `json:"for_s,omitzero"`
+	EvalIntervalS   float64      `json:"eval_interval_s,omitzero"`
+	ScrapeIntervalS float64      `json:"scrape_interval_s,omitzero"`
+	LongestRangeS   float64      `json:"longest_range_s,omitzero"` // longest range selector, recording rules expanded
+	ActiveAt        time.Time    `json:"active_at,omitzero"`
+	Series          []Series     `json:"series,omitempty"` // values of SeriesExpr, each with Role "symptom"
+	Notes           []string     `json:"notes,omitempty"`  // what was assumed or could not be read, one sentence each
+}
+
+// SymptomLeg is one side of a rule: what it measures, beyond which value and on which side of it it fires.
+type SymptomLeg struct {
+	Expr         string   `json:"expr"`
+	Threshold    *float64 `json:"threshold,omitempty"`
+	BadDirection string   `json:"bad_direction,omitempty"`
 }

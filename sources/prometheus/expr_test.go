@@ -118,12 +118,12 @@ func TestRealAlertExpressions(t *testing.T) {
 		},
 		{
 			name: "KubeStatefulSetGenerationMismatch", expr: `kube_statefulset_status_observed_generation != kube_statefulset_metadata_generation`,
-			stripped: `kube_statefulset_status_observed_generation - kube_statefulset_metadata_generation`, threshold: 0, signal: triage.SignalCustom,
+			stripped: `abs(kube_statefulset_status_observed_generation - kube_statefulset_metadata_generation)`, threshold: 0, bad: badHigher, signal: triage.SignalCustom,
 		},
 		{
 			name: "KubeHpaMaxedOut", expr: `kube_horizontalpodautoscaler_status_current_replicas == kube_horizontalpodautoscaler_spec_max_replicas`,
 			stripped:  `kube_horizontalpodautoscaler_status_current_replicas - kube_horizontalpodautoscaler_spec_max_replicas`,
-			threshold: 0, signal: triage.SignalSaturation,
+			threshold: 0, bad: badHigher, signal: triage.SignalSaturation,
 		},
 		{
 			name: "KubePersistentVolumeFillingUp",
@@ -191,12 +191,12 @@ func TestRealAlertExpressions(t *testing.T) {
 			raw: `avg_over_time(queue_depth[1m])`, threshold: 100, bad: badHigher, longest: 15 * time.Minute, signal: triage.SignalSaturation,
 		},
 		{
-			name: "bool equals zero", expr: `(orders_total > bool 5) == 0`, stripped: `orders_total`, threshold: 5, bad: badLower, signal: triage.SignalCustom,
+			name: "bool equals zero", expr: `(orders_total > bool 5) == 0`, stripped: `orders_total`, threshold: 5, bad: badLower, signal: triage.SignalTraffic,
 		},
 		{
 			name: "against last week", expr: `sum(rate(orders_total[10m])) < 0.5 * sum(rate(orders_total[10m] offset 1w))`,
 			stripped: `sum(rate(orders_total[10m]))`, raw: `sum(rate(orders_total[1m]))`,
-			threshold: none, bad: badLower, longest: 10 * time.Minute, signal: triage.SignalCustom,
+			threshold: none, bad: badLower, longest: 10 * time.Minute, signal: triage.SignalTraffic,
 		},
 		{
 			name: "no progress", expr: `increase(jobs_completed_total[1h]) == 0`, stripped: `increase(jobs_completed_total[1h])`,
@@ -258,7 +258,7 @@ func TestRealAlertExpressions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l := choose(legs(private), func(e parser.Expr) float64 { return testRecordings.depth(e).Seconds() })
+			l := eachLeg(private, func(e parser.Expr) float64 { return testRecordings.depth(e).Seconds() })[0]
 			if got := l.expr.String(); got != canonicalExpr(t, tt.stripped) {
 				t.Errorf("stripped:\nwant %s\ngot  %s", canonicalExpr(t, tt.stripped), got)
 			}

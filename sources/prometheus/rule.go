@@ -124,6 +124,12 @@ var targetLabels = []string{
 	"statefulset", "daemonset", "node", "device", "mountpoint", "topic", "consumergroup", "group", "queue", "endpoint", "handler", "route", "path", "method",
 }
 
+// evaluatorLabels are those that Prometheus operators, Thanos Ruler, Mimir and Cortex add to alerts: replicas and tenants.
+var evaluatorLabels = []string{
+	"prometheus", "prometheus_replica", "replica", "rule_replica", "ruler_replica", "thanos_ruler", "thanos_ruler_replica", "receive_replica",
+	"tenant", "tenant_id", "org_id", "monitor", "alertgroup",
+}
+
 // ownLabels are the labels by which the alert's own series can be told from others: not those that the rule, the server
 // (external labels) or the sender added. sure is false where that is a guess.
 func ownLabels(a triage.Alert, f foundRule, found bool, external map[string]string, mentioned []string) (own map[string]string, sure bool) {
@@ -143,6 +149,13 @@ func ownLabels(a triage.Alert, f foundRule, found bool, external map[string]stri
 	}
 	for k := range f.rule.Labels {
 		delete(own, string(k))
+	}
+	if f.active == nil {
+		for _, k := range evaluatorLabels { // added by whoever evaluated the rule, where the rule does not speak of them
+			if !slices.Contains(mentioned, k) {
+				delete(own, k)
+			}
+		}
 	}
 	maps.DeleteFunc(own, func(k, v string) bool {
 		return v == "" || k == model.AlertNameLabel || strings.HasPrefix(k, "__") ||

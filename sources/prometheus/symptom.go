@@ -51,14 +51,14 @@ func (s *Source) symptom(ctx context.Context, a triage.Alert, from, to time.Time
 	if sym.Expr == "" {
 		return sym, rulesErr
 	}
+	q := &symptomQuery{s: s, alert: a, found: found, ok: ok, rec: recordingsOf(rules.Groups), from: from, to: to}
 	e, err := parseExpr(sym.Expr)
 	if err != nil {
-		sym.Notes = append(sym.Notes, "the rule's expression is not PromQL that can be read here")
-		return sym, rulesErr
+		err = q.foreign(ctx, err, &sym)
+	} else {
+		err = q.run(ctx, e, &sym)
 	}
-	q := &symptomQuery{s: s, alert: a, found: found, ok: ok, rec: recordingsOf(rules.Groups), from: from, to: to}
-	err = q.run(ctx, e, &sym)
-	return sym, err
+	return sym, cmp.Or(err, rulesErr)
 }
 
 // symptomQuery is one attempt at the alert's own series.
@@ -83,10 +83,11 @@ func (q *symptomQuery) run(ctx context.Context, e parser.Expr, sym *triage.Sympt
 	if err != nil {
 		return fmt.Errorf("read the rule's expression: %w", err)
 	}
-	leg := choose(legs(stripped), func(e parser.Expr) float64 { return q.rec.depth(e).Seconds() })
-	sym.BadDirection = leg.bad
-
-	scrape, note := q.s.scrapeInterval(ctx, q.s.client, leg.expr, q.alert.Labels[model.JobLabel], q.to)
+	all := eachLeg(stripped, func(e parser.Expr) float64 { return q.rec.depth(e).Seconds() })
+	for _, l := range all {
+		sym.Legs = append(sym.Legs, triage.SymptomLeg{Expr: l.expr.String(), Threshold: l.threshold, BadDirection: l.bad})
+	}
+	scrape, note := q.s.scrapeInterval(ctx, q.s.client, all[0].expr, q.alert.Labels[model.JobLabel], q.to)
 	if note != "" {
 		sym.Notes = append(sym.Notes, note)
 	}
@@ -97,10 +98,68 @@ func (q *symptomQuery) run(ctx context.Context, e parser.Expr, sym *triage.Sympt
 	}
 	g := newGrid(q.from, q.to, step)
 
-	cands, signal := q.candidates(ctx, leg, scrape)
+	// Of several sides of an "or" the one that fires is the symptom; where none is seen to, the first that has series.
+	var best *triage.Symptom
+	var lastErr error
+	for _, l := range all {
+		leg := *sym
+		leg.BadDirection = l.bad
+		err := q.read(ctx, l, readAs{g, scrape}, &leg)
+		if best == nil || len(best.Series) == 0 && len(leg.Series) > 0 {
+			best = &leg
+		}
+		if err != nil {
+			lastErr = err
+			if r := reasonFor(q.s.cfg.Name, err); r != ReasonRefused && r != ReasonTooLarge {
+				break // the server does not answer
+			}
+		}
+		if len(leg.Series) > 0 && (len(all) == 1 || fires(leg)) {
+			best = &leg
+			break
+		}
+	}
+	if best != nil {
+		*sym = *best
+	}
+	if len(sym.Series) > 0 {
+		q.reference(ctx, sym.SeriesExpr, g, sym.Series)
+		return nil
+	}
+	if lastErr == nil {
+		sym.Notes = append(sym.Notes, "the alert's own series are empty over the time asked for")
+	}
+	return lastErr
+}
+
+// fires reports whether a series of the leg ends beyond its threshold.
+func fires(sym triage.Symptom) bool {
+	if sym.Threshold == nil || sym.BadDirection == "" {
+		return false
+	}
+	const latest = 4 // samples: the last ones may be missing, or better again
+	for _, sr := range sym.Series {
+		for _, v := range sr.Values[max(0, len(sr.Values)-latest):] {
+			if sym.BadDirection == badHigher && v >= *sym.Threshold && v != 0 || sym.BadDirection == badLower && v <= *sym.Threshold {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readAs is how the series of a leg are asked for.
+type readAs struct {
+	grid   grid
+	scrape time.Duration
+}
+
+// read asks for the series of one leg.
+func (q *symptomQuery) read(ctx context.Context, l leg, as readAs, sym *triage.Symptom) error {
+	cands, signal := q.candidates(ctx, l, as.scrape)
 	var lastErr error
 	for _, c := range cands {
-		m, err := q.s.client.matrix(ctx, c.expr, g)
+		m, err := q.s.client.matrix(ctx, c.expr, as.grid)
 		if err != nil {
 			lastErr = err
 			if r := reasonFor(q.s.cfg.Name, err); r == ReasonRefused || r == ReasonTooLarge {
@@ -108,27 +167,21 @@ func (q *symptomQuery) run(ctx context.Context, e parser.Expr, sym *triage.Sympt
 			}
 			return err
 		}
-		series := q.series(m, g, leg, signal)
+		series := q.series(m, as.grid, seriesOf{symptomName(l.expr), l.bad, signal})
 		if len(series) == 0 {
 			continue
 		}
-		sym.SeriesExpr = c.expr
-		sym.Threshold = nil
+		sym.SeriesExpr, sym.Threshold, sym.Series = c.expr, nil, series
 		if c.comparable {
-			sym.Threshold = leg.threshold
+			sym.Threshold = l.threshold
 		}
-		q.reference(ctx, c.expr, g, series)
-		sym.Series = series
 		return nil
 	}
 	if len(cands) > 0 {
 		sym.SeriesExpr = cands[0].expr
 		if cands[0].comparable {
-			sym.Threshold = leg.threshold
+			sym.Threshold = l.threshold
 		}
-	}
-	if lastErr == nil {
-		sym.Notes = append(sym.Notes, "the alert's own series are empty over the time asked for")
 	}
 	return lastErr
 }
@@ -190,115 +243,6 @@ func aggregateWorst(bad string) parser.ItemType {
 	default:
 		return 0
 	}
-}
-
-// mentionedLabels are those an expression groups, joins or matches by.
-func mentionedLabels(e parser.Expr) []string {
-	var out []string
-	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
-		switch n := n.(type) {
-		case *parser.AggregateExpr:
-			if !n.Without {
-				out = append(out, n.Grouping...)
-			}
-		case *parser.BinaryExpr:
-			if n.VectorMatching != nil && n.VectorMatching.On {
-				out = append(out, n.VectorMatching.MatchingLabels...)
-			}
-		case *parser.VectorSelector:
-			for _, m := range n.LabelMatchers {
-				out = append(out, m.Name)
-			}
-		}
-		return nil
-	})
-	return out
-}
-
-// orZero makes an empty result 0.
-func orZero(e parser.Expr) parser.Expr {
-	return &parser.BinaryExpr{
-		Op: parser.LOR, LHS: paren(e), VectorMatching: &parser.VectorMatching{Card: parser.CardManyToMany},
-		RHS: &parser.Call{Func: parser.Functions["vector"], Args: parser.Expressions{number(0)}},
-	}
-}
-
-// fillRatio makes failed/total 0 instead of empty while nothing has failed yet: (failed or total * 0) / total. Without it the
-// series would only begin when the trouble does.
-func fillRatio(e parser.Expr) parser.Expr {
-	switch b := e.(type) {
-	case *parser.ParenExpr:
-		b.Expr = fillRatio(b.Expr)
-	case *parser.AggregateExpr:
-		b.Expr = fillRatio(b.Expr)
-	case *parser.BinaryExpr:
-		if _, ok := constant(b.RHS); ok {
-			b.LHS = fillRatio(b.LHS)
-			return b
-		}
-		if _, ok := constant(b.LHS); ok {
-			b.RHS = fillRatio(b.RHS)
-			return b
-		}
-		num, ok1 := unparen(b.LHS).(*parser.AggregateExpr)
-		den, ok2 := unparen(b.RHS).(*parser.AggregateExpr)
-		if b.Op != parser.DIV || !ok1 || !ok2 || b.VectorMatching == nil || b.VectorMatching.Card != parser.CardOneToOne ||
-			signalOf(num) != triage.SignalErrors || num.Without != den.Without || !slices.Equal(slices.Sorted(slices.Values(num.Grouping)), slices.Sorted(slices.Values(den.Grouping))) {
-			return b
-		}
-		zero, err := copyExpr(&parser.BinaryExpr{Op: parser.MUL, LHS: den, RHS: number(0)})
-		if err != nil {
-			return b
-		}
-		b.LHS = &parser.ParenExpr{Expr: &parser.BinaryExpr{
-			Op: parser.LOR, LHS: num, RHS: zero, VectorMatching: &parser.VectorMatching{Card: parser.CardManyToMany},
-		}}
-	}
-	return e
-}
-
-// series turns the answer into symptom series, at most maxSymptomSeries in order of their labels.
-func (q *symptomQuery) series(m model.Matrix, g grid, l leg, signal triage.Signal) []triage.Series {
-	better := map[string]triage.Better{badHigher: triage.BetterLower, badLower: triage.BetterHigher}[l.bad]
-	metric := symptomName(l.expr)
-	var out []triage.Series
-	for _, st := range sortedMatrix(m) {
-		v, ok := g.values(st)
-		if !ok {
-			continue
-		}
-		sr := g.series(v)
-		sr.Metric, sr.Signal, sr.Better, sr.Role = metric, signal, better, triage.RoleSymptom
-		sr.Labels = q.s.symptomLabels(q.alert.Labels, st.Metric)
-		if out = append(out, sr); len(out) == maxSymptomSeries {
-			break
-		}
-	}
-	return out
-}
-
-// symptomLabels are the service the alert is about and, in our own words, where the series comes from.
-func (s *Source) symptomLabels(alert map[string]string, metric model.Metric) map[string]string {
-	all := maps.Clone(alert)
-	if all == nil {
-		all = make(map[string]string)
-	}
-	out := make(map[string]string)
-	for k, v := range metric {
-		all[string(k)] = string(v)
-	}
-	for word, candidates := range s.signals.Labels {
-		for _, l := range candidates {
-			if v := string(metric[model.LabelName(l)]); v != "" {
-				out[word] = v
-				break
-			}
-		}
-	}
-	if name := triage.SubjectOf(all, s.PodOwner).Service; name != "" {
-		out["service"], _ = s.dir.Load().Resolve(name)
-	}
-	return out
 }
 
 // reference adds what the same expression showed on the configured days before. Days that cannot be had are left out.

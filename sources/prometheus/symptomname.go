@@ -9,6 +9,8 @@ import (
 // symptomName is what the alert's own series are called: their first metric. A share of requests by duration, as latency
 // objectives have it, is called one: named after its histogram, it would be read as a time.
 //
+// Good ones over all are called a share too, so that 99 % of them is not read as so many requests.
+//
 // Worked example: 1 - rate(x_seconds_bucket{le="0.5"}[5m]) / rate(x_seconds_count[5m]) is "share of requests by x".
 func symptomName(e parser.Expr) string {
 	sel := selectors(e)
@@ -16,6 +18,9 @@ func symptomName(e parser.Expr) string {
 		return "expression"
 	}
 	if name := sel[0].Name; !isDurationShare(e) {
+		if b, ok := unparen(e).(*parser.BinaryExpr); ok && b.Op == parser.DIV && isGoodShare(b) {
+			return "share of good " + strings.TrimSuffix(name, "_total")
+		}
 		return name
 	}
 	base := sel[0].Name
