@@ -36,8 +36,10 @@ type Source struct {
 	bg      *client // for the loops of Run
 	dir     atomic.Pointer[triage.Directory]
 	topo    atomic.Pointer[triage.Topology]
-	owned   atomic.Pointer[owners]
-	found   discovery
+	// topoWhole: all conventions answered when topo was read.
+	topoWhole atomic.Bool
+	owned     atomic.Pointer[owners]
+	found     discovery
 
 	mu     sync.Mutex
 	status triage.SourceStatus
@@ -135,19 +137,19 @@ func (s *Source) emitted(n int) {
 func (s *Source) Run(ctx context.Context, emit triage.Emit) error {
 	var wg sync.WaitGroup
 	if s.cfg.Topology.Enabled {
-		wg.Go(func() { s.every(ctx, time.Duration(s.cfg.Topology.Interval), s.refreshTopology) })
+		wg.Go(func() { s.every(ctx, s.topologyInterval, s.refreshTopology) })
 	}
-	wg.Go(func() { s.every(ctx, ownersEvery, s.refreshOwners) })
+	wg.Go(func() { s.every(ctx, fixed(ownersEvery), s.refreshOwners) })
 	if s.cfg.Anomalies.Enabled {
 		w := newWatch(s)
 		wg.Go(func() {
-			s.every(ctx, time.Duration(s.cfg.Anomalies.Interval), func(ctx context.Context) error { return w.evaluate(ctx, emit) })
+			s.every(ctx, fixed(s.cfg.Anomalies.Interval), func(ctx context.Context) error { return w.evaluate(ctx, emit) })
 		})
 	}
 	if s.cfg.Changes.Enabled {
 		f := newFollower(s)
 		wg.Go(func() {
-			s.every(ctx, time.Duration(s.cfg.Changes.Interval), func(ctx context.Context) error { return f.evaluate(ctx, emit) })
+			s.every(ctx, fixed(s.cfg.Changes.Interval), func(ctx context.Context) error { return f.evaluate(ctx, emit) })
 		})
 	}
 	wg.Wait()
@@ -159,26 +161,27 @@ func (s *Source) Run(ctx context.Context, emit triage.Emit) error {
 // minute later, and nothing is known without it.
 const untilThere = 30 * time.Second
 
-// every calls f at once and then at each interval, one call at a time; until it has succeeded once, every half minute.
-func (s *Source) every(ctx context.Context, interval time.Duration, f func(context.Context) error) {
-	wait := min(interval, untilThere)
-	t := time.NewTicker(wait)
-	defer t.Stop()
+// every calls f at once and then at each interval, counted from when it last began, one call at a time. The interval is asked for
+// after each call: what has failed may be due sooner.
+func (s *Source) every(ctx context.Context, interval func() time.Duration, f func(context.Context) error) {
 	for {
-		round, cancel := context.WithTimeout(ctx, wait)
+		began := time.Now()
+		round, cancel := context.WithTimeout(ctx, interval())
 		err := f(round)
 		cancel()
 		if ctx.Err() == nil {
 			s.asked(err)
 		}
-		if err == nil && wait != interval {
-			wait = interval
-			t.Reset(interval)
-		}
+		next := time.NewTimer(interval() - time.Since(began))
 		select {
 		case <-ctx.Done():
+			next.Stop()
 			return
-		case <-t.C:
+		case <-next.C:
 		}
 	}
+}
+
+func fixed[D ~int64](d D) func() time.Duration {
+	return func() time.Duration { return time.Duration(d) }
 }

@@ -14,8 +14,18 @@ import (
 
 const maxEdges = 20_000 // about 4 MiB; a graph beyond that is cut, in order of names
 
-// refreshTopology reads the call graph anew. A graph that could be read only in part replaces the old one only where all of its
-// conventions answered: half a graph would send the ranking the wrong way without a word.
+// topologyInterval is how long until the call graph is read again: soon, until there is a whole one. Without calls to be seen the
+// look costs nothing, as discovery is what finds them.
+func (s *Source) topologyInterval() time.Duration {
+	usual := time.Duration(s.cfg.Topology.Interval)
+	if s.topoWhole.Load() && len(s.Topology().Edges()) > 0 {
+		return usual
+	}
+	return min(firstFresh, usual)
+}
+
+// refreshTopology reads the call graph anew. One that could be read only in part replaces none that was whole: calls that are gone
+// of a sudden would send the ranking the wrong way. Where there is none yet, a part is better; it is an error all the same.
 func (s *Source) refreshTopology(ctx context.Context) error {
 	found, err := s.discover(ctx, s.bg)
 	if err != nil {
@@ -29,12 +39,16 @@ func (s *Source) refreshTopology(ctx context.Context) error {
 			continue
 		}
 		es, err := s.calls(ctx, found, u)
+		if r := reasonFor(s.cfg.Name, err); r == ReasonRefused || r == ReasonTooLarge {
+			s.log.Warn("calls of a convention are left out of the graph because the server refuses the question", "convention", u.EdgeConvention.Name, "err", err)
+			continue
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("read call graph of %s: %w", u.EdgeConvention.Name, err))
 		}
 		edges = append(edges, es...)
 	}
-	if len(errs) > 0 {
+	if len(errs) > 0 && s.topoWhole.Load() {
 		return errors.Join(errs...)
 	}
 	t := triage.NewTopology(edges)
@@ -43,7 +57,8 @@ func (s *Source) refreshTopology(ctx context.Context) error {
 		t = triage.NewTopology(es[:maxEdges])
 	}
 	s.topo.Store(&t)
-	return nil
+	s.topoWhole.Store(len(errs) == 0)
+	return errors.Join(errs...)
 }
 
 // originMetrics is the origin of edges that metrics showed.
