@@ -227,7 +227,7 @@ func (d *Detector) timeOf(p *prepared, i int) time.Time {
 }
 
 // noiseLog is shiftLog without the rule for few samples.
-func (w *Weights) noiseLog(z float64) float64 { return w.shiftLog(z, 3) }
+func (w *Weights) noiseLog(z float64) float64 { return w.shiftLog(z, 1, 3) }
 
 // lowerTail is upperTail for the good side.
 func lowerTail(v []float64, med float64, buf []float64) float64 {

@@ -29,6 +29,9 @@ func promptOf(k triage.Kind) ms {
 	return 30_000
 }
 
+// atOnce is how long what acts at once takes.
+const atOnce = ms(5_000)
+
 // actingOf spreads a change over the times it may have begun to act: its steps where it has them, by how much each added;
 // else evenly from start to finish; else from start over the usual duration of its kind. A source that saw only the end
 // gives the interval before it. The uncertainty of the clock widens every part.
@@ -65,7 +68,11 @@ func (m *ranking) actingOf(c *triage.Change) acting {
 		a.parts = []actingPart{{from, to, 1}}
 		if first := a.last + promptOf(c.Kind); observed && to > first {
 			// Half of all harmful changes act as soon as they start (median lag from start to onset: 0 minutes).
+			// Some do so at once: what is reloaded in place, or is told when it is already live.
 			a.parts = []actingPart{{from, first, m.w.LagPrompt}, {from, to, 1 - m.w.LagPrompt}}
+			if at := a.last + atOnce; at < first {
+				a.parts = []actingPart{{from, at, m.w.LagPrompt / 2}, {from, first, m.w.LagPrompt / 2}, {from, to, 1 - m.w.LagPrompt}}
+			}
 		}
 	}
 	total := 0.0

@@ -13,6 +13,7 @@ type none struct {
 	logOdds  triage.MilliNats
 	micros   int64
 	sources  []originShare // where it would sit, likeliest first
+	origin   float64       // nats of what the series say of where
 }
 
 // add returns what it added, to be told which service or series it speaks of.
@@ -41,9 +42,10 @@ func (m *ranking) weighNone() none {
 		n.add(m, "blind", float64(m.w.NoneBlind*float64(min(blind, 3))), fmt.Sprintf("%s could not be heard as usual", plural(blind, "source")))
 	}
 	m.recurs(&n)
-	if p, sh := m.surge(); p != nil {
-		e := n.add(m, "surge", m.w.NoneSurge, fmt.Sprintf("traffic of %s rose first: %s → %s", m.scope.Service, quantity(p, sh.before), quantity(p, sh.after)))
-		speakOf(e, p)
+	if s := m.findSurge(); s != nil && !m.w.omits("surge") {
+		// Beside what else may be without a change, a surge is one of NoneSurge cases, and explains what it reaches.
+		was := exp(n.origin)
+		speakOf(n.add(m, "surge", ln((was+float64(m.w.NoneSurge*exp(m.surgeExplains(s))))/was), s.say()), s.series)
 	}
 	return n
 }
@@ -82,7 +84,7 @@ func (m *ranking) noneOrigin(n *none) {
 		sum += shares[i].share
 	}
 	// A cause that shows nowhere else still shows at the symptom.
-	diffuse := float64(m.w.NoneDiffuse * exp(max(0, m.w.explained(m.ratioAtOnset(m.scope.Service), m.w.OriginShows))))
+	diffuse := m.w.NoneDiffuse
 	if wide, _, seen := m.breadth(); seen > 0 {
 		diffuse += float64(m.w.NoneDiffuse * m.w.OriginGlobalNone * exp(wide))
 	}
@@ -111,24 +113,6 @@ func (m *ranking) noneOrigin(n *none) {
 			text = fmt.Sprintf("the trouble points at %s, which is not ours", top.name)
 		}
 	}
-	n.add(m, "origin", ln(total), text).Service = of
-}
-
-// surge is the traffic at the symptom that rose well above its range with or before the onset, nil where none did.
-func (m *ranking) surge() (*prepared, shift) {
-	s := m.services[m.scope.Service]
-	if s == nil {
-		return nil, shift{}
-	}
-	for _, p := range s.signals[signalIndex(triage.SignalTraffic)] {
-		k := p.firstAfter(m.onset.best)
-		if k >= len(p.bad) {
-			continue
-		}
-		sh := p.shiftAt(k, &m.w)
-		if sh.observed && sh.z < -6 && sh.after > float64(1.5*sh.before) {
-			return p, sh
-		}
-	}
-	return nil, shift{}
+	n.origin = ln(total)
+	n.add(m, "origin", n.origin, text).Service = of
 }

@@ -13,7 +13,8 @@ import (
 // logAt is the service's log likelihood ratio of a shift at time t: the mean over the series of a signal, then the mean over
 // signals by the share of faults that show there. Means of likelihoods, so that more series of one signal do not mean
 // more suspicion. ok is false when nothing was observed after t.
-func (s *service) logAt(t ms, w *Weights) (log float64, ok bool) {
+func (m *ranking) logAt(s *service, t ms) (log float64, ok bool) {
+	w := &m.w
 	if v, hit := s.logs[t]; hit {
 		return v, v == v
 	}
@@ -21,6 +22,9 @@ func (s *service) logAt(t ms, w *Weights) (log float64, ok bool) {
 	for i, group := range s.signals {
 		n, mean := 0, 0.0
 		for _, p := range group {
+			if p.part { // of a whole that is there too
+				continue
+			}
 			if k := p.firstAfter(t); k < len(p.bad) && p.seenFrom(k) {
 				mean += exp(float64(w.ShiftPower * p.logSplit(k, w)))
 				n++
@@ -30,8 +34,8 @@ func (s *service) logAt(t ms, w *Weights) (log float64, ok bool) {
 		if n > 0 {
 			l, seen = exp(ln(mean/float64(n))/w.ShiftPower), true
 		}
-		sum += float64(signalOrder[i].share * l)
-		share += signalOrder[i].share
+		sum += float64(m.share(i) * l)
+		share += m.share(i)
 	}
 	log = math.NaN()
 	if !seen && len(s.seen) > 0 {
@@ -41,6 +45,9 @@ func (s *service) logAt(t ms, w *Weights) (log float64, ok bool) {
 	}
 	if seen {
 		log = ln(sum / share)
+	}
+	if g := s.goneLog(t); g > 0 && (log != log || g > log) {
+		log = g
 	}
 	s.logs[t] = log
 	return log, log == log
@@ -57,7 +64,7 @@ func (s *service) anomalyLog(t ms, w *Weights) float64 {
 		if t < a.from-anomalyGap || t > a.to+anomalyGap {
 			continue
 		}
-		l := w.shiftLog(a.effect, 2)
+		l := w.shiftLog(a.effect, 1, 2)
 		if a.weak {
 			l = min(l, 1)
 		}
@@ -90,7 +97,7 @@ func (m *ranking) atOnset(s *service) float64 {
 	sum := 0.0
 	for i, t := range m.onset.points {
 		l := 1.0
-		if v, ok := s.logAt(t, &m.w); ok {
+		if v, ok := m.logAt(s, t); ok {
 			l = exp(v)
 		}
 		sum += float64(m.onset.weights[i] * l)
@@ -98,28 +105,47 @@ func (m *ranking) atOnset(s *service) float64 {
 	return sum
 }
 
-// explained is the log likelihood ratio of one service's shift for a hypothesis under which it shows with probability q.
-func (w *Weights) explained(ratio, q float64) float64 {
-	e := w.OriginNoise
-	return ln((float64(q*ratio) + 1 - q) / (float64(e*ratio) + 1 - e))
+// explained is the log likelihood ratio of one service's shift for a hypothesis under which it shows with probability q,
+// where it would show with probability base had the trouble begun anywhere else.
+func explained(ratio, q, base float64) float64 {
+	return ln((float64(q*ratio) + 1 - q) / (float64(base*ratio) + 1 - base))
+}
+
+// base is how likely a service shows with this symptom wherever the trouble began. The symptom's own service does: that is
+// why we were called, and so it speaks for no hypothesis. Who calls it suffers with it. What no graph places may be either.
+func (m *ranking) base(name string) float64 {
+	if name == m.scope.Service {
+		return 1
+	}
+	if d, ok := m.up[name]; ok {
+		return m.w.callerShows(d)
+	}
+	if _, ok := m.down[name]; !ok && (m.noGraph() || !m.in.Topology.Has(name)) {
+		return m.w.OriginUnplaced
+	}
+	return m.w.OriginNoise
+}
+
+// callerShows is how likely a fault shows on who calls it over d calls.
+func (w *Weights) callerShows(d int) float64 {
+	q := w.OriginCaller
+	for ; d > 1; d-- {
+		q *= w.OriginDecay
+	}
+	return q
 }
 
 // cascade is what an origin explains of its callers' shifts. symptomsOnly callers that never reach the symptom count too:
 // all who call a broken service should suffer.
 func (m *ranking) cascade(origin string) (log float64, shifted, seen int) {
 	hops := m.in.Topology.Upstream(origin, max(m.cfg.MaxHops, 1))
-	if m.noGraph() && origin != m.scope.Service {
-		hops[m.scope.Service] = 2 // nobody says who depends on whom: the symptom may on anything, as far away as usual
-	}
 	for _, name := range m.names {
 		d, ok := hops[name]
-		if !ok || d == 0 {
+		if !ok || d == 0 || name == m.scope.Service {
 			continue
 		}
-		q := m.w.OriginCaller
-		for ; d > 1; d-- {
-			q *= m.w.OriginDecay
-		}
+		base := m.base(name)
+		q := max(m.w.callerShows(d), base)
 		r := m.ratioAtOnset(name)
 		if r == 1 {
 			continue
@@ -128,7 +154,7 @@ func (m *ranking) cascade(origin string) (log float64, shifted, seen int) {
 		if r > 3 {
 			shifted++
 		}
-		log += m.w.explained(r, q)
+		log += explained(r, q, base)
 	}
 	return clamp(float64(m.w.OriginWitness*log), m.w.OriginCascadeMin, m.w.OriginCascadeMax), shifted, seen
 }
@@ -153,7 +179,8 @@ func (m *ranking) breadth() (log float64, shifted, seen int) {
 		if r > 3 {
 			shifted++
 		}
-		log += m.w.explained(r, m.w.OriginCaller)
+		base := m.base(name)
+		log += explained(r, max(m.w.OriginCaller, base), base)
 	}
 	return clamp(float64(m.w.OriginWitness*log), m.w.OriginCascadeMin, m.w.OriginGlobalMax), shifted, seen
 }
@@ -189,7 +216,8 @@ func (m *ranking) origins() []originShare {
 			continue
 		}
 		r := m.ratioAtOnset(name)
-		own := m.w.explained(r, m.w.OriginShows)
+		base := m.base(name)
+		own := explained(r, max(m.w.OriginShows, base), base)
 		up, _, _ := m.cascadeCached(name)
 		up = believed(up, r)
 		out = append(out, originShare{name: name, log: own + up})

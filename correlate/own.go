@@ -27,7 +27,7 @@ func (m *ranking) ownShiftOf(c *candidate) ownShift {
 	sum, total, top := 0.0, 0.0, -1.0
 	add := func(t ms, weight float64) {
 		l := 1.0
-		if v, ok := s.logAt(t, &m.w); ok {
+		if v, ok := m.logAt(s, t); ok {
 			l, out.observed = exp(v), true
 			if l > top {
 				top, out.at = l, t

@@ -20,6 +20,7 @@ type ranking struct {
 	grace    ms
 
 	onset    onset
+	rise     rise // of the symptom
 	services map[string]*service
 	names    []string // of services with series, sorted
 	down     map[string]int
@@ -60,6 +61,8 @@ func newRanking(in Input) *ranking {
 	m.up = in.Topology.Upstream(m.scope.Service, hops)
 	m.loadSeries()
 	m.findOnset()
+	m.measureRise()
+	m.askWhatIsFelt()
 	m.selectCandidates()
 	return m
 }
@@ -99,11 +102,13 @@ func symptomScope(s triage.Scope, a triage.Alert) triage.Scope {
 
 // service is what the series say of one service.
 type service struct {
-	name    string
-	signals [numSignals][]*prepared
-	split   []*prepared // series that carry a version, variant or region label
-	seen    []anomalyAt // anomalies somebody else detected, for services without series
-	logs    map[ms]float64
+	name     string
+	signals  [numSignals][]*prepared
+	split    []*prepared // series that carry a version, variant or region label
+	restarts []restart   // when its processes were replaced
+	gone     gone        // when it was not there
+	seen     []anomalyAt // anomalies somebody else detected, for services without series
+	logs     map[ms]float64
 }
 
 // The signals in the order they are combined, with the share of faults that show on each first.
@@ -174,7 +179,20 @@ func (m *ranking) loadSeries() {
 		}
 	}
 	m.loadAnomalies()
+	m.loadRestarts()
+	for _, s := range m.services {
+		for _, group := range s.signals {
+			whole := make(map[string]bool)
+			for _, p := range group {
+				whole[p.src.Metric] = whole[p.src.Metric] || splitLabel(p.src.Labels) == ""
+			}
+			for _, p := range group {
+				p.restarts, p.part = s.restarts, whole[p.src.Metric] && splitLabel(p.src.Labels) != ""
+			}
+		}
+	}
 	slices.Sort(m.names)
+	m.loadGone()
 }
 
 // scaleErrors measures counts of errors against the most that any service shows of the same metric: a service that never

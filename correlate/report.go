@@ -210,7 +210,7 @@ func (m *ranking) anomalyOf(name string) (triage.Anomaly, bool) {
 	s := m.services[name]
 	at, top := m.onset.best, 0.0
 	for _, t := range m.onset.points {
-		if l, ok := s.logAt(t, &m.w); ok && l > top {
+		if l, ok := m.logAt(s, t); ok && l > top {
 			at, top = t, l
 		}
 	}

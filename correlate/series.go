@@ -20,25 +20,28 @@ func (m ms) duration() time.Duration {
 // A prepared series has its values in units of badness: higher is worse, differences are what counts. Ratios stay in
 // points, everything else is in log units, so that doubling is the same at every level.
 type prepared struct {
-	src     *triage.Series
-	service string
-	signal  triage.Signal
-	dir     float64   // +1: higher raw values are worse; −1: lower are
-	twoWay  bool      // no bad direction is known: any shift counts, at less weight
-	ratio   bool      // in points
-	offset  float64   // added before the logarithm
-	raw     []float64 // rates where src counts; NaN is a gap
-	bad     []float64 // transformed
-	from    []ms      // sample i describes [from, from+step)
-	step    ms
-	floor   float64 // smallest spread believed
-	refLoc  float64 // location and spread on quiet days, transformed; NaN without
-	refSpr  float64
-	refN    int
-	least   float64   // smallest raw shift that the symptom could feel; 0: unknown
-	ramp    bool      // the symptom crept up: compare with how it was when the symptom was certainly on
-	state   int       // samples that were complete when the symptom was certainly on; 0: not asked
-	cache   []float64 // log likelihood ratio by split; NaN where not asked yet
+	src      *triage.Series
+	service  string
+	signal   triage.Signal
+	dir      float64   // +1: higher raw values are worse; −1: lower are
+	twoWay   bool      // no bad direction is known: any shift counts, at less weight
+	ratio    bool      // in points
+	offset   float64   // added before the logarithm
+	raw      []float64 // rates where src counts; NaN is a gap
+	bad      []float64 // transformed
+	from     []ms      // sample i describes [from, from+step)
+	step     ms
+	floor    float64 // smallest spread believed
+	refLoc   float64 // location and spread on quiet days, transformed; NaN without
+	refSpr   float64
+	refN     int
+	feels    func(before, after float64) bool // whether the symptom could feel a raw shift; nil: unknown
+	least    float64                          // smallest raw shift that the symptom could feel; 0: unknown
+	ramp     bool                             // the symptom crept up: compare with how it was when the symptom was certainly on
+	state    int                              // samples that were complete when the symptom was certainly on; 0: not asked
+	part     bool                             // split off a series of the whole service that is there too
+	restarts []restart                        // of the service: when its processes were replaced
+	cache    []float64                        // log likelihood ratio by split; NaN where not asked yet
 }
 
 // Smallest believable spreads: below these a shift is not worth waking up for, however quiet the series was.

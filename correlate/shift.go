@@ -72,10 +72,14 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 			effect = min(effect, aMed-jMed)
 		}
 	}
-	// What set the alert off was still on when it had surely begun: an episode that was over by then is another one.
-	if end > k+1 {
-		if sMed, _, ns := medianMAD(p.bad[max(k, end-2):end], buf[:0]); ns > 0 {
-			effect = min(effect, sMed-loc)
+	if v := p.bad[k]; na <= 2 && !p.ramp && v == v { // one or two samples begin where they are said to
+		effect = min(effect, v-loc)
+	}
+	// What set the alert off was still on when it had surely begun: an episode that was over by then is another one, and
+	// one good sample of the last two means over.
+	for i := max(k, end-2); end > k+1 && i < end; i++ {
+		if v := p.bad[i]; v == v {
+			effect = min(effect, v-loc)
 		}
 	}
 	eff := min(float64(na), afterMax)
@@ -84,8 +88,11 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 	}
 	out.z = effect / spread * math.Sqrt(1+float64(0.5*(eff-1)))
 	out.before, out.after = p.unbad(loc), p.unbad(aMed)
-	out.log = w.shiftLog(out.z, na)
-	if math.Abs(out.after-out.before) < p.least {
+	// A restart shakes all samples near it alike, and so their number does not help against it.
+	wide := max(1, p.warmestOf(k, span)/spread*math.Sqrt(1+float64(0.5*(eff-1))))
+	out.log = w.shiftLog(out.z, wide, na)
+	out.z /= wide
+	if math.Abs(out.after-out.before) < p.least || p.feels != nil && !p.feels(out.before, out.after) {
 		out.log, out.small = min(out.log, 0), true
 	}
 	if p.twoWay || p.signal == triage.SignalTraffic || p.signal == triage.SignalCustom {
@@ -141,12 +148,13 @@ func (p *prepared) unbad(b float64) float64 {
 
 // shiftLog is the log likelihood ratio of a shift of z robust standard deviations: real shifts are half-Cauchy with the
 // scale of the table, of which a share stays hidden in noise; noise is Student's t with heavy tails. Worked example with
-// df 3, scale 8, hidden 0.1: z = 0 → −1.2, 3 → +1.0, 5 → +2.5, 10 → +4.5; few samples are capped.
-func (w *Weights) shiftLog(z float64, nAfter int) float64 {
+// df 3, scale 8, hidden 0.1: z = 0 → −1.2, 3 → +1.0, 5 → +2.5, 10 → +4.5; few samples are capped. wide is how many times
+// wider noise is than the deviations z counts in: 1, or more beside a restart.
+func (w *Weights) shiftLog(z, wide float64, nAfter int) float64 {
 	if z != z {
 		return 0
 	}
-	null := studentT(z, w.ShiftNullDF)
+	null := studentT(z/wide, w.ShiftNullDF) / wide
 	real := 0.0
 	if z > 0 {
 		u := z / w.ShiftScale
@@ -189,4 +197,13 @@ func (p *prepared) logSplit(k int, w *Weights) float64 {
 	}
 	p.cache[k] = p.shiftAt(k, w).log
 	return p.cache[k]
+}
+
+// warmestOf is the least spread that a restart near the samples from k on lets believe: the middle one's.
+func (p *prepared) warmestOf(k, span int) float64 {
+	if len(p.restarts) == 0 || k >= len(p.bad) {
+		return 0
+	}
+	mid := (k + min(len(p.bad), k+span) - 1) / 2
+	return p.warmth(p.from[mid], p.end(mid))
 }

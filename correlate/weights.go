@@ -72,6 +72,7 @@ type Weights struct {
 	OriginCaller     float64 `w:"origin.caller"`
 	OriginDecay      float64 `w:"origin.decay"`
 	OriginNoise      float64 `w:"origin.noise"`
+	OriginUnplaced   float64 `w:"origin.unplaced"`
 	OriginWitness    float64 `w:"origin.witness"`
 	OriginCascadeMax float64 `w:"origin.cascade_max"`
 	OriginCascadeMin float64 `w:"origin.cascade_min"`
