@@ -237,7 +237,8 @@ func (m *ranking) revertedFactor(c *candidate) finding {
 	if at < m.onset.earliest-60_000 {
 		return finding{nats: m.w.RevertedBefore, say: func() string { return fmt.Sprintf("it was undone at %s, before the trouble began", clock(m.abs(at))) }}
 	}
-	return finding{nats: m.w.RevertedAfter, say: func() string { return fmt.Sprintf("it was undone at %s, after the trouble began", clock(m.abs(at))) }}
+	// A person's guess is no evidence of the cause: only what is measured after it is.
+	return finding{say: func() string { return fmt.Sprintf("it was undone at %s, after the trouble began", clock(m.abs(at))) }}
 }
 
 // undoOf is the earliest change seen that undid this one, nil where there is none.

@@ -89,38 +89,34 @@ func (m *ranking) findSurge() *surge {
 			entrances = append(entrances, t)
 		}
 	}
-	var top *traffic
 	rose := 0
 	for i := range all {
 		if all[i].rose {
 			rose++
 		}
 	}
+	log := surgeMost
+	switch {
+	case len(entrances) > 0: // calm where requests enter is calm
+	case m.noGraph() && len(all) >= 3 && 3*rose >= 2*len(all): // no graph says where they enter, but most of what is watched rose
+		entrances = all
+	default: // the entrance is not watched: the highest place that is has to do, and may have been asked more by its caller
+		entrances, log = slices.DeleteFunc(slices.Clone(all), func(t traffic) bool { return !m.highest(t.s.name) }), surgeMost/2
+	}
+	var top *traffic
 	for i := range entrances {
 		if t := &entrances[i]; t.rose && (top == nil || t.after > top.after) {
 			top = t
 		}
 	}
-	switch {
-	case top != nil:
-	case len(entrances) > 0, len(all) < 3, 3*rose < 2*len(all):
-		return nil // it is calm where requests enter, or nobody knows where that is and not everything rose
-	default: // no graph says where they enter, but most of what is watched rose alike
-		for i := range all {
-			if t := &all[i]; t.rose && (top == nil || t.after > top.after) {
-				top = t
-			}
-		}
-	}
 	if top == nil {
 		return nil
 	}
-	log := surgeMost
 	if rose >= 4 && rose == len(all) {
 		log = surgeAll
 	}
 	if len(all) > 1 && 2*rose < len(all) {
-		log = surgeMost / 2 // it did not reach most of the rest
+		log = min(log, surgeMost/2) // it did not reach most of the rest
 	}
 	return &surge{at: top.s, series: top.p, before: top.before, after: top.after, rose: rose, watched: len(all), log: log}
 }
@@ -133,6 +129,17 @@ func (m *ranking) entrance(name string) bool {
 	}
 	_, above := m.up[name]
 	return above && m.in.Topology.Has(name) && len(m.in.Topology.Callers(name)) == 0
+}
+
+// highest reports whether a service is the symptom's or above it, and nothing that calls it is watched.
+func (m *ranking) highest(name string) bool {
+	if _, ok := m.up[name]; !ok {
+		return false
+	}
+	return !slices.ContainsFunc(m.in.Topology.Callers(name), func(c string) bool {
+		s := m.services[c]
+		return s != nil && len(s.signals[signalIndex(triage.SignalTraffic)]) > 0
+	})
 }
 
 // isEdge reports whether a series is what one service sees of another.

@@ -89,7 +89,7 @@ func (p *prepared) warmth(from, to ms) float64 {
 	most := 0.0
 	for _, r := range p.restarts {
 		part := func(a, b ms) float64 { return max(0, (min(to, b)-max(from, a)).minutes()/(to-from).minutes()) }
-		most = max(most, cold*part(r.from, r.to+coldSpan)+cool*part(r.to+coldSpan, r.to+coolSpan))
+		most = max(most, float64(cold*part(r.from, r.to+coldSpan))+float64(cool*part(r.to+coldSpan, r.to+coolSpan)))
 	}
 	return most
 }

@@ -92,7 +92,6 @@ type Weights struct {
 	WordsMax       float64 `w:"words.max"`
 	HistoryMax     float64 `w:"history.max"`
 	RevertedBefore float64 `w:"reverted.before"`
-	RevertedAfter  float64 `w:"reverted.after"`
 	RevertedNoHelp float64 `w:"reverted.no_help"`
 
 	NoneRate    float64 `w:"none.rate"`
