@@ -23,6 +23,7 @@ type Options struct {
 	Directory *triage.Directory
 	Topology  TopologySource // nil: no calls are known
 	Metrics   Metrics        // nil: what an undo did is not measured
+	History   History        // nil: whether it would have ended anyway is judged without the alert's past
 	Labels    Labels         // nil: verified undos are not kept as labels
 
 	// State remembers when the last digest was posted. Nil: there are no digests.

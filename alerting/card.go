@@ -117,13 +117,8 @@ func headline(in CardInput) string {
 	if p := place(in.Incident.Scope); p != "" {
 		s += " · " + p
 	}
-	switch r.Symptom.Trend {
-	case "rising":
-		s += " · still rising"
-	case "falling":
-		s += " · falling"
-	case "steady":
-		s += " · steady"
+	if c := r.Symptom.Course(); c != "" {
+		s += " · " + c
 	}
 	if n := in.Incident.Firing(); n > 1 {
 		s += fmt.Sprintf(" · %d alerts", n)

@@ -60,15 +60,16 @@ func ProposeSeverity(in SeverityInput) triage.Severity {
 	if s.UserFacing {
 		add(1, "users meet it directly")
 	}
-	switch now := in.Report.Symptom.Now; {
-	case in.Report.Symptom.Signal == triage.SignalErrors && now != nil && *now >= 0 && *now <= 1:
+	switch failing, what, known := failingShare(in.Report.Symptom); {
+	case known:
+		reason := fmt.Sprintf("%s of %s", share(failing), what)
 		switch {
-		case *now >= hugeShare:
-			add(2, fmt.Sprintf("%s of requests fail", share(*now)))
-		case *now >= wideShare:
-			add(1, fmt.Sprintf("%s of requests fail", share(*now)))
+		case failing >= hugeShare:
+			add(2, reason)
+		case failing >= wideShare:
+			add(1, reason)
 		default:
-			reasons = append(reasons, fmt.Sprintf("%s of requests fail", share(*now)))
+			reasons = append(reasons, reason)
 		}
 	default:
 		reasons = append(reasons, "the share of requests that fail is not known")
@@ -80,6 +81,17 @@ func ProposeSeverity(in SeverityInput) triage.Severity {
 		reasons = append(reasons, "it has recovered")
 	}
 	return triage.Severity{Level: fmt.Sprintf("P%d", min(max(level, 0), floor)), Reasons: reasons}
+}
+
+// failingShare is the share of what fails, and what that is: requests, or processes and probes where the series counts what works.
+func failingShare(s triage.SymptomSummary) (v float64, what string, known bool) {
+	if s.Signal != triage.SignalErrors || s.Now == nil || *s.Now < 0 || *s.Now > 1 {
+		return 0, "", false
+	}
+	if s.Better == triage.BetterHigher {
+		return 1 - *s.Now, "it is down", true
+	}
+	return *s.Now, "requests fail", true
 }
 
 // breadth counts the services with firing alerts.

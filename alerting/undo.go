@@ -16,6 +16,7 @@ const (
 	maxMoving = 20
 	maxHold   = 5         // changes named under "hold others"
 	seriesPad = time.Hour // of quiet past read before the onset
+	pastSpan  = 14 * 24 * time.Hour
 )
 
 // undoing is one undo of a suspect and what was seen of it. Guarded by Alerting.mu.
@@ -308,23 +309,14 @@ func (a *Alerting) measure(ctx context.Context, e *entry, u *undoing) VerifyInpu
 		}
 		in.Symptom = s
 	}
-	services := []string{inc.Service}
-	if s := u.undid.Service; s != "" && s != inc.Service {
-		services = append(services, s)
-	}
-	q := triage.SignalQuery{Services: services, Scope: inc.Scope, From: from, To: in.Now}
-	q.Scope.Service = ""
-	series, err := a.opts.Metrics.Signals(ctx, q)
-	if err != nil {
-		a.log.Debug("signals after an undo cannot be read; they are asked for again", "incident", inc.ID, "err", err)
-	}
-	for _, s := range series {
-		switch name := s.Labels["service"]; {
-		case s.Signal == triage.SignalTraffic && name == inc.Service:
-			in.Traffic = append(in.Traffic, s)
-		case (s.Signal == triage.SignalErrors || s.Signal == triage.SignalLatency) && name == u.undid.Service:
-			in.Own = append(in.Own, s)
+	a.measureServices(ctx, e, u, &in, from)
+	if a.opts.History != nil && len(inc.Alerts) > 0 {
+		al := inc.Alerts[0]
+		earlier, err := a.opts.History.AlertHistory(ctx, al.Name(), inc.Service, al.StartsAt.Add(-pastSpan))
+		if err != nil {
+			a.log.Debug("the alert's past cannot be read; it is judged without", "incident", inc.ID, "err", err)
 		}
+		in.Earlier = slices.DeleteFunc(earlier, func(o triage.Alert) bool { return !o.StartsAt.Before(al.StartsAt) })
 	}
 	return in
 }

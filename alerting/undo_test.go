@@ -39,6 +39,12 @@ func (f *fakeMetrics) Signals(_ context.Context, q triage.SignalQuery) ([]triage
 	}, f.err
 }
 
+func (f *fakeMetrics) Health(context.Context, triage.SignalQuery) ([]triage.Series, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return nil, f.err
+}
+
 // fakeLabels keeps labels.
 type fakeLabels struct {
 	mu  sync.Mutex

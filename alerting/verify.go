@@ -2,7 +2,6 @@ package alerting
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +25,11 @@ type VerifyInput struct {
 	Own     []triage.Series // errors and latency of the changed service
 	Traffic []triage.Series // of the symptom's service
 
+	Alive    []triage.Series // what says that services are there: traffic, what they use, up, restarts; of both, and of others
+	Controls []triage.Series // errors and latency of services that what was undone cannot reach, and of vendors
+	Vendors  []string        // those among them that are not ours
+	Earlier  []triage.Alert  // firings of the alert before this one
+
 	Limits   VerifyConfig
 	Restores int // how many of the team's own restores stand behind Limits.GiveUp; 0: the default
 }
@@ -48,7 +52,8 @@ func undoneAt(undo triage.Change) time.Time {
 
 // Verify says what undoing did. The symptom must be back, and stay back longer than a retry cycle and the rate window; the
 // changed service too, where it had shifted. It is called verified only if nothing else explains the recovery: enough
-// traffic is there to fail, one thing was undone, the turn came within the lag, nothing else was moving. A symptom that
+// traffic is there to fail, one thing was undone, the turn came within the lag, nothing else was moving, nothing that the
+// change cannot reach turned with it, and the alert is not one that ends by itself in such a time. A symptom that
 // stays after the limit does not clear what was undone: first the system may hold itself down, only then the next suspect.
 //
 // Worked example: undone 03:08:00, rate window 60 s, retry cycle 2 min. The error ratio crosses half way back at 03:09:10
@@ -63,13 +68,30 @@ func Verify(in VerifyInput) triage.Checked {
 	giveUp := max(time.Duration(in.Limits.GiveUp), window+time.Duration(in.Limits.RetryCycle))
 	moveOn := max(time.Duration(in.Limits.MoveOn), giveUp+hold)
 
-	symptom, measured := gauge(in.Symptom.Series, in.Onset, at, in.Now, hold, in.Symptom.BadDirection, in.Symptom.Threshold)
+	look := view{onset: in.Onset, undo: at, now: in.Now, hold: hold}
+	own, ownSeen := gauge(in.Own, look)
+	look.direction, look.threshold = in.Symptom.BadDirection, in.Symptom.Threshold
+	symptom, measured := gauge(in.Symptom.Series, look)
 	symptom.known = symptom.known && in.Signal == triage.SignalErrors
-	own, ownSeen := gauge(in.Own, in.Onset, at, in.Now, hold, "", nil)
+	there := presenceOf(in.Service, in.Alive, in.Now)
+	if there.state == dead { // no requests, no errors: that is no recovery
+		symptom, measured = level{level: 1, step: symptom.step, down: in.Service + " is down: " + there.why}, true
+	}
+	if in.Undid.Service != in.Service && presenceOf(in.Undid.Service, in.Alive, in.Now).state == dead {
+		own, ownSeen = level{level: 1, step: own.step, down: in.Undid.Service + " is down"}, true
+	}
+	blind := "the alert's own series are not readable"
+	if there.state == unmeasured || there.state == unscraped {
+		blind = firstNonEmpty(in.Service, "it") + ": " + there.why
+		measured = measured && !symptom.back // what is not measured any more does not fail any more
+	}
 	switch {
 	case !measured && span1 >= giveUp:
 		out.Outcome = triage.CheckUnmeasured
-		out.Sentence = fmt.Sprintf("%s at %s; what it did cannot be measured: the alert's own series are not readable", what, clock(at))
+		out.Sentence = fmt.Sprintf("%s at %s; what it did cannot be measured: %s", what, clock(at), blind)
+		return out
+	case !measured && there.state != present:
+		out.Sentence = fmt.Sprintf("%s at %s; nothing can be said yet of what it did: %s", what, clock(at), blind)
 		return out
 	case !measured:
 		out.Sentence = fmt.Sprintf("%s at %s; waiting for a sample of the alert's own series", what, clock(at))
@@ -95,7 +117,10 @@ func Verify(in VerifyInput) triage.Checked {
 	if span1 >= moveOn && (!ownSeen || !own.back) {
 		out.Outcome = triage.CheckNotHelped
 		out.Sentence = fmt.Sprintf("%s at %s; %s after %s: undoing it did not help", what, clock(at), symptom.words(in.Service), span(span1))
-		if ownSeen && own.level >= sameFrom {
+		switch {
+		case own.down != "":
+			out.Sentence += ", and " + own.down
+		case ownSeen && own.level >= sameFrom:
 			out.Sentence += ", and " + in.Undid.Service + " itself has not moved"
 		}
 		out.Steps = []string{"go on to the next suspect; leave what was undone as it is until that is settled"}
@@ -144,6 +169,7 @@ func recovered(out *triage.Checked, in VerifyInput, symptom, own level, ownSeen 
 	if ownSeen && !own.back {
 		out.Missing = append(out.Missing, in.Undid.Service+" itself is not back")
 	}
+	out.Missing = append(out.Missing, anyway(in, symptom)...)
 	if in.Firing > 0 {
 		out.Missing = append(out.Missing, plural(in.Firing, "alert still fires", "alerts still fire"))
 	}
@@ -173,175 +199,5 @@ func undoneWord(c triage.Change) string {
 	return string(c.Kind) + " " + name + " was undone"
 }
 
-// level is where a group of series stands now.
-type level struct {
-	back    bool          // every series that had shifted is back, on every sample of the last stretch
-	level   float64       // of the worst series, now: 0 as before, 1 as bad as it got
-	turned  time.Time     // when the last series had come half way back for good; zero: not yet
-	heldFor time.Duration // how long all have been back without a break
-	step    time.Duration
-	now     float64 // of the worst series, in its own unit
-	before  float64
-	known   bool // now and before are shares of errors, fit to be printed
-}
-
-func (l level) words(service string) string {
-	s := firstNonEmpty(service, "it") + " still fails"
-	if l.known {
-		s = fmt.Sprintf("%s still at %s, usual %s", firstNonEmpty(service, "it"), share(l.now), share(l.before))
-	}
-	switch {
-	case l.level < backBelow:
-		return firstNonEmpty(service, "it") + " is back, for now"
-	case l.level < sameFrom:
-		return s + ", better than it was"
-	}
-	return s
-}
-
-// share prints an error share.
-func share(v float64) string { return fmt.Sprintf("%.2g %%", 100*v) }
-
-// gauge places the series between before the onset and the time from onset to the undo. Only those that had shifted in the
-// bad direction count; ok is false when none had, or none has a sample in the last stretch.
-func gauge(series []triage.Series, onset triage.Interval, undo, now time.Time, hold time.Duration, direction string, threshold *float64) (level, bool) {
-	var out level
-	found := false
-	for _, s := range series {
-		l, ok := gaugeOne(s, onset, undo, now, hold, direction, threshold)
-		if !ok {
-			continue
-		}
-		if !found {
-			out, found = l, true
-			continue
-		}
-		held, turned, back := min(out.heldFor, l.heldFor), latest(out.turned, l.turned), out.back && l.back
-		if out.turned.IsZero() || l.turned.IsZero() {
-			turned = time.Time{}
-		}
-		if l.level > out.level {
-			out = l
-		}
-		out.heldFor, out.turned, out.back, out.step = held, turned, back, max(out.step, l.step)
-	}
-	return out, found
-}
-
-func gaugeOne(s triage.Series, onset triage.Interval, undo, now time.Time, hold time.Duration, direction string, threshold *float64) (level, bool) {
-	before := median(between(s, onset.Earliest.Add(-time.Hour), onset.Earliest))
-	bad := median(between(s, onset.Latest, undo.Add(s.Step())))
-	up := direction != "lower"
-	if direction == "" {
-		up = s.Better != "higher"
-	}
-	shift := bad.v - before.v
-	if !up {
-		shift = -shift
-	}
-	if before.n < 2 || bad.n < 1 || shift <= max(leastShift, 4*before.spread, 0.02*abs(before.v)) {
-		return level{}, false
-	}
-	where := func(v float64) float64 {
-		x := (v - before.v) / (bad.v - before.v)
-		if threshold != nil && (up && v > *threshold || !up && v < *threshold) {
-			x = max(x, backBelow) // past the alert's own threshold is not back
-		}
-		return x
-	}
-	out := level{step: s.Step(), before: before.v, known: bad.v <= 1 && before.v >= 0}
-	var lastBad, lastHigh time.Time
-	seen := false
-	tail := between(s, now.Add(-max(hold, 3*s.Step())), now.Add(time.Nanosecond))
-	if len(tail) == 0 {
-		return level{}, false
-	}
-	for _, p := range between(s, onset.Latest, now.Add(time.Nanosecond)) {
-		x := where(p.v)
-		if x >= backBelow {
-			lastBad = p.at
-		}
-		if x >= turnBelow {
-			lastHigh = p.at
-		}
-		out.level, out.now, seen = x, p.v, true
-	}
-	if !seen {
-		return level{}, false
-	}
-	out.back = out.level < backBelow
-	newest := tail[len(tail)-1].at
-	if out.level < turnBelow {
-		out.turned = latest(lastHigh, onset.Latest).Add(s.Step())
-	}
-	if out.back {
-		out.heldFor = newest.Sub(latest(lastBad, onset.Latest))
-	}
-	return out, true
-}
-
-// point is one sample, at the end of what it covers.
-type point struct {
-	at time.Time
-	v  float64
-}
-
-// between are the samples in (from, to].
-func between(s triage.Series, from, to time.Time) []point {
-	var out []point
-	for i, v := range s.Values {
-		if _, end := s.Covers(i); v == v && end.After(from) && !end.After(to) { // v != v: a gap
-			out = append(out, point{end, v})
-		}
-	}
-	return out
-}
-
-type middle struct {
-	v, spread float64 // median, and the median distance from it
-	n         int
-}
-
-func median(ps []point) middle {
-	if len(ps) == 0 {
-		return middle{}
-	}
-	vs := make([]float64, len(ps))
-	for i, p := range ps {
-		vs[i] = p.v
-	}
-	out := middle{v: half(vs), n: len(vs)}
-	for i, v := range vs {
-		vs[i] = abs(v - out.v)
-	}
-	out.spread = half(vs)
-	return out
-}
-
-// half sorts vs and returns its middle.
-func half(vs []float64) float64 {
-	slices.Sort(vs)
-	n := len(vs)
-	return (vs[(n-1)/2] + vs[n/2]) / 2
-}
-
-// trafficShare is the traffic since the turn as a share of that before the onset.
-func trafficShare(series []triage.Series, onset triage.Interval, turned, now time.Time) (float64, bool) {
-	before, after, n := 0.0, 0.0, 0
-	for _, s := range series {
-		b, a := median(between(s, onset.Earliest.Add(-time.Hour), onset.Earliest)), median(between(s, turned, now))
-		if b.n < 2 || a.n < 1 {
-			continue
-		}
-		before, after, n = before+b.v, after+a.v, n+1
-	}
-	if n == 0 || before <= 0 {
-		return 0, false
-	}
-	return after / before, true
-}
-
 // durationOf is a duration as the configuration has it.
 func durationOf(d time.Duration) model.Duration { return model.Duration(d) }
-
-func abs(v float64) float64 { return max(v, -v) }

@@ -1,6 +1,8 @@
 package alerting
 
 import (
+	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +36,36 @@ func broken(back float64) func(float64) float64 {
 	}
 }
 
+// until is f as long as there is something to measure.
+func until(end float64, f func(float64) float64) func(float64) float64 {
+	return func(m float64) float64 {
+		if m > end {
+			return math.NaN()
+		}
+		return f(m)
+	}
+}
+
+// between0 is 0 from one minute to another (0: for good) and 1 else: what up shows of a service that is down meanwhile.
+func between0(from, to float64) func(float64) float64 {
+	return func(m float64) float64 {
+		if m > from && (to == 0 || m < to) {
+			return 0
+		}
+		return 1
+	}
+}
+
+// firings are earlier ones of the alert that lasted so many minutes each.
+func firings(minutes ...float64) []triage.Alert {
+	var out []triage.Alert
+	for i, m := range minutes {
+		at := t0.Add(-time.Duration(i+1) * 24 * time.Hour)
+		out = append(out, triage.Alert{StartsAt: at, EndsAt: at.Add(time.Duration(m * float64(time.Minute)))})
+	}
+	return out
+}
+
 func steady(v float64) func(float64) float64 { return func(float64) float64 { return v } }
 
 func TestVerify(t *testing.T) {
@@ -50,6 +82,35 @@ func TestVerify(t *testing.T) {
 			Traffic: []triage.Series{seriesOf(triage.SignalTraffic, "checkout", at, steady(200))},
 			Limits:  limits,
 		}
+	}
+	upOf := func(service string, now time.Time, f func(float64) float64) triage.Series {
+		s := seriesOf(triage.SignalErrors, service, now, f)
+		s.Metric, s.Better = "up", triage.BetterHigher
+		return s
+	}
+	control := func(service string, back float64) func(*VerifyInput) {
+		return func(in *VerifyInput) {
+			in.Controls = []triage.Series{seriesOf(triage.SignalErrors, service, in.Now, broken(back)), seriesOf(triage.SignalErrors, "search", in.Now, steady(.01))}
+		}
+	}
+	// gone is a service whose traffic ends at the onset, with whatever else says whether it is there.
+	gone := func(back float64, more ...func(*VerifyInput)) func(*VerifyInput) {
+		return func(in *VerifyInput) {
+			traffic := func(m float64) float64 {
+				if m > 0 && (back == 0 || m < back) {
+					return math.NaN()
+				}
+				return 200
+			}
+			in.Traffic = []triage.Series{seriesOf(triage.SignalTraffic, "checkout", in.Now, traffic)}
+			in.Alive = append(slices.Clone(in.Traffic), seriesOf(triage.SignalTraffic, "search", in.Now, steady(30)))
+			for _, f := range more {
+				f(in)
+			}
+		}
+	}
+	upIs := func(service string, f func(float64) float64) func(*VerifyInput) {
+		return func(in *VerifyInput) { in.Alive = append(in.Alive, upOf(service, in.Now, f)) }
 	}
 	own := func(in *VerifyInput, f func(float64) float64) {
 		in.Own = []triage.Series{seriesOf(triage.SignalErrors, "pricing", in.Now, f)}
@@ -111,6 +172,59 @@ func TestVerify(t *testing.T) {
 		"the rate window is waited out":  {12, broken(9), func(in *VerifyInput) { in.Symptom.LongestRangeS = 300 }, triage.CheckWatching, nil},
 		"past the threshold is not back": {12, func(m float64) float64 { return min(broken(0)(m), map[bool]float64{true: .14, false: .03}[m < 9]) }, func(in *VerifyInput) { *in.Symptom.Threshold = .02 }, triage.CheckWatching, nil},
 		"a signal that should be high":   {12, func(m float64) float64 { return .999 - broken(9)(m) }, func(in *VerifyInput) { in.Symptom.BadDirection = "lower"; in.Symptom.Threshold = nil }, triage.CheckVerified, nil},
+		"a vendor healed by itself": {12, broken(9), func(in *VerifyInput) {
+			control("acmepay", 8.8)(in)
+			in.Vendors = []string{"acmepay"}
+		}, triage.CheckConsistent, []string{"not proof: acmepay at 00:09:00 turned too, and is a vendor's own"}},
+		"out of its reach, at the same time": {
+			12, broken(9), control("ledger", 9), triage.CheckConsistent, []string{"ledger at 00:09:00 turned too, where what was undone does not reach"},
+		},
+		"out of its reach, and it stays":             {12, broken(9), control("ledger", 0), triage.CheckVerified, nil},
+		"out of its reach, and it turned afterwards": {14, broken(9), control("ledger", 12), triage.CheckVerified, nil},
+		"it ends by itself as soon": {
+			12, broken(9), func(in *VerifyInput) { in.Earlier = firings(8.5, 9, 9.5, 40, 2, 3) }, triage.CheckConsistent,
+			[]string{"3 of the 4 earlier firings that had lasted as long ended within this time too"},
+		},
+		"it ends by itself sooner": {
+			12, broken(9), func(in *VerifyInput) { in.Earlier = firings(4, 5, 6, 60) }, triage.CheckConsistent, []string{"3 of 4 earlier firings were over within 9 min too"},
+		},
+		"earlier firings lasted longer":   {12, broken(9), func(in *VerifyInput) { in.Earlier = firings(30, 40, 50, 3) }, triage.CheckVerified, nil},
+		"two earlier firings say nothing": {12, broken(9), func(in *VerifyInput) { in.Earlier = firings(5, 5) }, triage.CheckVerified, nil},
+		"up, every process dead, and it comes back": {12, between0(0, 9), func(in *VerifyInput) {
+			in.Symptom = triage.Symptom{Series: []triage.Series{upOf("checkout", in.Now, between0(0, 9))}}
+		}, triage.CheckVerified, []string{"checkout recovered 60 s after"}},
+		"up, every process dead, and it stays so": {19, between0(0, 0), func(in *VerifyInput) {
+			in.Symptom = triage.Symptom{Series: []triage.Series{upOf("checkout", in.Now, between0(0, 0))}}
+		}, triage.CheckStuck, []string{"checkout still at 0 %, usual 100 %"}},
+		"a probe without a direction of its own": {19, between0(0, 0), func(in *VerifyInput) {
+			s := seriesOf(triage.SignalErrors, "checkout", in.Now, between0(0, 0))
+			s.Metric = "probe_success"
+			in.Symptom = triage.Symptom{Series: []triage.Series{s}}
+		}, triage.CheckStuck, []string{"checkout still at 0 %, usual 100 %"}},
+		"dead: no requests, no errors, no recovery": {
+			19, broken(9), gone(0, upIs("checkout", between0(0, 0))), triage.CheckStuck, []string{"checkout is down: up is 0 since 00:00:15"},
+		},
+		"its targets are gone with it": {
+			19, broken(9), gone(0, upIs("checkout", until(0, steady(1)))), triage.CheckStuck, []string{"checkout is down: its metrics and its targets ended at 00:00:00"},
+		},
+		"it runs, and is not measured any more": {
+			19, until(0, broken(0)), gone(0, upIs("checkout", steady(1))), triage.CheckUnmeasured, []string{"while up is 1: it runs and is not measured"},
+		},
+		"dead or not measured, which is not known": {
+			19, broken(9), gone(0), triage.CheckUnmeasured, []string{"while others go on: whether it is dead is not known"},
+		},
+		"nothing at all is measured any more": {19, until(0, broken(0)), func(in *VerifyInput) {
+			gone(0)(in)
+			in.Alive[1] = seriesOf(triage.SignalTraffic, "search", in.Now, until(0, steady(30)))
+		}, triage.CheckUnmeasured, []string{"so did those of others: the measuring itself may have failed"}},
+		"gone, and back": {12, broken(9), gone(9, upIs("checkout", between0(0, 9))), triage.CheckVerified, nil},
+		"the alert's own series ended, and came back": {12, broken(9), func(in *VerifyInput) {
+			gone(9)(in)
+			in.Symptom = triage.Symptom{BadDirection: "lower", Series: []triage.Series{in.Traffic[0]}}
+		}, triage.CheckVerified, []string{"checkout recovered 60 s after"}},
+		"the changed service is dead": {29, broken(0), func(in *VerifyInput) {
+			upIs("pricing", between0(0, 0))(in)
+		}, triage.CheckNotHelped, []string{"undoing it did not help, and pricing is down"}},
 		"a slow rollback counts from end": {12, broken(9), func(in *VerifyInput) {
 			in.Undo = triage.Change{ID: "off", StartedAt: t0.Add(4 * time.Minute), FinishedAt: t0.Add(8 * time.Minute), Status: triage.StatusSucceeded}
 		}, triage.CheckVerified, []string{"60 s after"}},

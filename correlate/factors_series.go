@@ -84,6 +84,9 @@ func (p *prepared) show(bad float64) string {
 
 // measure names what a series measures, for a sentence: its signal as people say it, or the metric where the signal says little.
 func measure(p *prepared) string {
+	if p.signal == triage.SignalErrors && p.dir < 0 { // up, probes: what is counted is what works
+		return "availability"
+	}
 	if p.signal == triage.SignalErrors || p.signal == triage.SignalLatency || p.signal == triage.SignalTraffic {
 		return string(p.signal)
 	}

@@ -137,6 +137,10 @@ func rates(v []float64, step float64) []float64 {
 // direct settles which way is bad: what the series says, else what the signal means.
 func (p *prepared) direct() {
 	p.dir = 1
+	if p.src.Better == "" && triage.BetterOf(p.src.Metric) == triage.BetterHigher {
+		p.dir = -1
+		return
+	}
 	switch {
 	case p.src.Better == triage.BetterLower:
 	case p.src.Better == triage.BetterHigher:

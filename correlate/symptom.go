@@ -26,6 +26,9 @@ func (m *ranking) symptomSummary() triage.SymptomSummary {
 		return out
 	}
 	out.Signal = p.signal
+	if p.dir < 0 {
+		out.Better = triage.BetterHigher
+	}
 	before, now := sh.before, sh.after
 	if last := p.lastSeen(); last == last {
 		now = last

@@ -138,7 +138,30 @@ type SymptomSummary struct {
 	Signal   Signal   `json:"signal,omitempty"`
 	Before   *float64 `json:"before,omitempty"`
 	Now      *float64 `json:"now,omitempty"`
-	Trend    string   `json:"trend,omitempty"` // rising, falling, steady
+	Better   Better   `json:"better,omitempty"` // higher: Before and Now count what works, and falling is worse
+	Trend    string   `json:"trend,omitempty"`  // of the values, whichever side is bad: rising, falling, steady
+}
+
+// What is what the symptom's values count, in a word.
+func (s SymptomSummary) What() string {
+	if s.Signal == SignalErrors && s.Better == BetterHigher {
+		return "availability"
+	}
+	return string(s.Signal)
+}
+
+// Course says how the symptom goes on: "still rising" and "still falling" are both bad, each where its side is.
+func (s SymptomSummary) Course() string {
+	good := s.Better == BetterHigher
+	switch {
+	case s.Trend == "rising" && good:
+		return "coming back"
+	case s.Trend == "rising":
+		return "still rising"
+	case s.Trend == "falling" && good:
+		return "still falling"
+	}
+	return s.Trend
 }
 
 // ReportKind says what a Report is: only a ranked one has weighed anything anew.

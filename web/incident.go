@@ -43,7 +43,7 @@ type incidentView struct {
 type headView struct {
 	Service, Signal, Before, Now string // Before and Now are "" where nothing was measured
 	Sentence                     string
-	Trend                        string
+	Trend, Course                string
 	Where                        string
 	Began, Paged, Recovered      time.Time
 	BeganFrom, BeganTo           time.Time
@@ -248,9 +248,15 @@ func (w *Web) running(more []triage.Change, r triage.Report, inc triage.Incident
 
 func newHead(inc triage.Incident, r triage.Report) headView {
 	h := headView{
-		Service: clean(cmp.Or(r.Symptom.Service, inc.Service), maxName), Signal: string(r.Symptom.Signal), Sentence: r.Symptom.Sentence,
-		Trend: r.Symptom.Trend, Where: place(inc.Scope), Paged: pagedAt(inc.Alerts), Began: r.Onset.Best, BeganFrom: r.Onset.Earliest,
+		Service: clean(cmp.Or(r.Symptom.Service, inc.Service), maxName), Signal: r.Symptom.What(), Sentence: r.Symptom.Sentence,
+		Trend: r.Symptom.Trend, Course: r.Symptom.Course(), Where: place(inc.Scope), Paged: pagedAt(inc.Alerts), Began: r.Onset.Best, BeganFrom: r.Onset.Earliest,
 		BeganTo: r.Onset.Latest, Recovered: inc.RecoveredAt, Firing: inc.Firing(),
+	}
+	switch h.Course { // the colour is that of the course, whichever way the values go
+	case "still falling":
+		h.Trend = "rising"
+	case "coming back":
+		h.Trend = "falling"
 	}
 	if r.Symptom.Before != nil && r.Symptom.Now != nil {
 		u := unitOf(r.Symptom.Sentence, r.Symptom.Signal, max(*r.Symptom.Before, *r.Symptom.Now))

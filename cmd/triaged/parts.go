@@ -189,6 +189,11 @@ func (p *parts) Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Ser
 	return p.current.Load().metrics.Signals(ctx, q)
 }
 
+// Health says whether services are up, as the servers there are now scrape them.
+func (p *parts) Health(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error) {
+	return p.current.Load().metrics.Health(ctx, q)
+}
+
 // kafkaDecoders are the formats of a topic besides triaged's own.
 func kafkaDecoders() map[string]kafka.Decoder {
 	decode := func(headers []kafka.Header, value []byte, at time.Time) ([]triage.Event, error) {

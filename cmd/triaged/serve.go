@@ -117,7 +117,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	}
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Metrics: parts, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Owners: parts.PodOwner, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Metrics: parts, History: store, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Owners: parts.PodOwner, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err

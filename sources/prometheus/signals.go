@@ -232,6 +232,8 @@ func (p part) better() triage.Better {
 		return p.gauge.Better
 	case p.signal == triage.SignalTraffic:
 		return ""
+	case p.isGauge() && triage.BetterOf(p.gauge.Metric) != "":
+		return triage.BetterOf(p.gauge.Metric)
 	}
 	return triage.BetterLower
 }
