@@ -4,6 +4,7 @@
 # make bench   the benchmarks, each beside its limit measured in the same run
 # make crash   kill -9 at random moments, broken disks and journals: counts what is lost
 # make chaos   peers that misbehave, overload, and a long soak
+# make lab     live incidents on a small real system, and what was said of them (docs/lab.md); LAB_SCENARIOS=…, LAB_KNOWLEDGE=…
 # make sbom    what is linked into the binary, with versions and licences (CycloneDX)
 
 GO            ?= go
@@ -19,7 +20,7 @@ IMAGE         ?= triaged:$(VERSION)
 # REQUIRE_PEERS=1 turns a test that would be skipped for want of a peer into a failure.
 export REQUIRE_PEERS
 
-.PHONY: run build test check fmt lint bench crash chaos sbom fuzz vuln image clean
+.PHONY: run build test check fmt lint bench crash chaos lab sbom fuzz vuln image clean
 
 run: build
 	./bin/triaged demo
@@ -60,6 +61,13 @@ crash: build
 SOAK ?= 15m
 chaos: build
 	$(PROOF) -soak=$(SOAK) chaos
+
+LAB_SCENARIOS ?= all
+LAB_KNOWLEDGE ?= declared,partly,none
+LAB_OUT       ?= bin/lab-results
+lab: build
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/lab ./test/lab
+	./bin/lab -binary=bin/triaged -out=$(LAB_OUT) -seed=$(SEED) -scenarios=$(LAB_SCENARIOS) -knowledge=$(LAB_KNOWLEDGE)
 
 sbom: build
 	$(PROOF) sbom > bin/triaged.cdx.json

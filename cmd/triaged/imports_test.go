@@ -44,6 +44,8 @@ var mayImport = []struct {
 	{"test/casegen", []string{"triage", "triage/say", "test/casegen/…"}},
 	{"test/casegen/…", []string{"triage", "triage/say", "test/casegen/…"}},
 	{"test/proof", []string{"…"}},
+	{"test/lab", []string{"triage", "test/lab/…"}},
+	{"test/lab/…", nil},
 	{"cmd/triaged", []string{"…"}},
 	{"cmd/triaged/…", []string{"…"}},
 	{"testdata/…", nil},
