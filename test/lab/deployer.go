@@ -33,13 +33,14 @@ type deployer struct {
 	fleet   *fleet
 	daemons []*daemon
 
-	mu     sync.Mutex
-	rand   *rand.Rand
-	serial int
-	told   []triage.Change               // everything it did, in order
-	when   map[triage.ChangeID]time.Time // when the daemons had heard of each
-	errs   []error
-	wait   sync.WaitGroup
+	mu       sync.Mutex
+	rand     *rand.Rand
+	serial   int
+	told     []triage.Change               // everything it did, in order
+	versions map[string]int                // how often each service was released
+	when     map[triage.ChangeID]time.Time // when the daemons had heard of each
+	errs     []error
+	wait     sync.WaitGroup
 }
 
 // id makes a change's id as its tool would.
@@ -126,15 +127,12 @@ func (d *deployer) deploy(ctx context.Context, kind triage.Kind, name, version s
 	return c, nil
 }
 
-// next is the version after the one that runs.
+// next is a version that never ran before.
 func (d *deployer) next(name string) string {
-	now := d.fleet.now(name).version
-	for n := range 100 {
-		if staffOf(name).version(n) == now {
-			return staffOf(name).version(n + 1)
-		}
-	}
-	return staffOf(name).version(50 + d.pick(40))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.versions[name]++
+	return staffOf(name).version(d.versions[name])
 }
 
 // configure sets one value while the service runs.

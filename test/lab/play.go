@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -34,10 +35,10 @@ func play(ctx context.Context, o options) error {
 	defer results.Close()
 	order := rand.New(rand.NewPCG(o.seed, 3)).Perm(len(o.scenarios))
 	var all []row
-	for from := 0; from < len(order); from += o.perSystem {
-		rows, err := playSome(ctx, o, order[from:min(from+o.perSystem, len(order))], o.seed*1000+uint64(from))
+	keep := func(rows []row) error {
 		all = append(all, rows...)
 		for _, r := range rows {
+			r.print(os.Stdout, o.verbose)
 			line, err := json.Marshal(r)
 			if err != nil {
 				return err
@@ -46,6 +47,10 @@ func play(ctx context.Context, o options) error {
 				return err
 			}
 		}
+		return nil
+	}
+	for from := 0; from < len(order); from += o.perSystem {
+		err := playSome(ctx, o, order[from:min(from+o.perSystem, len(order))], o.seed*1000+uint64(from), keep)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -57,10 +62,10 @@ func play(ctx context.Context, o options) error {
 }
 
 // playSome plays scenarios on one system.
-func playSome(ctx context.Context, o options, which []int, seed uint64) (rows []row, err error) {
+func playSome(ctx context.Context, o options, which []int, seed uint64, keep func([]row) error) error {
 	t, err := buildTown(ctx, o, seed)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer t.close()
 	ctx, stop := context.WithCancel(ctx)
@@ -71,16 +76,12 @@ func playSome(ctx context.Context, o options, which []int, seed uint64) (rows []
 		if i == 0 {
 			calm = o.calm
 		}
-		more, err := t.scene(ctx, o, o.scenarios[w], calm)
-		for _, r := range more {
-			r.print(os.Stdout, o.verbose)
-		}
-		rows = append(rows, more...)
-		if err != nil {
-			return rows, fmt.Errorf("%s: %w", o.scenarios[w].name, err)
+		rows, err := t.scene(ctx, o, o.scenarios[w], calm)
+		if err := errors.Join(err, keep(rows)); err != nil {
+			return fmt.Errorf("%s: %w", o.scenarios[w].name, err)
 		}
 	}
-	return rows, nil
+	return nil
 }
 
 // scene plays one scenario: quiet, decoys, the fault, the first reports, an undo, and what became of it.

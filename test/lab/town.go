@@ -92,7 +92,7 @@ func buildTown(ctx context.Context, o options, seed uint64) (t *town, err error)
 		}
 		t.daemons = append(t.daemons, d)
 	}
-	t.deployer = &deployer{fleet: t.fleet, daemons: t.daemons, rand: rand.New(rand.NewPCG(seed, 7)), when: make(map[triage.ChangeID]time.Time)}
+	t.deployer = &deployer{fleet: t.fleet, daemons: t.daemons, rand: rand.New(rand.NewPCG(seed, 7)), when: make(map[triage.ChangeID]time.Time), versions: make(map[string]int)}
 	t.load = newLoad(func() []string { return t.fleet.addresses("gate") })
 	t.load.run(ctx, seed)
 	go t.innocents(ctx, o.innocent)
