@@ -134,7 +134,7 @@ func (a *act) judge(rec triage.Recommendation, r row, guilty func(triage.ChangeI
 		return "right"
 	case rec.Action.Reversal():
 		return "wrong"
-	case slices.Contains(a.scenario.action, rec.Action):
+	case slices.Contains(a.scenario.action, rec.Action) && (len(a.fault.truth) == 0 || guilty(r.Leader, nil)):
 		return "right"
 	case (rec.Verdict == triage.VerdictWillNotHelp || rec.Verdict == triage.VerdictHarmful) && len(a.fault.truth) > 0 && !r.Untold:
 		return "wrong refusal"

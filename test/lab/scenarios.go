@@ -115,7 +115,7 @@ var guilty = []scenario{
 	},
 	{
 		name: "migration-lock", about: "a migration of seats locks the table in PostgreSQL", keep: []string{"seats"},
-		action: []triage.Action{triage.ActionRollback, triage.ActionPauseRollout, triage.ActionFixForward, triage.ActionInvestigate},
+		action: []triage.Action{triage.ActionDoNotRollBack, triage.ActionPauseRollout, triage.ActionFixForward},
 		begin: func(ctx context.Context, t *town) (fault, error) {
 			f, err := blame(t.migrate(ctx, "seats", "seats"))
 			return f, err
