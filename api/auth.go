@@ -37,8 +37,8 @@ type keyedCaller struct {
 	caller *caller
 }
 
-// newGate reads the token files. Callers on this machine need no token only as long as none is configured and every listen
-// address is a loopback address: whoever configures tokens wants them asked for, proxies on the same machine included.
+// newGate reads the token files. Callers on this machine need no token only where that is asked for, with trust_loopback, and every
+// listen address is a loopback address: a proxy on the same machine looks like one of them, and passes everybody on.
 func newGate(c Config, listen []string) (*gate, error) {
 	limiter := func() *rate.Limiter {
 		if c.Limits.RequestsPerSecond <= 0 {
@@ -54,17 +54,31 @@ func newGate(c Config, listen []string) (*gate, error) {
 		}
 		g.tokens = append(g.tokens, keyedCaller{sha256.Sum256([]byte(s)), &caller{t.Name, slices.Clone(t.Scopes), limiter()}})
 	}
-	loopback := len(listen) > 0 && !slices.ContainsFunc(listen, func(a string) bool { return !isLoopback(a) })
-	switch {
-	case len(c.Anonymous) > 0:
+	if len(c.Anonymous) > 0 {
 		g.anonymous = &caller{"anonymous", slices.Clone(c.Anonymous), limiter()}
 		g.warnings = append(g.warnings, fmt.Sprintf("auth.anonymous lets anybody who reaches the port do this without a token: %v", c.Anonymous))
-	case len(g.tokens) == 0 && loopback:
+	}
+	switch trusts := c.Trusts(listen); {
+	case trusts:
 		g.local = &caller{"local", Scopes(), limiter()}
-	case len(g.tokens) == 0:
-		g.warnings = append(g.warnings, "no auth.tokens are configured and the listener is not on loopback: every request that needs a scope is refused; configure auth.tokens")
+		g.warnings = append(g.warnings, "whoever is on this machine may do everything without a token (auth.trust_loopback), and so may everybody whom a proxy on it passes on")
+	case c.TrustLoopback:
+		g.warnings = append(g.warnings, "auth.trust_loopback has no effect: a listen address is not on loopback; configure auth.tokens")
+	}
+	if len(g.tokens) == 0 && g.anonymous == nil && g.local == nil {
+		g.warnings = append(g.warnings, "no auth.tokens are configured: every request that needs a scope is refused; configure auth.tokens, as triaged init does")
 	}
 	return g, nil
+}
+
+// Trusts reports whether callers on this machine need no token where the daemon listens on these addresses.
+func (c Config) Trusts(listen []string) bool {
+	return c.TrustLoopback && len(listen) > 0 && !slices.ContainsFunc(listen, func(a string) bool { return !isLoopback(a) })
+}
+
+// Closed reports whether nobody at all may do anything: what a first start must not end with.
+func (c Config) Closed(listen []string) bool {
+	return len(c.Tokens) == 0 && len(c.Anonymous) == 0 && !c.Trusts(listen)
 }
 
 // identify returns the caller, nil if there is none. badToken tells a wrong token from a missing one: a wrong token is
@@ -83,13 +97,10 @@ func (g *gate) identify(r *http.Request) (c *caller, badToken bool) {
 			return c, false
 		}
 	}
-	if g.anonymous != nil {
-		return g.anonymous, false
-	}
 	if g.local != nil && fromThisMachine(r) {
 		return g.local, false
 	}
-	return nil, false
+	return g.anonymous, false
 }
 
 // holder returns whom a token belongs to, or nil.

@@ -57,6 +57,7 @@ func tokenOf(s api.Scope) string { return "token-for-the-scope-" + string(s) }
 // withTokens configures one token for each scope and listens everywhere.
 func withTokens(o *api.Options) {
 	o.ListenAddresses = []string{":9792"}
+	o.Config.TrustLoopback = false
 	for _, s := range api.Scopes() {
 		o.Config.Tokens = append(o.Config.Tokens, api.Token{Name: string(s), Token: config.Secret(tokenOf(s)), Scopes: []api.Scope{s}})
 	}
@@ -107,14 +108,15 @@ func TestEveryRouteWithEveryScope(t *testing.T) {
 	}
 }
 
-// Without a token only callers on this machine are let in, and only while nothing says that there may be others.
+// Without a token nobody is let in, but callers on this machine where that is asked for, and only while nothing says that there may be
+// others. What a default nginx or HAProxy passes on looks exactly like one of them.
 func TestAnonymousOnlyOnLoopback(t *testing.T) {
 	for name, tc := range map[string]struct {
 		listen    []string
 		remote    string
 		host      string
 		header    string
-		tokens    bool
+		distrust  bool
 		anonymous []api.Scope
 		want      int
 	}{
@@ -127,7 +129,8 @@ func TestAnonymousOnlyOnLoopback(t *testing.T) {
 		"listener unknown":        {nil, "127.0.0.1:5000", "localhost:9792", "", false, nil, 401},
 		"remote elsewhere":        {[]string{"127.0.0.1:9792"}, "10.0.0.9:5000", "localhost:9792", "", false, nil, 401},
 		"remote garbage":          {[]string{"127.0.0.1:9792"}, "@", "localhost:9792", "", false, nil, 401},
-		"tokens are configured":   {[]string{"127.0.0.1:9792"}, "127.0.0.1:5000", "localhost:9792", "", true, nil, 401},
+		"default proxy in front":  {[]string{"127.0.0.1:9792"}, "127.0.0.1:5000", "localhost:9792", "", true, nil, 401},
+		"not asked for, tokens":   {[]string{"127.0.0.1:9792"}, "127.0.0.1:5000", "127.0.0.1:9792", "", true, nil, 401},
 		"through a proxy":         {[]string{"127.0.0.1:9792"}, "127.0.0.1:5000", "localhost:9792", "X-Forwarded-For", false, nil, 401},
 		"through a proxy (2)":     {[]string{"127.0.0.1:9792"}, "127.0.0.1:5000", "localhost:9792", "Forwarded", false, nil, 401},
 		"rebound name":            {[]string{"127.0.0.1:9792"}, "127.0.0.1:5000", "evil.example:9792", "", false, nil, 401},
@@ -138,8 +141,8 @@ func TestAnonymousOnlyOnLoopback(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t, func(o *api.Options) {
 				o.ListenAddresses = tc.listen
-				o.Config.Anonymous = tc.anonymous
-				if tc.tokens {
+				o.Config.Anonymous, o.Config.TrustLoopback = tc.anonymous, !tc.distrust
+				if strings.Contains(name, "tokens") {
 					o.Config.Tokens = []api.Token{{Name: "ci", Token: "0123456789abcdef", Scopes: []api.Scope{api.ScopeRead}}}
 				}
 			})

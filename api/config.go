@@ -32,7 +32,9 @@ func Scopes() []Scope {
 type Config struct {
 	Tokens    []Token `yaml:"tokens,omitempty"`
 	Anonymous []Scope `yaml:"anonymous,omitempty"` // scopes of callers without a token, from anywhere
-	Limits    Limits  `yaml:"limits,omitempty"`
+	// TrustLoopback lets callers on this machine do everything without a token. A proxy on it passes everybody on.
+	TrustLoopback bool   `yaml:"trust_loopback,omitempty"`
+	Limits        Limits `yaml:"limits,omitempty"`
 }
 
 // Token is a bearer token and what its holder may do. Exactly one of Token and TokenFile is set.
@@ -61,7 +63,7 @@ type Limits struct {
 // minTokenBytes keeps out tokens that can be guessed.
 const minTokenBytes = 16
 
-// DefaultConfig lets in callers on this machine only, and bounds everything.
+// DefaultConfig lets in nobody, and bounds everything.
 func DefaultConfig() Config {
 	return Config{Limits: Limits{
 		RecordBytes:  1 << 20,

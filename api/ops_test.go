@@ -33,6 +33,7 @@ type readiness struct {
 func TestReadySaysWhyNot(t *testing.T) {
 	var reason error
 	h := newHarness(t, func(o *api.Options) {
+		withTokens(o)
 		o.Ready = []api.Check{{Name: "journal", Err: func() error { return nil }}, {Name: "collector", Err: func() error { return reason }}}
 	})
 	rec := h.call(http.MethodGet, "/-/ready", "")
@@ -89,7 +90,7 @@ func TestOpenAccessIsSaidLoudly(t *testing.T) {
 	var log bytes.Buffer
 	h := newHarness(t, func(o *api.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		o.Config.Anonymous = []api.Scope{api.ScopeRead}
+		o.Config.Anonymous, o.Config.TrustLoopback = []api.Scope{api.ScopeRead}, false
 	})
 	if got := decodeAs[readiness](t, h.call(http.MethodGet, "/-/ready", "")); len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "auth.anonymous lets anybody") {
 		t.Errorf("want the warning in /-/ready, got %+v", got)
@@ -97,9 +98,17 @@ func TestOpenAccessIsSaidLoudly(t *testing.T) {
 	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "auth.anonymous lets anybody") {
 		t.Errorf("want the warning in the log, got %s", &log)
 	}
-	h = newHarness(t, func(o *api.Options) { o.ListenAddresses = []string{":9792"} })
+	h = newHarness(t, func(o *api.Options) { o.Config.TrustLoopback = false })
 	if got := decodeAs[readiness](t, h.call(http.MethodGet, "/-/ready", "")); len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "no auth.tokens are configured") {
 		t.Errorf("want to be told that nobody can get in, got %+v", got)
+	}
+	h = newHarness(t, nil)
+	if got := decodeAs[readiness](t, h.call(http.MethodGet, "/-/ready", "")); len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "a proxy on it") {
+		t.Errorf("want to be told what trusting this machine means, got %+v", got)
+	}
+	h = newHarness(t, func(o *api.Options) { o.ListenAddresses = []string{":9792"} })
+	if got := decodeAs[readiness](t, h.call(http.MethodGet, "/-/ready", "")); len(got.Warnings) != 2 || !strings.Contains(got.Warnings[0], "trust_loopback has no effect") {
+		t.Errorf("want to be told that it has no effect, got %+v", got)
 	}
 }
 

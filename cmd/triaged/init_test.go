@@ -131,7 +131,15 @@ scrape_configs: [{job_name: shop, static_configs: [{targets: [%q]}]}]
 	_ = first.cmd.Process.Kill()
 	_ = first.cmd.Wait()
 	am("am2", amConfig)
-	d := serveFile(t, ours, ourAddress)
+	token, err := os.ReadFile(filepath.Join(out, "admin.token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveFile(t, ours, ourAddress)
+	if code, _, err := asker("http://"+ourAddress).do("GET", "/api/v1/incidents", nil); err != nil || code != http.StatusUnauthorized {
+		t.Errorf("without a token: want 401, got %d, %v", code, err)
+	}
+	d := asker("http://any:" + strings.TrimSpace(string(token)) + "@" + ourAddress) // a token is also the password of basic authentication
 
 	app.broken.Store(true)
 	inc, rep := firstReport(t, d, 40*time.Second)
@@ -152,7 +160,7 @@ scrape_configs: [{job_name: shop, static_configs: [{targets: [%q]}]}]
 	}
 	// The doctor finds the way from rule to report in order; only that nobody reports deploys, and who calls whom, is wrong here.
 	var findings []struct{ Check, Level, Says string }
-	if err := json.Unmarshal([]byte(runCommand(t, 1, "doctor", "--config.file="+ours, "--url=http://"+ourAddress, "--format=json")), &findings); err != nil {
+	if err := json.Unmarshal([]byte(runCommand(t, 1, "doctor", "--config.file="+ours, "--url=http://"+ourAddress, "--token-file="+filepath.Join(out, "admin.token"), "--format=json")), &findings); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range findings {
@@ -183,6 +191,7 @@ func TestShadowDigestAndPromotion(t *testing.T) {
 	due := time.Now().UTC().Add(30 * time.Second).Truncate(time.Minute).Add(time.Minute) // the next full minute that leaves time for the alerts
 	config := func(mode string) string {
 		return fmt.Sprintf(`
+auth: {trust_loopback: true}
 incidents: {second_looks: [], join_hops: 0, digest: {receiver: lead, at: %q}}
 route:
   receiver: rest

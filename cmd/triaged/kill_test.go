@@ -55,7 +55,7 @@ func startProcess(t *testing.T, address string, args ...string) *exec.Cmd {
 func TestKillLosesNothingAcknowledged(t *testing.T) {
 	dir := t.TempDir()
 	address := freePort(t)
-	config := write(t, filepath.Join(dir, "triaged.yml"), "incidents: {second_looks: []}\n")
+	config := write(t, filepath.Join(dir, "triaged.yml"), trusting("incidents: {second_looks: []}\n"))
 	args := []string{"serve", "--config.file=" + config, "--storage.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address}
 	d := asker("http://" + address)
 	rng := rand.New(rand.NewPCG(7, 7))

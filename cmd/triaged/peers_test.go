@@ -178,10 +178,13 @@ func startDaemon(t *testing.T, config string) *daemonProcess {
 	return startDaemonIn(t, t.TempDir(), config)
 }
 
+// trusting lets tests do everything without a token.
+func trusting(config string) string { return "auth: {trust_loopback: true}\n" + config }
+
 // startDaemonIn is startDaemon with a directory of the test's own, for files that the configuration names.
 func startDaemonIn(t *testing.T, dir, config string) *daemonProcess {
 	t.Helper()
-	file := write(t, filepath.Join(dir, "triaged.yml"), config)
+	file := write(t, filepath.Join(dir, "triaged.yml"), trusting(config))
 	address := freePort(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &daemonProcess{asker: asker("http://" + address), log: &lockedBuffer{}}

@@ -19,6 +19,7 @@ import (
 // reloader reads the configuration again while the daemon runs: all of it or nothing.
 type reloader struct {
 	options serveOptions
+	listen  []string
 	parts   *parts
 	alerts  *alerting.Alerting
 	api     *api.API
@@ -74,7 +75,7 @@ func (r *reloader) try() error {
 	if err != nil {
 		return err
 	}
-	applyAPI, err := r.api.Prepare(cfg.Auth)
+	applyAPI, err := r.api.Prepare(r.options.auth(cfg.Auth, r.listen))
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -40,6 +42,8 @@ const defaultListen = "127.0.0.1:9792"
 type serveOptions struct {
 	configFile, storage, externalURL string
 	web                              *toolkit.FlagConfig
+	out                              io.Writer // where a token for this run is printed; nil: there is none
+	once                             string    // that token
 }
 
 func serveCommand(app *kingpin.Application) command {
@@ -49,7 +53,8 @@ func serveCommand(app *kingpin.Application) command {
 	clause.Flag("storage.path", "Directory of the journal, instead of the configured path.").StringVar(&o.storage)
 	clause.Flag("web.external-url", "Where people reach this daemon; overrides global.external_url.").StringVar(&o.externalURL)
 	o.web = kingpinflag.AddFlags(clause, defaultListen)
-	return command{clause: clause, run: func(ctx context.Context, _ streams, logging *promslog.Config) error {
+	return command{clause: clause, run: func(ctx context.Context, s streams, logging *promslog.Config) error {
+		o.out, o.once = s.err, rand.Text()
 		return serve(ctx, o, promslog.New(logging))
 	}}
 }
@@ -132,10 +137,11 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	for i, l := range listeners {
 		listeners[i] = connections.Listen(l)
 	}
-	reload := &reloader{options: o, parts: parts, alerts: alerts, running: cfg, log: log.With("component", "reload")}
+	o.greet(cfg.Auth, addresses(listeners))
+	reload := &reloader{options: o, listen: addresses(listeners), parts: parts, alerts: alerts, running: cfg, log: log.With("component", "reload")}
 	reload.register(reg)
 	handler, err := api.New(api.Options{
-		Config: cfg.Auth, ListenAddresses: addresses(listeners),
+		Config: o.auth(cfg.Auth, addresses(listeners)), ListenAddresses: addresses(listeners),
 		Store: store, Collector: col, Alerts: alertIntake{alerts}, Resender: alerts, Triager: parts,
 		NotFound: notFound, FeedbackLinks: feedback,
 		Topology: parts, Directory: parts.directory, CloudEvents: cloudevents.DecodeHTTP,
@@ -213,6 +219,9 @@ func (o serveOptions) load() (*configs.Config, error) {
 			return nil, err
 		}
 		cfg = loaded
+	}
+	if o.configFile == "" {
+		cfg.Auth.TrustLoopback = true // a first start, with nothing to keep yet; said loudly
 	}
 	if o.storage != "" {
 		cfg.Journal.Path = filepath.Join(o.storage, "triaged.db")

@@ -56,6 +56,7 @@ func killDuringSlack(t *testing.T, kills []killPoint) {
 	slack := startSlack(t)
 	dir, address := t.TempDir(), freePort(t)
 	config := write(t, filepath.Join(dir, "triaged.yml"), fmt.Sprintf(`
+auth: {trust_loopback: true}
 incidents: {second_looks: [], min_interval: 0s, recovered_hold: 1s, delivery: {backoff_min: 100ms, backoff_max: 200ms}}
 route: {receiver: oncall, mode: live}
 receivers:

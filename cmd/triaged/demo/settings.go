@@ -31,6 +31,7 @@ func writeConfig(path string, s settings) error {
 		signals["conventions"] = conventions
 	}
 	b, err := yaml.Marshal(map[string]any{
+		"auth":     map[string]any{"trust_loopback": true}, // it ends with the demo
 		"global":   map[string]any{"external_url": s.ExternalURL},
 		"topology": map[string]any{"calls": calls},
 		"services": s.Case.Services,

@@ -54,14 +54,12 @@ func (f *found) alertmanager() (text string, steps []string, err error) {
 		out += "# It hides its secrets as <secret>: keep your own file, and take over only the lines about triaged.\n"
 		step = fmt.Sprintf("add this to %s of your Alertmanager's configuration (%s shows where), then reload it:\n%s", where, f.path(AlertmanagerFile), indent(f.snippet()))
 	}
-	if !f.local {
-		step += fmt.Sprintf("\n   %s belongs beside that file.", alertsToken)
-	}
+	step += fmt.Sprintf("\n   %s belongs beside that file.", alertsToken)
 	return out + b.String(), []string{step, doctorStep(f)}, nil
 }
 
 func doctorStep(f *found) string {
-	return fmt.Sprintf("triaged doctor --config.file=%s --url=%s", f.path(ConfigFile), f.o.Triaged)
+	return fmt.Sprintf("triaged doctor --config.file=%s --url=%s --token-file=%s", f.path(ConfigFile), f.o.Triaged, f.path(adminToken))
 }
 
 func (f *found) path(name string) string { return filepath.Join(f.o.Output, name) }
@@ -81,11 +79,8 @@ func (f *found) webhook() (*yaml.Node, error) {
 
 // entry is the webhook as text. max_alerts 0 sends whole groups.
 func (f *found) entry() string {
-	s := "url: " + quote(f.o.Triaged+"/api/v1/alerts") + "\nsend_resolved: true\nmax_alerts: 0\n"
-	if !f.local {
-		s += "http_config:\n  authorization: {credentials_file: " + alertsToken + "}\n"
-	}
-	return s
+	return "url: " + quote(f.o.Triaged+"/api/v1/alerts") + "\nsend_resolved: true\nmax_alerts: 0\n" +
+		"http_config:\n  authorization: {credentials_file: " + alertsToken + "}\n"
 }
 
 func (f *found) snippet() string {

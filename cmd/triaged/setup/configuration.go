@@ -71,12 +71,6 @@ func (f *found) configuration() string {
 type printer func(format string, args ...any)
 
 func (f *found) auth(p printer) {
-	if f.local {
-		p("# Without tokens only callers on this machine are let in. For others add tokens, as:")
-		p("# auth: {tokens: [{name: alertmanager, token_file: %s, scopes: ['write:alerts']}]}", alertsToken)
-		p("")
-		return
-	}
 	p("auth:")
 	p("  tokens:   # made up by init; the files hold them")
 	p("    - {name: alertmanager, token_file: %s, scopes: ['write:alerts']}", alertsToken)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -50,7 +49,6 @@ type found struct {
 	calls  int
 	ams    []Alertmanager
 	notes  []string
-	local  bool // the daemon is on this machine only: nobody needs a token
 }
 
 // Run looks and writes. It writes nothing where something is wrong, and over nothing that is there unless told to.
@@ -63,15 +61,13 @@ func Run(ctx context.Context, o Options) error {
 		return errors.New("--triaged-url: must be a URL, like http://triaged:9792")
 	}
 	o.Triaged = strings.TrimRight(o.Triaged, "/")
-	f := &found{o: o, local: loopback(u.Hostname())}
+	f := &found{o: o}
 	if err := f.look(ctx); err != nil {
 		return err
 	}
 	files := map[string]string{ConfigFile: f.configuration()}
-	if !f.local {
-		for _, name := range []string{alertsToken, changesToken, adminToken} {
-			files[name] = token() + "\n"
-		}
+	for _, name := range []string{alertsToken, changesToken, adminToken} {
+		files[name] = token() + "\n"
 	}
 	am, steps, err := f.alertmanager()
 	if err != nil {
@@ -86,11 +82,6 @@ func Run(ctx context.Context, o Options) error {
 	}
 	f.report(steps)
 	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func token() string {
@@ -176,9 +167,5 @@ func (f *found) report(steps []string) {
 }
 
 func (f *found) names() []string {
-	out := []string{ConfigFile, AlertmanagerFile}
-	if !f.local {
-		out = append(out, alertsToken, changesToken, adminToken)
-	}
-	return out
+	return []string{ConfigFile, AlertmanagerFile, alertsToken, changesToken, adminToken}
 }
