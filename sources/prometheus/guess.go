@@ -14,10 +14,12 @@ import (
 var (
 	errorWord      = regexp.MustCompile(`(?i)(error|_err_|_errs?(_|$)|fail|exception|[45]xx|panic|reject|dropped|denied|crash|restart|oom|unavailable|unhealthy|aborted|timeouts?_|timed_?out|burn_?rate|http_status_code$)`)
 	successWord    = regexp.MustCompile(`(?i)(availability|success|succeeded|_ok(_|$)|:sli:|_sli(_|$)|good)`)
-	latencyWord    = regexp.MustCompile(`(?i)(latency|duration|response_time|request_time|_delay|_wait_|elapsed|rtt|seconds_(bucket|sum)|milliseconds|_ms$)`)
+	latencyWord    = regexp.MustCompile(`(?i)(latency|duration|response_time|request_time|lookup_time|connect_time|processing_time|_delay|_wait_|elapsed|rtt|seconds_(bucket|sum)|milliseconds|_ms$)`)
 	timeWord       = regexp.MustCompile(`(?i)(second|duration|latency|milli|micro|nano|_[mun]s(_|$)|_time(_|$)|rtt|delay|elapsed|wait)`)
 	sizeWord       = regexp.MustCompile(`(?i)(byte|_size|length|depth|batch|entries|rows|expir|_kib|_mib|attempts|items)`)
 	saturationWord = regexp.MustCompile(`(?i)(cpu|memory|_mem_|disk|filesystem|volume|_free|_avail|quota|throttl|queue|backlog|_lag|lag_|behind|oldest|_age(_|$)|age_of|connections|_pool|utili[sz]ation|saturation|in_?flight|file_descriptors|_fds|goroutines|threads|swap|load\d|heap|replicas|inodes|working_set|usage|pressure|capacity|pending)`)
+	stateWord      = regexp.MustCompile(`_(phase|condition|state|status_reason|waiting_reason)$`)
+	behindWord     = regexp.MustCompile(`(?i)(_lag(_|$)|behind)`)
 	trafficWord    = regexp.MustCompile(`(?i)(requests?|rps|qps|_count$|calls|messages|events|packets|_bytes_total|hits|handled|orders|transactions|logins|checkouts|received|sent|processed|consumed|published)`)
 	countSuffix    = regexp.MustCompile(`_count$`)
 )
@@ -42,6 +44,10 @@ func signalOf(es ...parser.Expr) triage.Signal {
 		return triage.SignalErrors
 	case !slices.ContainsFunc(f.names, func(n string) bool { return !countSuffix.MatchString(n) }):
 		return f.traffic()
+	case stateWord.MatchString(f.names[0]) && !f.ratio:
+		return triage.SignalCustom
+	case some(behindWord):
+		return triage.SignalSaturation
 	case some(latencyWord) && !some(sizeWord):
 		return triage.SignalLatency
 	case some(saturationWord):
@@ -131,10 +137,13 @@ func isGoodShare(e *parser.BinaryExpr) bool {
 	if slices.ContainsFunc(num, func(v *parser.VectorSelector) bool { return slices.ContainsFunc(v.LabelMatchers, failedMatcher) }) {
 		return false
 	}
-	good := func(v *parser.VectorSelector) bool {
-		return slices.ContainsFunc(v.LabelMatchers, goodMatcher) || successWord.MatchString(v.Name)
-	}
-	return slices.ContainsFunc(num, good) && slices.ContainsFunc(den, func(v *parser.VectorSelector) bool { return !good(v) })
+	return slices.ContainsFunc(num, func(n *parser.VectorSelector) bool {
+		byMatcher, byName := slices.ContainsFunc(n.LabelMatchers, goodMatcher), successWord.MatchString(n.Name)
+		return slices.ContainsFunc(den, func(d *parser.VectorSelector) bool {
+			return byMatcher && selectedName(d) == selectedName(n) && !slices.ContainsFunc(d.LabelMatchers, goodMatcher) ||
+				byName && !successWord.MatchString(d.Name)
+		})
+	})
 }
 
 func anyFailing(e parser.Expr) bool {

@@ -53,7 +53,7 @@ func (l leg) guard() int {
 		return 3
 	case calls(l.expr, "predict_linear", "deriv", "delta", "changes", "resets"):
 		return 2
-	case l.threshold != nil && l.bad == badLower && *l.threshold == 0, l.threshold != nil && *l.threshold == 1 && l.bad == badHigher && !l.ratio():
+	case l.threshold != nil && *l.threshold == 1 && l.bad == badHigher && !l.ratio():
 		return 1
 	}
 	return 0
@@ -87,8 +87,8 @@ func eachLeg(e parser.Expr, depth func(parser.Expr) float64) []leg {
 	compared := slices.ContainsFunc(alts, func(ls []leg) bool { return slices.ContainsFunc(ls, func(l leg) bool { return l.compared }) })
 	for _, ls := range alts {
 		l := choose(ls, depth)
-		if compared && !l.compared {
-			continue // x > 5 or vector(0): what is never compared never fires by itself
+		if compared && (!l.compared || len(alts) > 1 && len(selectors(l.expr)) == 0) {
+			continue // x > 5 or vector(0): what is never compared, or a constant, is there for the empty result
 		}
 		same := slices.IndexFunc(out, func(o leg) bool { return o.bad == l.bad && family(o.expr) == family(l.expr) })
 		switch {
@@ -97,6 +97,9 @@ func eachLeg(e parser.Expr, depth func(parser.Expr) float64) []leg {
 		case depth(l.expr) < depth(out[same].expr):
 			out[same] = l
 		}
+	}
+	if len(out) == 0 { // constants on every side
+		out = append(out, choose(alts[0], depth))
 	}
 	return out
 }

@@ -121,8 +121,10 @@ func signalOfText(expr string) (triage.Signal, string) {
 				selector = expr[at[0] : at[1]+end+1]
 			}
 		}
-		if e, err := parseExpr(selector); err == nil {
-			return signalOf(e), name
+		for _, x := range []string{selector, name} { // a template of WITH is no matcher
+			if e, err := parseExpr(x); err == nil {
+				return signalOf(e), name
+			}
 		}
 	}
 	return triage.SignalCustom, "expression"

@@ -54,7 +54,7 @@ var outcomeLabels = []outcomes{
 	},
 	{ // what became of a thing: only plain failure says so
 		label: regexp.MustCompile(`(?i)^(state|phase|level|severity|type|reason)$`),
-		good:  nil,
+		good:  []string{"Pending", "Running", "Succeeded", "active", "info"},
 		bad:   []string{"failed", "Failed", "FAILED", "error", "Error", "ERROR", "crashed", "fatal", "critical", "OOMKilled"},
 	},
 }
