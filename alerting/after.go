@@ -44,6 +44,8 @@ func (a *Alerting) OnEvent(ev triage.Event) {
 		}
 		undid, undoes := undoOf(c, e.report)
 		switch {
+		case a.noteRedone(e, c, now):
+			asks = append(asks, ask{e, CauseUndo})
 		case undoes:
 			if a.noteUndo(e, undid, *c, now) {
 				asks = append(asks, ask{e, CauseUndo})

@@ -158,9 +158,12 @@ func (c *Card) changed(in CardInput, v triage.Standing) {
 	if in.Previous == nil || standing(*in.Previous) == standing(in.Report) {
 		return
 	}
+	if c.sinceUndone(in, v) {
+		return
+	}
 	was := in.Previous.Standing()
 	if was.Word == v.Word && sameNamed(was, v) {
-		c.add("CHANGED", "the advice, not the suspect; the earlier report advised: "+adviceInShort(*in.Previous))
+		c.add("CHANGED", "the suspect is the same, the advice is not: now "+adviceInShort(in.Report)+", before "+adviceInShort(*in.Previous))
 		return
 	}
 	c.add("CHANGED", fmt.Sprintf("report %d said %s", in.Previous.Number, statement(was)))
@@ -204,11 +207,7 @@ func (c *Card) recovered(in CardInput, v triage.Standing) {
 	if p := place(in.Incident.Scope); p != "" {
 		c.Headline += " · " + p
 	}
-	if len(v.Named) > 0 && v.Word == triage.WordLikely {
-		c.add("SUSPECT WAS", describeSuspect(v.Named[0])+", "+whenOf(v.Named[0], in.Report))
-	} else {
-		c.add("SUSPECT WAS", "none I could name")
-	}
+	c.add("SUSPECT WAS", suspectWas(in, v))
 	c.undo(in)
 	c.checked(in)
 }
@@ -217,6 +216,12 @@ func (c *Card) recovered(in CardInput, v triage.Standing) {
 func (c *Card) undo(in CardInput) {
 	for _, k := range in.Report.Checked {
 		s := say.Undone(k.Undo) + " at " + clock(k.Undo.At)
+		if p := in.Previous; p != nil && p.Recommendation.Action.Reversal() && p.Recommendation.Target != nil && p.Recommendation.Target.ChangeID == k.Undid {
+			s += ", as advised"
+		}
+		if k.Outcome == triage.CheckRedone {
+			continue // the line on what was checked says it
+		}
 		if in.Incident.State != triage.IncidentMitigating || settled(in.Report) {
 			c.add("UNDO SEEN", s)
 		} else {

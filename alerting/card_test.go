@@ -210,6 +210,52 @@ func cards() map[string]CardInput {
 	}}
 	in.Report.Hold = []triage.Undone{{ChangeID: "s9", Kind: triage.KindDeploy, Service: "search", Name: "search", To: "v9", At: in.Report.CreatedAt}}
 	out["stuck"] = in
+
+	// The remedy that was asked for is no retraction of the advice, and what was said first is not what is checked.
+	first := out["flag-guilty"]
+	in = first
+	in.Previous = &first.Report
+	in.Incident.State = triage.IncidentMitigating
+	in.Report.Number, in.Report.Cause, in.Report.CreatedAt = 3, CauseUndo, at("03:12:50")
+	flagBack := triage.Undone{ChangeID: "off", Kind: triage.KindFlag, Name: "new-pricing", From: "100 %", To: "0", At: at("03:12:40")}
+	in.Report.Checked = []triage.Checked{{Undid: "ld#1", By: "off", Undo: flagBack, Outcome: triage.CheckWatching}}
+	in.Report.Recommendation = triage.Recommendation{
+		Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Target: &triage.Target{ChangeID: "ld#1", Kind: triage.KindFlag},
+		Reason: "flag new-pricing leads, and was undone at 03:12:40 by flag new-pricing: see whether the symptom follows before anything else is undone",
+	}
+	out["done-as-advised"] = in
+
+	in = first
+	in.Previous = &first.Report
+	in.Report.Number = 2
+	in.Report.Recommendation = triage.Recommendation{
+		Verdict: triage.VerdictAct, Action: triage.ActionPauseRollout, Target: &triage.Target{ChangeID: "ld#1", Kind: triage.KindFlag, Name: "new-pricing"},
+		Reason: "it is still rolling out",
+	}
+	out["advice-changed"] = in
+
+	in = out["done-as-advised"]
+	told := in.Report
+	in.Previous = &told
+	in.Incident.State = triage.IncidentOpen
+	in.Report = first.Report
+	in.Report.Number, in.Report.CreatedAt = 4, at("03:20:20")
+	in.Report.Checked = []triage.Checked{{
+		Undid: "ld#1", By: "off", Undo: flagBack, Outcome: triage.CheckRedone,
+		Sentence: "flag new-pricing 0 → 100 % is in place again since 03:20:10: what had undone it was taken back by flag new-pricing 0 → 100 %",
+	}}
+	out["undone-again"] = in
+
+	in = first
+	in.Incident.State, in.Incident.RecoveredAt = triage.IncidentRecovered, at("03:16:00")
+	in.Report.Number, in.Report.CreatedAt, in.Report.Kind = 5, at("03:17:00"), triage.ReportRecovered
+	in.Report.Suspects = append(slices.Clone(first.Report.Suspects), deploySuspect("d7", "pricing", "v8", "v9", "02:55:00", .05))
+	in.Report.Suspects[len(in.Report.Suspects)-1].Rank = len(in.Report.Suspects)
+	in.Report.Checked = []triage.Checked{{
+		Undid: "d7", By: "rb", Undo: triage.Undone{ChangeID: "rb", Kind: triage.KindRollback, Service: "pricing", Name: "pricing", From: "v9", To: "v8", At: at("03:12:40")},
+		Outcome: triage.CheckVerified, At: at("03:12:40"), Turned: at("03:13:30"), Sentence: "checkout recovered 50 s after pricing was rolled back, and has stayed so for 3 min",
+	}}
+	out["recovered-other-undone"] = in
 	return out
 }
 

@@ -17,7 +17,11 @@ func (c *Card) verdict(in CardInput, v triage.Standing) {
 	switch v.Word {
 	case triage.WordLikely:
 		s := v.Named[0]
-		c.add(string(triage.WordLikely), describeSuspect(s)+where(s, in)+" "+whenOf(s, r), reasons(s, r)...)
+		why := reasons(s, r)
+		if other := otherUndone(s, r); other != "" {
+			why = append(why, other)
+		}
+		c.add(string(triage.WordLikely), describeSuspect(s)+where(s, in)+" "+whenOf(s, r), why...)
 	case triage.WordSeparate:
 		c.separate(in, v)
 	case triage.WordNone:
@@ -291,7 +295,8 @@ func alsoUndoes(us []triage.Undone) string {
 
 func adviceInShort(r triage.Report) string {
 	if r.Recommendation.Action.Reversal() {
-		return doLine(withTarget(r))
+		text, _, _ := strings.Cut(doLine(withTarget(r)), " · ")
+		return text
 	}
 	return strings.ReplaceAll(string(r.Recommendation.Action), "_", " ")
 }

@@ -230,7 +230,7 @@ func TestUndoAndLateChange(t *testing.T) {
 		if got := b.notifier.told(); !slices.Equal(got, []string{"1 alert", "2 undo seen"}) {
 			t.Fatalf("want the undo told once, got %v", got)
 		}
-		if card := b.notifier.got()[1].Card.Text(); !strings.Contains(card, "UNDO SEEN: flag new-pricing set to 0 % at 00:00:40; the same signal is being watched") {
+		if card := b.notifier.got()[1].Card.Text(); !strings.Contains(card, "UNDO SEEN: flag new-pricing set to 0 % at 00:00:40, as advised; the same signal is being watched") {
 			t.Errorf("got\n%s", card)
 		}
 	})

@@ -96,7 +96,7 @@ func stateTold(r triage.Report) triage.IncidentState {
 		return r.State
 	case r.Kind == triage.ReportRecovered:
 		return triage.IncidentRecovered
-	case slices.ContainsFunc(r.Checked, func(c triage.Checked) bool { return c.Outcome != triage.CheckNotHelped }):
+	case slices.ContainsFunc(r.Checked, func(c triage.Checked) bool { return c.Outcome.Active() }):
 		return triage.IncidentMitigating
 	}
 	return triage.IncidentOpen

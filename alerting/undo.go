@@ -30,7 +30,9 @@ type undoing struct {
 }
 
 // settled reports whether looking again can change nothing.
-func (u *undoing) settled() bool { return u.checked.Outcome.Recovered() }
+func (u *undoing) settled() bool {
+	return u.checked.Outcome.Recovered() || u.checked.Outcome == triage.CheckRedone
+}
 
 // undoOf returns the suspect of r that c takes back.
 func undoOf(c *triage.Change, r *triage.Report) (triage.Change, bool) {
@@ -43,6 +45,28 @@ func undoOf(c *triage.Change, r *triage.Report) (triage.Change, bool) {
 		}
 	}
 	return triage.Change{}, false
+}
+
+// noteRedone takes in a change that takes back an undo: what was undone acts again. That is no undo of its own, and what the
+// undo did is measured no further. It reports whether c is one. Needs Alerting.mu.
+func (a *Alerting) noteRedone(e *entry, c *triage.Change, now time.Time) bool {
+	if c.Status == triage.StatusFailed || c.Status == triage.StatusCancelled {
+		return false
+	}
+	i := slices.IndexFunc(e.undos, func(u *undoing) bool {
+		return slices.Contains(c.Undoes, u.undo.ID) && u.checked.Outcome != triage.CheckRedone
+	})
+	if i < 0 {
+		return false
+	}
+	u := e.undos[i]
+	u.checked.Outcome, u.checked.Asked, u.checked.Missing, u.checked.Steps = triage.CheckRedone, now.UTC(), nil, nil
+	u.checked.Sentence = describeChange(&u.undid) + " is in place again since " + clock(c.OccurredAt()) + ": what had undone it was taken back by " + describeChange(c)
+	if e.inc.State == triage.IncidentMitigating && !e.anyActive() {
+		inc := e.change()
+		inc.State, inc.UpdatedAt = triage.IncidentOpen, now
+	}
+	return true
 }
 
 // noteUndo takes in an undo of undid, or a further word about one that is known: a rollback that is through, or failed.
@@ -232,13 +256,17 @@ func (a *Alerting) lookAt(ctx context.Context, e *entry, u *undoing) {
 	got := Verify(in)
 	a.mu.Lock()
 	was := u.checked.Outcome
+	if was == triage.CheckRedone { // taken back while it was measured
+		a.mu.Unlock()
+		return
+	}
 	u.checked, u.blind = got, len(in.Symptom.Series) == 0
 	news := was != got.Outcome && got.Outcome != triage.CheckWatching && got.Outcome != triage.CheckUnmeasured
 	recovered := e.inc.State == triage.IncidentRecovered
 	if news && got.Outcome.Recovered() {
 		e.looks = nil // nothing is learned from ranking a symptom that is gone
 	}
-	if news && got.Outcome == triage.CheckNotHelped && e.inc.State == triage.IncidentMitigating && e.allFailed() {
+	if news && got.Outcome == triage.CheckNotHelped && e.inc.State == triage.IncidentMitigating && !e.anyActive() {
 		inc := e.change()
 		inc.State, inc.UpdatedAt = triage.IncidentOpen, a.now()
 	}
@@ -265,9 +293,9 @@ func (a *Alerting) lookAt(ctx context.Context, e *entry, u *undoing) {
 	}
 }
 
-// allFailed reports whether no undo is left that may still work. Needs Alerting.mu.
-func (e *entry) allFailed() bool {
-	return !slices.ContainsFunc(e.undos, func(u *undoing) bool { return u.checked.Outcome != triage.CheckNotHelped })
+// anyActive reports whether an undo is left that may still work. Needs Alerting.mu.
+func (e *entry) anyActive() bool {
+	return slices.ContainsFunc(e.undos, func(u *undoing) bool { return u.checked.Outcome.Active() })
 }
 
 // measure gathers what Verify reads. What cannot be read is left out.

@@ -267,3 +267,38 @@ func TestRestores(t *testing.T) {
 		t.Errorf("want none for deploys, got %d", n)
 	}
 }
+
+// An undo that is itself taken back is told as what it is: what was undone acts again, and nothing is claimed of the undo any more.
+func TestUndoIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0)}, &fakeLabels{})
+		b.accept(t, alert("checkout", time.Now()))
+		time.Sleep(time.Minute)
+		undo := undoEvent(time.Now(), "ld#1")
+		b.OnEvent(undo)
+		time.Sleep(2 * time.Minute)
+		again := triage.Change{
+			ID: "on again", Kind: triage.KindFlag, Scope: triage.Scope{Service: "pricing"}, Labels: map[string]string{"flag": "new-pricing", "from": "0 %", "to": "100 %"},
+			StartedAt: time.Now(), ObservedAt: time.Now(), Undoes: []triage.ChangeID{undo.Change.ID},
+		}
+		b.OnEvent(triage.Event{Change: &again})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := b.store.all()[0].State; got != triage.IncidentOpen {
+			t.Errorf("want it open again, got %s", got)
+		}
+		posts := b.notifier.got()
+		card := posts[len(posts)-1].Card.Text()
+		if !strings.Contains(card, "CHECKED: flag new-pricing 0 → 100 % is in place again since 00:03:00") || strings.Contains(card, "UNDO SEEN") || !strings.Contains(card, "DO: set flag new-pricing back") {
+			t.Errorf("got\n%s", card)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if inc := b.store.all()[0]; inc.State != triage.IncidentOpen {
+			t.Errorf("nothing more is measured of it: got %s", inc.State)
+		}
+		if posts = b.notifier.got(); strings.Contains(posts[len(posts)-1].Card.Text(), "did not help") {
+			t.Errorf("what was taken back cannot have failed to help:\n%s", posts[len(posts)-1].Card.Text())
+		}
+	})
+}

@@ -18,6 +18,9 @@ func (m *ranking) avoidAfter() []triage.Avoid {
 		if _, reached := m.down[ch.Service]; !reached && ch.Service != m.scope.Service && !ch.Global {
 			continue
 		}
+		if goesBack(ch) { // what took something back is what was asked for, or somebody's remedy: no word against it
+			continue
+		}
 		a := reversal(ch)
 		if a == "" {
 			a = triage.ActionRollback
@@ -29,6 +32,9 @@ func (m *ranking) avoidAfter() []triage.Avoid {
 	}
 	return out
 }
+
+// goesBack reports whether a change takes another one back.
+func goesBack(ch *triage.Change) bool { return ch.Kind == triage.KindRollback || len(ch.Undoes) > 0 }
 
 // avoidHarm advises against undoing likely candidates whose reversal would do harm.
 func (m *ranking) avoidHarm(rec *triage.Recommendation, leader *candidate) {

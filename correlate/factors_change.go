@@ -241,6 +241,19 @@ func (m *ranking) revertedFactor(c *candidate) finding {
 	return finding{say: func() string { return fmt.Sprintf("it was undone at %s, after the trouble began", clock(m.abs(at))) }}
 }
 
+// takenBackAgain are the changes that a later one took back: an undo among them undoes nothing any more.
+func (m *ranking) takenBackAgain() map[triage.ChangeID]bool {
+	out := make(map[triage.ChangeID]bool)
+	for i := range m.in.Changes {
+		if u := &m.in.Changes[i]; seenBy(*u, m.at) && u.Status != triage.StatusFailed && u.Status != triage.StatusCancelled {
+			for _, id := range u.Undoes {
+				out[id] = true
+			}
+		}
+	}
+	return out
+}
+
 // undoOf is the earliest change seen that undid this one, nil where there is none.
 func (m *ranking) undoOf(ch *triage.Change) *triage.Change {
 	if m.undone == nil {
@@ -251,9 +264,10 @@ func (m *ranking) undoOf(ch *triage.Change) *triage.Change {
 				m.undone[id] = u
 			}
 		}
+		again := m.takenBackAgain()
 		for i := range m.in.Changes {
 			u := &m.in.Changes[i]
-			if seenBy(*u, m.at) {
+			if seenBy(*u, m.at) && !again[u.ID] {
 				byID[u.ID] = u
 				for _, id := range u.Undoes {
 					note(id, u)

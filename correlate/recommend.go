@@ -277,7 +277,7 @@ func (m *ranking) laterOnes(l *candidate) []triage.Change {
 	}
 	var out []triage.Change
 	take := func(ch triage.Change) {
-		if ch.ID == l.ch.ID || ch.Service != l.ch.Service || family(ch.Kind) != family(l.ch.Kind) || ch.Service == "" {
+		if ch.ID == l.ch.ID || slices.Contains(ch.Undoes, l.ch.ID) || slices.Contains(l.ch.RevertedBy, ch.ID) || ch.Service != l.ch.Service || family(ch.Kind) != family(l.ch.Kind) || ch.Service == "" {
 			return
 		}
 		if _, other := ch.Contradicts(l.ch.Scope); other || !ch.OccurredAt().After(l.ch.OccurredAt()) {

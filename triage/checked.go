@@ -5,7 +5,7 @@ import "time"
 // CheckOutcome is what became of the symptom after something was undone.
 type CheckOutcome string
 
-// The outcomes. Watching may become any other; verified, consistent and elsewhere are final.
+// The outcomes. Watching may become any other; verified, consistent, elsewhere and redone are final.
 const (
 	CheckWatching   CheckOutcome = "watching"   // too early to say
 	CheckVerified   CheckOutcome = "verified"   // recovered, and every condition for blaming what was undone holds
@@ -14,17 +14,21 @@ const (
 	CheckStuck      CheckOutcome = "stuck"      // the trigger is removed, the symptom stays: the system may hold itself down
 	CheckNotHelped  CheckOutcome = "not_helped" // the symptom stays, and stuck explains it no longer: look at the next suspect
 	CheckUnmeasured CheckOutcome = "unmeasured" // nothing can be read about the symptom
+	CheckRedone     CheckOutcome = "redone"     // the undo was itself taken back: what was undone acts again
 )
 
 // CheckOutcomes lists every CheckOutcome.
 func CheckOutcomes() []CheckOutcome {
-	return []CheckOutcome{CheckWatching, CheckVerified, CheckConsistent, CheckElsewhere, CheckStuck, CheckNotHelped, CheckUnmeasured}
+	return []CheckOutcome{CheckWatching, CheckVerified, CheckConsistent, CheckElsewhere, CheckStuck, CheckNotHelped, CheckUnmeasured, CheckRedone}
 }
 
 // Recovered reports whether the symptom is gone.
 func (o CheckOutcome) Recovered() bool {
 	return o == CheckVerified || o == CheckConsistent || o == CheckElsewhere
 }
+
+// Active reports whether what was undone is still undone, and may yet turn out to have helped.
+func (o CheckOutcome) Active() bool { return o != CheckNotHelped && o != CheckRedone }
 
 // Checked is what was seen after one Change was undone. It convicts nobody: only a person's label confirms.
 type Checked struct {
