@@ -77,7 +77,7 @@ func underive(c triage.Change) triage.Change {
 // merge unites two reports of one Change, both normal and neither contradicting the other. It is commutative, associative
 // and idempotent in everything but the id, which is a's: so the order in which reports come, and how often, does not matter.
 //
-// Where both know something, the choice is by a total order: the earliest start (with its own uncertainty), the latest end
+// Where both know something, the choice is by a total order: the surest start (with its own uncertainty), the latest end
 // (with its own status), the larger size, the harder to reverse, the longer text.
 func merge(a, b triage.Change) triage.Change {
 	m := a
@@ -135,24 +135,36 @@ func senders(c triage.Change) []string {
 	return []string{c.Source}
 }
 
-// mergeStart takes the earliest start with its uncertainty. Where neither knows a start, the uncertainty is that of the latest end.
-func mergeStart(a, b triage.Change) (start time.Time, uncertainty float64) {
-	switch d := a.StartedAt.Compare(b.StartedAt); {
+// mergeStart takes the surest start, the earliest of those as sure: who saw a version at two scrapes a minute apart knows less
+// of when it came than who rolled it out. Where neither knows a start, the uncertainty is that of the latest end.
+func mergeStart(a, b triage.Change) (time.Time, float64) {
+	switch {
 	case a.StartedAt.IsZero() && b.StartedAt.IsZero():
-		d = b.FinishedAt.Compare(a.FinishedAt) // the later end counts
-		if d == 0 {
+		switch d := a.FinishedAt.Compare(b.FinishedAt); {
+		case d == 0:
 			return time.Time{}, min(a.TimeUncertaintyS, b.TimeUncertaintyS)
-		}
-		if d < 0 {
+		case d > 0:
 			return time.Time{}, a.TimeUncertaintyS
 		}
 		return time.Time{}, b.TimeUncertaintyS
-	case b.StartedAt.IsZero() || (!a.StartedAt.IsZero() && d < 0):
+	case b.StartedAt.IsZero() || !a.StartedAt.IsZero() && compareStarts(a, b) <= 0:
 		return a.StartedAt, a.TimeUncertaintyS
-	case a.StartedAt.IsZero() || d > 0:
-		return b.StartedAt, b.TimeUncertaintyS
 	}
-	return a.StartedAt, min(a.TimeUncertaintyS, b.TimeUncertaintyS)
+	return b.StartedAt, b.TimeUncertaintyS
+}
+
+// alike is the uncertainty, in seconds, below which starts are as sure as any clock.
+const alike = 5
+
+// compareStarts orders known starts: the surer, the earlier, the one whose clock is trusted more.
+func compareStarts(a, b triage.Change) int {
+	unsure := func(c triage.Change) float64 {
+		if c.TimeUncertaintyS <= alike {
+			return 0
+		}
+		return c.TimeUncertaintyS
+	}
+	return cmp.Or(cmp.Compare(unsure(a), unsure(b)), a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.TimeUncertaintyS, b.TimeUncertaintyS))
 }
 
 // compareEnds orders how two reports say it ended: a real end over superseded over running, then the later end, then the worse.

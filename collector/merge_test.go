@@ -93,11 +93,18 @@ func TestMergeKeeps(t *testing.T) {
 			triage.StatusSucceeded, at(6), at(9), 0,
 		},
 		{
-			"the earliest start with its own uncertainty", started,
-			triage.Change{Kind: triage.KindDeploy, StartedAt: at(-1), TimeUncertaintyS: 30, Status: triage.StatusStarted},
+			"the earliest of starts as sure as each other", started,
+			triage.Change{Kind: triage.KindDeploy, StartedAt: at(-1), TimeUncertaintyS: 3, Status: triage.StatusStarted},
 			triage.StatusStarted, at(-1),
 			time.Time{},
-			30,
+			3,
+		},
+		{ // two scrapes a minute apart know less of when a version came than who rolled it out
+			"the surest start, though another may have been earlier", started,
+			triage.Change{Kind: triage.KindDeploy, StartedAt: at(-1), TimeUncertaintyS: 60, Status: triage.StatusStarted},
+			triage.StatusStarted, at(0),
+			time.Time{},
+			2,
 		},
 	}
 	for _, tt := range tests {

@@ -72,8 +72,13 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 			effect = min(effect, aMed-jMed)
 		}
 	}
-	if v := p.bad[k]; na <= 2 && !p.ramp && v == v { // one or two samples begin where they are said to
-		effect = min(effect, v-loc)
+	// What begins here has its first sample shifted: of more than two it may be short of the rest by noise.
+	if v := p.bad[k]; !p.ramp && v == v {
+		slack := 0.0
+		if na > 2 {
+			slack = 2 * spread
+		}
+		effect = min(effect, v-loc+slack)
 	}
 	// What set the alert off was still on when it had surely begun: an episode that was over by then is another one, and
 	// one good sample of the last two means over.

@@ -138,10 +138,10 @@ func (m *ranking) compare(c *candidate, s *service, series []*prepared, label st
 		return comparison{}
 	}
 	p := fresh[0]
-	from := max(m.onset.earliest, c.act.first)
-	cool := ms(math.MaxInt64)
+	from, until := max(m.onset.earliest, c.act.first), m.replaced(c, label)
+	born, cool := ms(math.MinInt64), ms(math.MaxInt64)
 	if label != "region" {
-		born := bornAt(s, fresh, label)
+		born = bornAt(s, fresh, label)
 		from = max(from, born)
 		if p.signal == triage.SignalLatency && born > s.begins() { // a process that was there all along is warm
 			from, cool = max(from, born+max(coldSpan, p.step)), born+coolSpan // its first minute says nothing
@@ -152,10 +152,11 @@ func (m *ranking) compare(c *candidate, s *service, series []*prepared, label st
 	warm := false
 	for _, q := range pairs {
 		switch {
+		case q.at >= until:
 		case q.at >= from:
 			after, news, olds = append(after, q.fresh-q.old), append(news, q.fresh), append(olds, q.old)
 			warm = warm || q.at >= cool
-		case q.at < c.act.first:
+		case q.at < c.act.first && q.at >= born: // an earlier life of the same version is another one
 			before = append(before, q.fresh-q.old)
 		}
 	}
@@ -289,7 +290,7 @@ func (p *prepared) firstFrom() ms {
 	return 0
 }
 
-// bornAt is when what the series measure was first seen alive, on any signal.
+// bornAt is when what the series measure was last seen to come alive, on any signal: a version may come back.
 func bornAt(s *service, fresh []*prepared, label string) ms {
 	first := ms(math.MaxInt64)
 	for _, p := range fresh {
@@ -297,12 +298,49 @@ func bornAt(s *service, fresh []*prepared, label string) ms {
 		for _, group := range s.signals {
 			for _, q := range group {
 				if valueOf(q, label) == value {
-					first = min(first, q.firstFrom())
+					first = min(first, q.lastLife())
 				}
 			}
 		}
 	}
 	return first
+}
+
+// lastLife is when the last stretch of samples without a gap of a minute begins.
+func (p *prepared) lastLife() ms {
+	begin, last := ms(0), ms(math.MinInt64)
+	for i, v := range p.bad {
+		if v != v {
+			continue
+		}
+		if last == ms(math.MinInt64) || p.from[i]-last > max(echo, 2*p.step) {
+			begin = p.from[i]
+		}
+		last = p.end(i)
+	}
+	return begin
+}
+
+// replaced is when another change of the same service put something else, or the same anew, in place of what c put there.
+func (m *ranking) replaced(c *candidate, label string) ms {
+	until := ms(math.MaxInt64)
+	if label == "region" || c.ch.Service == "" {
+		return until
+	}
+	for i := range m.in.Changes {
+		o := &m.in.Changes[i]
+		if o.ID == c.ch.ID || o.Service != c.ch.Service || !seenBy(*o, m.at) {
+			continue
+		}
+		again := label != "variant" && o.Version != "" && o.Version == c.ch.Version
+		if !again && !slices.Contains(o.Undoes, c.ch.ID) && !slices.Contains(c.ch.RevertedBy, o.ID) {
+			continue
+		}
+		if at := m.rel(o.OccurredAt()); at > c.act.start {
+			until = min(until, at)
+		}
+	}
+	return until
 }
 
 // begins is when the first sample of any split series of the service begins.
