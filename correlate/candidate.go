@@ -33,6 +33,7 @@ const (
 	placeGlobal
 	placeNoService
 	placeNoGraph
+	placeUnplaced // there is a graph, and it does not know the service
 	placeOffGraph
 )
 
@@ -82,6 +83,9 @@ func (m *ranking) locate(c *candidate) {
 		c.place, c.hops = placeCaller, m.up[name]
 	case m.noGraph():
 		c.place = placeNoGraph
+	case !m.in.Topology.Has(name):
+		c.place = placeUnplaced
+		m.unplaced++
 	default:
 		c.place = placeOffGraph
 		m.offGraph++

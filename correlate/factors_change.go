@@ -81,7 +81,12 @@ func (m *ranking) topologyFactor(c *candidate) finding {
 		return finding{nats: m.w.PlaceNoGraph, say: func() string {
 			return fmt.Sprintf("it changed %s, and no topology says whether %s depends on it", c.ch.Service, orUnknown(sym))
 		}}
-	default: // nothing to do for the others
+	case placeUnplaced:
+		// A graph is seldom whole: a service it does not know may be called by anybody, the more of them the less likely each.
+		return finding{nats: m.w.PlaceUnplaced - ln(float64(max(1, m.unplaced))), say: func() string {
+			return fmt.Sprintf("it changed %s, which the call graph does not know", c.ch.Service)
+		}}
+	default: // off the graph
 	}
 	// Missing edges and shared nodes exist, but not many: all changes without a path share one small chance.
 	share := -ln(float64(max(1, m.offGraph)))

@@ -31,6 +31,7 @@ type ranking struct {
 	after      []triage.Change // began after onset: not suspects, but the card says so
 	older      bool            // some changes lie before the lookback
 	offGraph   int             // candidates without a path to the symptom
+	unplaced   int             // candidates on services the graph does not know
 	onsetRatio map[string]float64
 	rates      map[string]float64 // changes per hour by service, counted
 	alertWords map[string]bool

@@ -54,6 +54,7 @@ type Weights struct {
 	PlaceHop       float64 `w:"place.hop"`
 	PlaceCaller    float64 `w:"place.caller"`
 	PlaceNoGraph   float64 `w:"place.no_graph"`
+	PlaceUnplaced  float64 `w:"place.unplaced"`
 	PlaceOffGraph  float64 `w:"place.off_graph"`
 	PlaceNoService float64 `w:"place.no_service"`
 	PlaceGlobal    float64 `w:"place.global"`
