@@ -17,6 +17,7 @@ type candidate struct {
 	logOdds  triage.MilliNats
 	veto     bool
 	direct   bool
+	far      bool  // over before the usual lookback
 	micros   int64 // probability in millionths
 	density  float64
 	own      ownShift
@@ -50,7 +51,7 @@ func (m *ranking) selectCandidates() {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), a.OccurredAt().Compare(b.OccurredAt()), cmp.Compare(a.Title, b.Title))
 	})
 	changes = slices.CompactFunc(changes, func(a, b *triage.Change) bool { return a.ID == b.ID })
-	from, to := m.onset.earliest-m.lookback, m.onset.latest+m.grace
+	near, from, to := m.onset.earliest-m.lookback, m.onset.earliest-m.reach, m.onset.latest+m.grace
 	for _, ch := range changes {
 		c := &candidate{ch: ch, act: m.actingOf(ch)}
 		switch {
@@ -58,9 +59,9 @@ func (m *ranking) selectCandidates() {
 			m.after = append(m.after, *ch)
 			continue
 		case m.rel(ch.LastActivity()) < from && c.act.last < from:
-			m.older = true
 			continue
 		}
+		c.far = m.rel(ch.LastActivity()) < near && c.act.last < near
 		m.locate(c)
 		m.candidates = append(m.candidates, c)
 	}
@@ -85,10 +86,14 @@ func (m *ranking) locate(c *candidate) {
 		c.place = placeNoGraph
 	case !m.in.Topology.Has(name):
 		c.place = placeUnplaced
-		m.unplaced++
+		if !c.far {
+			m.unplaced++
+		}
 	default:
 		c.place = placeOffGraph
-		m.offGraph++
+		if !c.far {
+			m.offGraph++
+		}
 	}
 }
 

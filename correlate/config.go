@@ -13,7 +13,7 @@ type Config struct {
 	Lookback       model.Duration `yaml:"lookback"`        // how far before onset.earliest candidates are sought
 	Grace          model.Duration `yaml:"grace"`           // how far after onset a start may lie: skewed clocks
 	Widen          model.Duration `yaml:"widen"`           // how far the store is searched once when nothing fits; 0: never
-	WidenBelow     float64        `yaml:"widen_below"`     // search the store when no suspect's probability reaches this
+	WidenBelow     float64        `yaml:"widen_below"`     // search the store when no near suspect's probability reaches this
 	Deadline       model.Duration `yaml:"deadline"`        // for gathering evidence; the report is made of what came
 	SeriesHistory  model.Duration `yaml:"series_history"`  // how far before onset series are read
 	MaxHops        int            `yaml:"max_hops"`        // calls walked from the symptom
@@ -45,7 +45,7 @@ type Overrides map[string]float64
 func DefaultConfig() Config {
 	d := func(t time.Duration) model.Duration { return model.Duration(t) }
 	return Config{
-		Lookback: d(30 * time.Minute), Grace: d(30 * time.Second), Widen: d(24 * time.Hour), WidenBelow: 0.20,
+		Lookback: d(30 * time.Minute), Grace: d(30 * time.Second), Widen: d(24 * time.Hour), WidenBelow: 0.50,
 		Deadline: d(5 * time.Second), SeriesHistory: d(time.Hour), MaxHops: 4, MaxServices: 60, MaxSuspects: 20,
 		MinProbability: 0.60, MinFlag: 0.40, MinRollback: 0.75, MinPause: 0.30, MinMargin: 0.25,
 		Assume: Assume{For: 0, Eval: d(time.Minute), Scrape: d(30 * time.Second), Range: d(5 * time.Minute), Late: d(10 * time.Minute), Declared: d(2 * time.Hour)},

@@ -53,7 +53,9 @@ func (m *ranking) rateOf(name string) float64 {
 		m.rates = make(map[string]float64)
 		hours := (m.lookback + m.onset.latest - m.onset.earliest).minutes() / 60
 		for _, c := range m.candidates {
-			m.rates[c.ch.Service] += 1 / hours
+			if !c.far {
+				m.rates[c.ch.Service] += 1 / hours
+			}
 		}
 	}
 	return m.rates[name]

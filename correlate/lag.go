@@ -161,7 +161,9 @@ func (m *ranking) timing(c *candidate) float64 {
 		d := 0.0
 		switch {
 		case o >= c.act.start-half:
-			d = max(m.w.lagDensity(&c.act, o, half, c.ch.Kind), m.w.LagFloor)
+			if d = m.w.lagDensity(&c.act, o, half, c.ch.Kind); !c.far {
+				d = max(d, m.w.LagFloor)
+			}
 		case o >= c.act.start-m.grace:
 			d = m.w.LagGrace
 		}

@@ -55,6 +55,9 @@ func (m *ranking) weighNone() none {
 func (m *ranking) quiet() float64 {
 	n := 1.0
 	for _, c := range m.candidates {
+		if c.far {
+			continue
+		}
 		switch c.place {
 		case placeSelf, placeCallee, placeGlobal, placeNoService:
 			n++

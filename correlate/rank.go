@@ -2,9 +2,7 @@ package correlate
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"time"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -13,27 +11,10 @@ import (
 const million = 1_000_000
 
 // Rank orders the changes of the input by how likely each set off the symptom, beside the hypothesis that none of them
-// did, and recommends a next step. When nothing of the lookback scores well and the input reaches further back, it looks
-// there once and says so. It is deterministic: the same input in any order gives the same bytes everywhere.
-func Rank(in Input) triage.Report {
-	m := newRanking(in)
-	r := m.rank()
-	enough := m.cfg.WidenBelow
-	if r.Onset.Shape == triage.ShapeRamp {
-		enough = max(enough, 0.5) // what creeps up may have begun long before it stood out
-	}
-	if in.Widened || likeliest(r) >= enough || time.Duration(m.cfg.Widen) <= in.lookback() || !m.older {
-		return r
-	}
-	wide := in
-	wide.Widened, wide.Lookback = true, time.Duration(m.cfg.Widen)
-	wide.Notes = append(slices.Clone(in.Notes), fmt.Sprintf("no change of the %s before the onset fits, so the search went back %s",
-		span1(m.lookback), span1(ms(time.Duration(m.cfg.Widen).Milliseconds()))))
-	if w := newRanking(wide).rank(); likeliest(w) > likeliest(r) {
-		return w
-	}
-	return r
-}
+// did, and recommends a next step. All changes of the longer search that the input holds are weighed at once: a slow trigger
+// is as much a candidate as a near one, at the density its lag has. How much changes is counted over the near ones alone. It
+// is deterministic: the same input in any order gives the same bytes everywhere.
+func Rank(in Input) triage.Report { return newRanking(in).rank() }
 
 // rank weighs every candidate and none, and writes the report.
 func (m *ranking) rank() triage.Report {

@@ -16,7 +16,8 @@ type ranking struct {
 	at       time.Time
 	alert    triage.Alert
 	scope    triage.Scope // of the symptom
-	lookback ms
+	lookback ms           // what is near: the usual one, whatever was searched
+	reach    ms           // how far back a change is weighed
 	grace    ms
 
 	onset    onset
@@ -29,7 +30,6 @@ type ranking struct {
 
 	candidates []*candidate
 	after      []triage.Change // began after onset: not suspects, but the card says so
-	older      bool            // some changes lie before the lookback
 	offGraph   int             // candidates without a path to the symptom
 	unplaced   int             // candidates on services the graph does not know
 	onsetRatio map[string]float64
@@ -52,6 +52,10 @@ func newRanking(in Input) *ranking {
 		m.w = DefaultWeights()
 	}
 	m.lookback, m.grace = ms(in.lookback().Milliseconds()), ms(time.Duration(m.cfg.Grace).Milliseconds())
+	m.reach = max(m.lookback, ms(time.Duration(m.cfg.Widen).Milliseconds()))
+	if in.Widened {
+		m.lookback = ms(time.Duration(m.cfg.Lookback).Milliseconds())
+	}
 	m.alert = firstAlert(in.Alerts)
 	m.scope = symptomScope(in.Scope, m.alert)
 	if m.at.IsZero() {

@@ -62,11 +62,8 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 	return rec
 }
 
-// long reports whether a candidate is of the longer search only: one that began within the usual lookback of a measured onset
-// is not, however late the alert came.
-func (m *ranking) long(c *candidate) bool {
-	return m.in.Widened && (m.symptom == nil || c.act.start < m.onset.earliest-ms(time.Duration(m.cfg.Lookback).Milliseconds()))
-}
+// long reports whether a candidate is of the longer search only, or no onset was measured to say.
+func (m *ranking) long(c *candidate) bool { return c.far || m.in.Widened && m.symptom == nil }
 
 // margin is how far the leader is ahead of the next hypothesis, none included.
 func (m *ranking) margin(n *none) float64 {

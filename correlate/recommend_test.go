@@ -171,18 +171,19 @@ func TestWitnessed(t *testing.T) {
 	}
 }
 
-// A change is of the longer search only when it began before the usual lookback, or when no onset was measured.
+// A change is of the longer search only when it was over before the usual lookback, or when no onset was measured.
 func TestLongerSearchOnly(t *testing.T) {
-	in := flagScene()
-	in.Widened = true
-	m := newRanking(in)
-	lookback := ms(time.Duration(m.cfg.Lookback).Milliseconds())
-	for _, tc := range []struct {
-		before ms
-		want   bool
-	}{{0, false}, {lookback, false}, {lookback + 1, true}} {
-		if got := m.long(&candidate{act: acting{start: m.onset.earliest - tc.before}}); got != tc.want {
-			t.Errorf("%s before the onset: want %t, got %t", tc.before.duration(), tc.want, got)
+	for ago, want := range map[string]bool{"5m": false, "30m": false, "45m": true, "20h": true} {
+		for _, widened := range []bool{false, true} {
+			in := flagScene()
+			in.Widened = widened
+			in.Changes = append(in.Changes, change("it", triage.KindConfig, "pricing", ago))
+			m := newRanking(in)
+			for _, c := range m.candidates {
+				if c.ch.ID == "it" && m.long(c) != want {
+					t.Errorf("%s before the alert: want %t, got %t", ago, want, !want)
+				}
+			}
 		}
 	}
 }

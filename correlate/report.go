@@ -17,6 +17,13 @@ func (m *ranking) report(n *none) triage.Report {
 		Widened: m.in.Widened, Candidates: len(m.candidates), Deadline: m.in.Deadline,
 		Suspects: []triage.Suspect{}, Coverage: sortedCoverage(m.in.Coverage), Notes: slices.Clone(m.in.Notes),
 	}
+	switch far := len(m.candidates) > 0 && m.candidates[0].far; {
+	case far && !m.in.Widened:
+		r.Widened = true
+		r.Notes = append(r.Notes, fmt.Sprintf("the likeliest change began more than the usual %s before the onset", span1(m.lookback)))
+	case m.in.Widened && !far && len(m.candidates) > 0:
+		r.Notes = append(r.Notes, "what lies further back fits no better")
+	}
 	r.Symptom = m.symptomSummary()
 	limit := max(m.cfg.MaxSuspects, 3)
 	cut, cutMass := 0, int64(0)

@@ -20,8 +20,8 @@ func likeliest(r triage.Report) float64 {
 	return best
 }
 
-// widen searches the longer store once when nothing near fits, or when the symptom crept up; it keeps the first answer
-// when the search brings nothing likelier. What it finds is never more than something to look into.
+// widen searches the longer store once when no near change is likelier than not, or when the symptom crept up, and weighs
+// all that was found at once: what is far takes its share of none. It is never more than something to look into.
 func (g *gathering) widen(ctx context.Context, r triage.Report) (Input, triage.Report, bool) {
 	blind := len(g.in.Coverage)
 	in, ok := g.longer(ctx, r)
@@ -31,13 +31,7 @@ func (g *gathering) widen(ctx context.Context, r triage.Report) (Input, triage.R
 	case !ok:
 		return *g.in, r, false
 	}
-	wide := Rank(in)
-	if likeliest(wide) > likeliest(r) {
-		return in, wide, true
-	}
-	near := *g.in
-	near.Notes = append(in.Notes, "nothing there fits better")
-	return near, Rank(near), true
+	return in, Rank(in), true
 }
 
 // longer is the input over the longer store, ok only where a search is due.
@@ -48,7 +42,7 @@ func (g *gathering) longer(ctx context.Context, r triage.Report) (Input, bool) {
 		return Input{}, false
 	}
 	best := likeliest(r)
-	creeping := r.Onset.Shape == triage.ShapeRamp && best < 0.5
+	creeping := r.Onset.Shape == triage.ShapeRamp && best < 0.5 // what creeps up may have begun long before it stood out
 	if best >= cfg.WidenBelow && !creeping {
 		return Input{}, false
 	}
@@ -70,7 +64,7 @@ func (g *gathering) longer(ctx context.Context, r triage.Report) (Input, bool) {
 		}
 	}
 	more := len(in.Changes) - len(g.in.Changes)
-	why := "no change of the usual lookback fits"
+	why := "no near change stands out"
 	if creeping {
 		why = "the symptom crept up"
 	}
