@@ -1,7 +1,8 @@
 // Package detect finds when a metric left its expected range.
 //
-// It is the command line's view of the correlator's change point detector: it reads CSV or JSON and prints JSON lines. It
-// decides nothing about causes, and its scores never look ahead.
+// It reads CSV or JSON and prints JSON lines: onsets are those of the correlator's change point detector, scores those of a
+// Scorer, which asks how new the latest samples are to their own series. It decides nothing about causes, and neither looks
+// ahead.
 package detect
 
 import (
@@ -58,17 +59,27 @@ func Run(ctx context.Context, opts Options, r io.Reader, w io.Writer) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	for _, s := range series {
-		if err := print(ctx, enc, s, opts); err != nil {
+		printer := printOnsets
+		if opts.Scores {
+			printer = printScores
+		}
+		if err := printer(ctx, enc, s); err != nil {
 			return err
 		}
 	}
 	return out.Flush()
 }
 
-// sampled is a series with the times its samples were given at.
+// sampled is a series on its grid, and the samples it was made of. Where they come faster than the usual step, several fall
+// on one place of the grid, which keeps the last.
 type sampled struct {
 	triage.Series
-	at []time.Time // by grid index; zero where the input had no sample
+	samples []sample // by time
+}
+
+type sample struct {
+	at time.Time
+	v  float64 // NaN is a gap
 }
 
 // onsetLine is one line of output.
@@ -86,7 +97,26 @@ type scoreLine struct {
 	Score     float64  `json:"score"`
 }
 
-func print(ctx context.Context, enc *json.Encoder, s sampled, opts Options) error {
+// printScores prints every sample of the input.
+func printScores(ctx context.Context, enc *json.Encoder, s sampled) error {
+	scorer := NewScorer()
+	for i, x := range s.samples {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		score := scorer.Add(x.at, x.v)
+		line := scoreLine{Series: s.Metric, Timestamp: x.at.UTC().Format(time.RFC3339Nano), Score: math.Round(score*1e6) / 1e6}
+		if !math.IsNaN(x.v) && !math.IsInf(x.v, 0) {
+			line.Value = &x.v
+		}
+		if err := enc.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printOnsets(ctx context.Context, enc *json.Encoder, s sampled) error {
 	d := correlate.NewDetector(s.Series)
 	var open *correlate.Shift
 	emit := func(sh *correlate.Shift) error {
@@ -96,20 +126,7 @@ func print(ctx context.Context, enc *json.Encoder, s sampled, opts Options) erro
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		score, found := d.Add(v)
-		if opts.Scores {
-			if s.at[i].IsZero() {
-				continue
-			}
-			line := scoreLine{Series: s.Metric, Timestamp: s.at[i].UTC().Format(time.RFC3339Nano), Score: math.Round(score*1e6) / 1e6}
-			if v == v {
-				line.Value = &s.Values[i]
-			}
-			if err := enc.Encode(line); err != nil {
-				return err
-			}
-			continue
-		}
+		_, found := d.Add(v)
 		if found == nil {
 			continue
 		}
@@ -122,7 +139,7 @@ func print(ctx context.Context, enc *json.Encoder, s sampled, opts Options) erro
 			return err
 		}
 	}
-	if open != nil && !opts.Scores {
+	if open != nil {
 		return emit(open)
 	}
 	return nil
@@ -170,11 +187,11 @@ func decodeJSON(text []byte) ([]sampled, error) {
 		if s.StepS < 0.001 || s.StepS > maxStep || s.Start.IsZero() {
 			return nil, &triage.FieldError{Field: fmt.Sprintf("series[%d]", i), Remedy: "needs start, and step_s between 0.001 and a year"}
 		}
-		at := make([]time.Time, len(s.Values))
-		for j := range at {
-			at[j] = s.Start.Add(time.Duration(j) * s.Step())
+		samples := make([]sample, len(s.Values))
+		for j, v := range s.Values {
+			samples[j] = sample{s.Start.Add(time.Duration(j) * s.Step()), v}
 		}
-		out = append(out, sampled{s, at})
+		out = append(out, sampled{s, samples})
 	}
 	return out, nil
 }
@@ -184,10 +201,6 @@ func decodeJSON(text []byte) ([]sampled, error) {
 func decodeCSV(text []byte, name string) (sampled, error) {
 	r := csv.NewReader(bytes.NewReader(text))
 	r.FieldsPerRecord, r.ReuseRecord, r.TrimLeadingSpace = -1, true, true
-	type sample struct {
-		at time.Time
-		v  float64
-	}
 	var samples []sample
 	for line := 1; ; line++ {
 		rec, err := r.Read()
@@ -239,17 +252,17 @@ func decodeCSV(text []byte, name string) (sampled, error) {
 	s := sampled{Series: triage.Series{
 		Metric: metricName(name), Signal: triage.SignalCustom, Stamp: triage.StampStart,
 		StepS: step.Seconds(), Start: first, Values: make(triage.Values, n),
-	}, at: make([]time.Time, n)}
+	}, samples: samples}
 	for i := range s.Values {
 		s.Values[i] = math.NaN()
 	}
 	used := 0
 	for _, p := range samples {
 		i := int((p.at.Sub(first) + step/2) / step)
-		s.Values[i], s.at[i] = p.v, p.at
+		s.Values[i] = p.v
 		used = max(used, i+1)
 	}
-	s.Values, s.at = s.Values[:used], s.at[:used]
+	s.Values = s.Values[:used]
 	return s, nil
 }
 
