@@ -22,6 +22,8 @@ func doctorCommand(app *kingpin.Application) command {
 	clause.Flag("config.file", "Configuration whose servers, tokens and routes to examine.").StringVar(&o.ConfigFile)
 	clause.Flag("url", "A running triaged to examine, like http://127.0.0.1:9792.").Envar("TRIAGED_URL").StringVar(&o.URL)
 	clause.Flag("token-file", "File with the bearer token for it.").Envar("TRIAGED_TOKEN_FILE").StringVar(&tokenFile)
+	var connection client
+	connection.connectionFlags(clause)
 	clause.Flag("format", "text or json.").Default("text").EnumVar(&format, "text", "json")
 	return command{clause: clause, run: func(ctx context.Context, s streams, _ *promslog.Config) error {
 		if o.ConfigFile == "" && o.URL == "" {
@@ -33,6 +35,10 @@ func doctorCommand(app *kingpin.Application) command {
 				return fmt.Errorf("read token: %w", err)
 			}
 			o.Token = config.Secret(strings.TrimSpace(string(token)))
+		}
+		var err error
+		if o.Daemon, err = connection.transport(); err != nil {
+			return err
 		}
 		findings := doctor.Examine(ctx, o)
 		wrong := false

@@ -172,7 +172,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 		return err
 	}
 	server := &http.Server{
-		Handler: doors(handler.Handler(), parts, pages.Handler()), ReadHeaderTimeout: api.ReadHeaderTimeout, ReadTimeout: api.ReadTimeout, WriteTimeout: api.WriteTimeout, IdleTimeout: api.IdleTimeout, MaxHeaderBytes: api.MaxHeaderBytes,
+		Handler: doors(handler.Handler(), parts, pages.Handler(), cfg.Global.ExternalURL), ReadHeaderTimeout: api.ReadHeaderTimeout, ReadTimeout: api.ReadTimeout, WriteTimeout: api.WriteTimeout, IdleTimeout: api.IdleTimeout, MaxHeaderBytes: api.MaxHeaderBytes,
 		ConnState: connections.State,
 		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -230,18 +230,6 @@ func (o serveOptions) load() (*configs.Config, error) {
 		cfg.Global.ExternalURL = o.externalURL
 	}
 	return cfg, nil
-}
-
-// doors says who answers what: the API, the hooks, which authenticate by themselves, and the pages everything else.
-func doors(api, hooks, pages http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	for _, path := range []string{"/api/", "/-/", "/metrics", "/feedback/"} {
-		mux.Handle(path, api)
-	}
-	mux.Handle("/hooks/", hooks)
-	mux.Handle("/v2/change/enqueue", hooks)
-	mux.Handle("/", pages)
-	return mux
 }
 
 // pump feeds what the collector stored to the open incidents: late changes, undos, changes in the blast radius.

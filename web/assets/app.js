@@ -240,7 +240,7 @@
   // News: said in a line above the page, never by changing it under the reader's eyes.
   const topic = document.body.dataset.live;
   if (topic && window.EventSource) {
-    const box = one(".live"), source = new EventSource("/api/v1/events");
+    const box = one(".live"), source = new EventSource((document.body.dataset.root || "") + "/api/v1/events");
     let n = 0;
     const tell = (text) => {
       const a = document.createElement("a");

@@ -61,7 +61,7 @@ func (e *examination) get(ctx context.Context, path string, v any) (status int, 
 	if e.o.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+string(e.o.Token))
 	}
-	w := &watch{next: e.o.Transport, now: e.now}
+	w := &watch{next: e.o.Daemon, now: e.now}
 	resp, err := w.RoundTrip(req)
 	if err != nil {
 		return 0, 0, false, errors.New("it does not answer: " + bare(err))

@@ -37,7 +37,8 @@ type Options struct {
 	URL        string // of a running daemon; empty: none
 	Token      config.Secret
 	Now        func() time.Time  // nil: time.Now
-	Transport  http.RoundTripper // nil: the default one; for the daemon and for GitHub
+	Transport  http.RoundTripper // nil: the default one; for GitHub
+	Daemon     http.RoundTripper // nil: Transport; for the daemon
 }
 
 // Limits: what is still well.
@@ -75,6 +76,9 @@ func (e *examination) wrong(check, about, says, fix string) {
 func Examine(ctx context.Context, o Options) []Finding {
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
+	}
+	if o.Daemon == nil {
+		o.Daemon = o.Transport
 	}
 	e := &examination{o: o, now: o.Now}
 	if e.now == nil {
