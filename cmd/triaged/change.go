@@ -124,6 +124,7 @@ func changeRunCommand(parent *kingpin.CmdClause) command {
 		if c.ID == "" {
 			c.ID = triage.ChangeID("run:" + rand.Text())
 		}
+		recognise(*argv, &c)
 		c.Status = triage.StatusStarted
 		tell := func(c triage.Change) {
 			// A deploy must not fail because nobody wrote it down; it is said instead.
@@ -136,7 +137,12 @@ func changeRunCommand(parent *kingpin.CmdClause) command {
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = s.in, s.out, s.err
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		cmd.WaitDelay = 10 * time.Second
+		said := &tail{}
+		if isHelm(*argv) {
+			cmd.Stdout = io.MultiWriter(s.out, said)
+		}
 		runErr := cmd.Run()
+		helmSaid(said.String(), &c)
 		c.FinishedAt, c.Status = time.Now().UTC().Truncate(time.Millisecond), triage.StatusSucceeded
 		if runErr != nil {
 			c.Status = triage.StatusFailed

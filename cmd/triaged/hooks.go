@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	shipped "github.com/triaged-dev/triaged/configs/hooks"
 
 	"github.com/triaged-dev/triaged/configs"
+	"github.com/triaged-dev/triaged/sources/cloudevents"
 	"github.com/triaged-dev/triaged/sources/hooks"
 	"github.com/triaged-dev/triaged/sources/kafka"
 	"github.com/triaged-dev/triaged/sources/mapping"
@@ -71,7 +73,7 @@ func (m *mappings) named(name string) (*mapping.Mapping, error) {
 	}
 	doc, err := fs.ReadFile(shipped.FS, name+".yaml")
 	if err != nil {
-		return nil, fmt.Errorf("there is no mapping %q; shipped are %s", name, strings.Join(shippedNames(), ", "))
+		return nil, fmt.Errorf("there is no mapping %q; shipped are %s", name, strings.Join(slices.Sorted(slices.Values(append(shippedNames(), eventTypes...))), ", "))
 	}
 	found, err := mapping.Parse(name+".yaml", doc)
 	if err == nil {
@@ -93,6 +95,9 @@ func shippedNames() []string {
 
 // sender is how a hook's type proves itself and is read.
 func (m *mappings) sender(c hooks.Config) (hooks.Sender, error) {
+	if _, own := m.files[c.Type]; !own && slices.Contains(eventTypes, c.Type) {
+		return eventSender(), nil
+	}
 	var found *mapping.Mapping
 	var err error
 	if c.Mapping != "" {
@@ -120,6 +125,32 @@ func (m *mappings) sender(c hooks.Config) (hooks.Sender, error) {
 			return found.Read(mapping.Input{Headers: mappingHeaders(b.Header), Body: b.Data, Received: b.Received, Complete: b.Complete})
 		},
 	}, nil
+}
+
+// eventTypes are the hook types that read events of a standard and not a sender's own JSON: one decoder knows both.
+var eventTypes = []string{"cdevents", "cloudevents"}
+
+// eventSender reads CloudEvents, in any of their modes, and CDEvents, with and without an envelope.
+func eventSender() hooks.Sender {
+	schemes := []mapping.Scheme{{Scheme: "bearer"}, {Scheme: "basic"}, {Scheme: "hmac-sha256", Header: "X-Signature-256", Prefix: "sha256="}}
+	return hooks.Sender{
+		Verify: func(scheme, secret string, header http.Header, body []byte) error {
+			if scheme != "" {
+				return mapping.Verify([]mapping.Scheme{{Scheme: scheme}}, secret, header, body)
+			}
+			return mapping.Verify(schemes, secret, header, body)
+		},
+		Announces: func(scheme, secret string, header http.Header) error {
+			if scheme != "" {
+				return mapping.Announces([]mapping.Scheme{{Scheme: scheme}}, secret, header)
+			}
+			return mapping.Announces(schemes, secret, header)
+		},
+		Decode: func(b hooks.Body) ([]triage.Event, error) {
+			d := cloudevents.Decoder{Now: func() time.Time { return b.Received }, Complete: b.Complete}
+			return d.DecodeHTTP(b.Header, b.Data)
+		},
+	}
 }
 
 // mappingHeaders are the headers as mappings see them: the first of each, names in lower case, without what proves who sends.

@@ -202,3 +202,69 @@ sources:
 		t.Errorf("want eight changes, got %d", len(got))
 	}
 }
+
+// A Helm command says what it changes; what it prints says which revision that is.
+func TestChangeRunKnowsHelm(t *testing.T) {
+	d := sendersDaemon(t, "")
+	dir := t.TempDir()
+	helm := write(t, filepath.Join(dir, "helm"), "#!/bin/sh\nprintf 'Release \"checkout\" has been upgraded. Happy Helming!\\nNAME: checkout\\nNAMESPACE: shop\\nSTATUS: deployed\\nREVISION: 7\\n'\n")
+	if err := os.Chmod(helm, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"--id=run:up", "--", helm, "upgrade", "--install", "-f", "values.yaml", "checkout", "./chart", "--version=1.4.2", "--kube-context", "prod-eu1"},
+		{"--id=run:back", "--", helm, "rollback", "checkout", "5", "-n", "shop"},
+	} {
+		out := &lockedBuffer{}
+		if code := run(t.Context(), append([]string{"change", "run", "--url=" + string(d.asker), "--environment=production"}, args...), streams{nil, out, out}); code != 0 || strings.Contains(out.String(), "not recorded") {
+			t.Fatalf("%v: %d %s", args, code, out)
+		}
+	}
+	var c triage.Change
+	if err := d.get("/api/v1/changes/run:up", &c); err != nil || c.Service != "checkout" || c.Namespace != "shop" || c.Cluster != "prod-eu1" || c.Version != "1.4.2" ||
+		c.Labels["revision"] != "7" || c.Labels["chart"] != "./chart" || c.Status != triage.StatusSucceeded || c.Reversible.Value != triage.ReversibleYes {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if err := d.get("/api/v1/changes/run:back", &c); err != nil || c.Kind != triage.KindRollback || c.Labels["to_revision"] != "5" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+// CDEvents and CloudEvents are hook types: what their senders do not say, the hook does.
+func TestEventsAsHooks(t *testing.T) {
+	d := startDaemon(t, "hooks: [{name: cd, type: cdevents, bearer_token: tok, environment: production}, {name: ce, type: cloudevents, secret: tok, service: checkout}]\n")
+	d.hook(t, "/hooks/cd", bearer, []byte(`{"context":{"version":"0.4.1","id":"e1","source":"/ci","type":"dev.cdevents.service.deployed.0.2.0","timestamp":"2026-03-02T14:21:07Z"},"subject":{"id":"checkout","type":"service","content":{"artifactId":"pkg:oci/checkout@sha256%3A0b31b1c02ff458ad9b7b81cbdf8f028bd54699fa151f221d1e8de6817db93427?tag=v2"}}}`))
+	d.hook(t, "/hooks/ce", map[string][]string{"Authorization": {"Bearer tok"}, "Content-Type": {"application/json"}, "Ce-Specversion": {"1.0"}, "Ce-Id": {"7"}, "Ce-Source": {"/ci"}, "Ce-Type": {"dev.triaged.change.v1"}}, []byte(`{"kind":"config","title":"limits"}`))
+	got := d.changes(t)
+	if len(got) != 2 {
+		t.Fatalf("want two changes, got %+v", got)
+	}
+	for _, c := range got {
+		if c.Service != "checkout" || c.Source == "cd" && c.Environment != "production" {
+			t.Errorf("got %+v", c)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, string(d.asker)+"/hooks/ce", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("WebHook-Request-Origin", "eventgrid.example.com")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.Header.Get("WebHook-Allowed-Origin") != "eventgrid.example.com" {
+		t.Fatalf("handshake of CloudEvents: %v, %v", resp, err)
+	}
+	resp.Body.Close()
+}
+
+// Event Grid delivers nothing before its handshake is answered.
+func TestEventGridHandshake(t *testing.T) {
+	d := startDaemon(t, "hooks: [{name: azure, type: azure, bearer_token: tok}]\n")
+	header := map[string][]string{"Authorization": {"Bearer tok"}, "Aeg-Event-Type": {"SubscriptionValidation"}}
+	body := []byte(`[{"id":"1","eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","subject":"","data":{"validationCode":"512d38b6-c7b8"},"eventTime":"2026-03-02T14:21:07Z"}]`)
+	if answer := d.hook(t, "/hooks/azure", header, body); !strings.Contains(answer, `"validationResponse":"512d38b6-c7b8"`) {
+		t.Errorf("got %s", answer)
+	}
+	if status, _ := d.tryHook(t, "/hooks/azure", map[string][]string{"Aeg-Event-Type": {"SubscriptionValidation"}}, body); status != http.StatusUnauthorized {
+		t.Errorf("unauthenticated: want 401, got %d", status)
+	}
+}

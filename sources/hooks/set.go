@@ -79,6 +79,7 @@ func New(o Options) (*Set, error) {
 		return nil, err
 	}
 	s.mux.HandleFunc("POST /hooks/{name}", s.serveHook)
+	s.mux.HandleFunc("OPTIONS /hooks/{name}", serveHandshake)
 	s.mux.HandleFunc("POST /v2/change/enqueue", s.serveChangeEvent)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
@@ -165,6 +166,11 @@ func (s *Set) serveHook(w http.ResponseWriter, r *http.Request) {
 	if err := h.verify(r.Header, body); err != nil {
 		s.count(name, outcomeUnauthenticated)
 		problem(w, http.StatusUnauthorized, err.Error())
+		return
+	}
+	if code := validationCode(r.Header, body); code != "" {
+		s.count(name, outcomeIgnored)
+		answer(w, http.StatusOK, map[string]any{"validationResponse": code})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTime)

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // as a keyed hash it still holds, and some senders know no other
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Scheme is one way in which a sender proves that it knows the secret.
@@ -20,13 +22,19 @@ type Scheme struct {
 	// Scheme is one of
 	//
 	//	hmac-sha256, hmac-sha512  hex HMAC of the raw body
+	//	hmac-sha1                 the same, for senders that sign in no better way
 	//	hmac-named                the same as <sha224|sha256|sha384|sha512>=<hex>, as Flux signs
+	//	jws-sha256                a JWS signed with the secret (HS256) whose claim sha256 is that of the body, as Netlify signs
+	//	sns                       Amazon SNS' own signature; the secret is the ARN of the topic
 	//	token                     the secret itself
 	//	bearer                    the secret as Authorization: Bearer
 	//	basic                     the secret, written user:password, as Authorization: Basic
 	Scheme string `yaml:"scheme" json:"scheme"`
 	Header string `yaml:"header" json:"header,omitempty"` // bearer and basic: Authorization unless given
 	Prefix string `yaml:"prefix" json:"prefix,omitempty"` // before the hex digits, as in "sha256="
+	// Payload is what is signed where it is not the body alone: {body}, and {Header-Name} for the value of a header. At least one
+	// header in it should be a time, which is then checked to be within five minutes of ours.
+	Payload string `yaml:"payload" json:"payload,omitempty"`
 	// List allows several signatures separated by commas, of which one must fit: keys are being rotated.
 	List bool `yaml:"list" json:"list,omitempty"`
 }
@@ -37,6 +45,9 @@ var ErrUnauthenticated = errors.New("sender is not authenticated")
 const (
 	schemeSHA256 = "hmac-sha256"
 	schemeSHA512 = "hmac-sha512"
+	schemeSHA1   = "hmac-sha1"
+	schemeJWS    = "jws-sha256"
+	schemeSNS    = "sns"
 	schemeNamed  = "hmac-named"
 	schemeToken  = "token"
 	schemeBearer = "bearer"
@@ -49,23 +60,26 @@ var namedHashes = map[string]func() hash.Hash{
 
 func (s Scheme) check() error {
 	switch s.Scheme {
-	case schemeSHA256, schemeSHA512, schemeNamed, schemeToken:
+	case schemeSHA256, schemeSHA512, schemeSHA1, schemeNamed, schemeToken, schemeJWS:
 		if s.Header == "" {
 			return errors.New("needs header: the one the sender signs in")
 		}
-	case schemeBearer, schemeBasic:
+	case schemeBearer, schemeBasic, schemeSNS:
 	default:
-		return fmt.Errorf("use one of %s, %s, %s, %s, %s, %s", schemeSHA256, schemeSHA512, schemeNamed, schemeToken, schemeBearer, schemeBasic)
+		return fmt.Errorf("use one of %s", strings.Join([]string{schemeSHA256, schemeSHA512, schemeSHA1, schemeNamed, schemeJWS, schemeSNS, schemeToken, schemeBearer, schemeBasic}, ", "))
 	}
 	return nil
 }
 
 // header is where the proof stands.
 func (s Scheme) header() string {
-	if s.Header == "" {
-		return "Authorization"
+	switch {
+	case s.Header != "":
+		return s.Header
+	case s.Scheme == schemeSNS:
+		return "X-Amz-Sns-Message-Type"
 	}
-	return s.Header
+	return "Authorization"
 }
 
 // Verify checks that the request was made by somebody who knows the secret, by the first of the schemes whose header is
@@ -86,7 +100,7 @@ func Verify(schemes []Scheme, secret string, header http.Header, body []byte) er
 			wanted = append(wanted, h+" ("+s.Scheme+")")
 			continue
 		}
-		if !s.fits(given, secret, body) {
+		if !s.fits(given, secret, header, body) {
 			return fmt.Errorf("%w: %s does not fit", ErrUnauthenticated, h)
 		}
 		return nil
@@ -108,6 +122,13 @@ func Announces(schemes []Scheme, secret string, header http.Header) error {
 		switch s.Scheme {
 		case schemeToken, schemeBearer, schemeBasic:
 			return Verify(schemes, secret, header, nil)
+		case schemeJWS:
+			if strings.Count(given, ".") == 2 {
+				return nil
+			}
+			return fmt.Errorf("%w: %s does not fit", ErrUnauthenticated, s.header())
+		case schemeSNS:
+			return nil // its proof is in the body
 		}
 		candidates := []string{given}
 		if s.List {
@@ -132,8 +153,12 @@ func (s Scheme) speaks(given string) bool {
 	return true
 }
 
-func (s Scheme) fits(given, secret string, body []byte) bool {
+func (s Scheme) fits(given, secret string, header http.Header, body []byte) bool {
 	switch s.Scheme {
+	case schemeJWS:
+		return jwsFits(given, secret, body)
+	case schemeSNS:
+		return snsFits(secret, body)
 	case schemeToken:
 		return equal(given, secret)
 	case schemeBearer:
@@ -141,6 +166,10 @@ func (s Scheme) fits(given, secret string, body []byte) bool {
 	case schemeBasic:
 		raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(given[len("Basic "):]))
 		return err == nil && equal(string(raw), secret)
+	}
+	body, fresh := s.signedBody(header, body, time.Now())
+	if !fresh {
+		return false
 	}
 	candidates := []string{given}
 	if s.List {
@@ -170,6 +199,8 @@ func (s Scheme) parse(given string) (newHash func() hash.Hash, sum []byte, ok bo
 	switch s.Scheme {
 	case schemeSHA512:
 		newHash = sha512.New
+	case schemeSHA1:
+		newHash = sha1.New
 	case schemeNamed:
 		name, digits, found := strings.Cut(given, "=")
 		if newHash = namedHashes[name]; !found || newHash == nil {

@@ -20,7 +20,8 @@
 //	      started_at: time(item.?start)    # null, "" and absent leave a field out
 //
 // Besides CEL's own, with optional types, strings and regex, the functions are time(x) for every time format senders use,
-// first([a, b]) for the first value that is there, text(x) for a value as text, image_tag(x) and image_digest(x).
+// first([a, b]) for the first value that is there, text(x) for a value as text, image_tag(x) and
+// image_digest(x), json(x) for a document inside a text and base64(x) for a text inside base64.
 // JSON null is the same as absent. Whole numbers are ints.
 //
 // A rule can neither loop for ever nor allocate without bound: cost, time and the number of items are limited. The package

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -45,6 +46,8 @@ func newEnv() (*cel.Env, error) {
 			return f.NewCall(timeOr, args[0], f.NewIdent("received")), nil
 		})),
 		cel.Function(timeOr, cel.Overload(timeOr+"_dyn", []*cel.Type{cel.DynType, cel.TimestampType}, cel.DynType, cel.BinaryBinding(celTime))),
+		unary("json", cel.DynType, celJSON),
+		unary("base64", cel.StringType, celBase64),
 		unary("text", cel.StringType, func(v ref.Val) ref.Val { return types.String(text(v)) }),
 		unary("image_tag", cel.StringType, func(v ref.Val) ref.Val {
 			tag, _ := splitImage(text(v))
@@ -101,6 +104,29 @@ func celTime(v, arrival ref.Val) ref.Val {
 		return types.Timestamp{Time: now.In(unread)}
 	}
 	return types.Timestamp{Time: t}
+}
+
+// celJSON is json(x): the document in a text, as it would stand in body; an empty map for what is no JSON.
+func celJSON(v ref.Val) ref.Val {
+	v = present(v)
+	if m, ok := v.(traits.Mapper); ok { // a sender that does not quote it after all
+		return m
+	}
+	doc, err := decodeJSON([]byte(text(v)))
+	if err != nil || doc == nil {
+		doc = map[string]any{}
+	}
+	return types.DefaultTypeAdapter.NativeToValue(doc)
+}
+
+// celBase64 is base64(x): the text that x is the base64 of, in either alphabet; "" where it is none.
+func celBase64(v ref.Val) ref.Val {
+	s := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text(present(v)), "="))
+	raw, err := base64.RawStdEncoding.DecodeString(s)
+	if err != nil {
+		return types.String("")
+	}
+	return types.String(strings.ToValidUTF8(string(raw), "�"))
 }
 
 // celFirst is first([…]): the first element that is there and not empty, else null.

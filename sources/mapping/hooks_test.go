@@ -159,7 +159,13 @@ func mappingOf(folder, file string) string {
 
 func TestPayloads(t *testing.T) {
 	t.Run("repository", func(t *testing.T) {
-		checkPayloads(t, "../../testdata/payloads", func(_, key string) (string, bool) { w, ok := ours[key]; return w, ok })
+		checkPayloads(t, "../../testdata/payloads", func(_, key string) (string, bool) {
+			if w, ok := further[key]; ok {
+				return w, true
+			}
+			w, ok := ours[key]
+			return w, ok
+		})
 	})
 	t.Run("shared", func(t *testing.T) {
 		shared := os.Getenv("TRIAGED_SHARED")

@@ -262,8 +262,10 @@ func TestAnonymousChangeGetsAStableID(t *testing.T) {
 // Whatever comes, a shipped mapping gives valid events or an error, and never panics.
 func FuzzShippedMappings(f *testing.F) {
 	ms := shipped(f)
-	for key := range ours {
-		f.Add([]byte(fixture(f, key)))
+	for _, known := range []map[string]string{ours, further} {
+		for key := range known {
+			f.Add([]byte(fixture(f, key)))
+		}
 	}
 	f.Add([]byte(`{"app":{"metadata":7},"build":[],"payload":{"summary":{}},"kind":{},"rollout":{"metadata":{"name":[]}}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
