@@ -3,6 +3,7 @@ package alerting
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -34,6 +35,7 @@ type dispatcher struct {
 	integrations map[string]*integration // by "<receiver>/<integration>"
 	receivers    Receivers
 	flying       map[string]bool // delivery ids under way
+	tidying      []tidying
 }
 
 // integration is one Notifier and what limits its use.
@@ -139,12 +141,13 @@ func (d *dispatcher) signal() {
 // load counts what an earlier run left in the outbox.
 func (d *dispatcher) load(ctx context.Context) error {
 	n := 0
-	err := d.each(ctx, triage.DeliveryQuery{States: []triage.DeliveryState{triage.DeliveryPending}}, func(triage.Delivery) { n++ })
+	err := d.each(ctx, triage.DeliveryQuery{States: []triage.DeliveryState{triage.DeliveryPending}}, func(triage.Delivery) error { n++; return nil })
 	d.pending.Store(int64(n))
-	return err
+	return errors.Join(err, d.loadUntidy(ctx))
 }
 
-func (d *dispatcher) each(ctx context.Context, q triage.DeliveryQuery, yield func(triage.Delivery)) error {
+// each yields the deliveries that match, newest first, until yield returns an error.
+func (d *dispatcher) each(ctx context.Context, q triage.DeliveryQuery, yield func(triage.Delivery) error) error {
 	q.Limit = 500
 	for {
 		ds, next, err := d.a.store.Deliveries(ctx, q)
@@ -152,7 +155,9 @@ func (d *dispatcher) each(ctx context.Context, q triage.DeliveryQuery, yield fun
 			return fmt.Errorf("read outbox: %w", err)
 		}
 		for _, del := range ds {
-			yield(del)
+			if err := yield(del); err != nil {
+				return err
+			}
 		}
 		if next == "" || len(ds) == 0 {
 			return nil
@@ -164,7 +169,7 @@ func (d *dispatcher) each(ctx context.Context, q triage.DeliveryQuery, yield fun
 // deliveriesOf lists an incident's deliveries, earliest report first.
 func (d *dispatcher) deliveriesOf(ctx context.Context, incidentID string) ([]triage.Delivery, error) {
 	var out []triage.Delivery
-	err := d.each(ctx, triage.DeliveryQuery{IncidentID: incidentID}, func(del triage.Delivery) { out = append(out, del) })
+	err := d.each(ctx, triage.DeliveryQuery{IncidentID: incidentID}, func(del triage.Delivery) error { out = append(out, del); return nil })
 	slices.SortFunc(out, func(x, y triage.Delivery) int {
 		return cmp.Or(cmp.Compare(x.ReportNumber, y.ReportNumber), cmp.Compare(x.Receiver, y.Receiver), cmp.Compare(x.ID, y.ID))
 	})
@@ -187,6 +192,7 @@ func (d *dispatcher) run(ctx context.Context) {
 			d.hasten(ctx, now, 0)
 		}
 		last = now
+		d.tidy(ctx, now)
 		due, err := d.a.store.DueDeliveries(ctx, now, pollBatch)
 		if (err != nil) != failing && ctx.Err() == nil {
 			failing = err != nil
@@ -220,11 +226,12 @@ func (d *dispatcher) run(ctx context.Context) {
 
 // hasten makes due what waits for longer than most from now: that time was set by a clock that has been stepped back since.
 func (d *dispatcher) hasten(ctx context.Context, now time.Time, most time.Duration) {
-	err := d.each(ctx, triage.DeliveryQuery{States: []triage.DeliveryState{triage.DeliveryPending}}, func(del triage.Delivery) {
+	err := d.each(ctx, triage.DeliveryQuery{States: []triage.DeliveryState{triage.DeliveryPending}}, func(del triage.Delivery) error {
 		if del.NextAttempt.After(now.Add(most)) {
 			del.NextAttempt = now
 			d.save(ctx, del)
 		}
+		return nil
 	})
 	if err != nil && ctx.Err() == nil {
 		d.a.log.Error("look for deliveries that wait too long", "err", err)
@@ -336,10 +343,14 @@ func (d *dispatcher) attempt(ctx context.Context, i *integration, del triage.Del
 		return
 	}
 	del.RemoteID, del.LastError = receipt.RemoteID, clean(receipt.Detail, maxErrorText)
-	del.Begun, del.Uncertain = false, false
+	_, tidies := i.Notifier.(Tidier)
+	del.Begun, del.Uncertain = false, n.Uncertain && tidies // until it was looked at again
 	del.DeliveredAt = d.a.now()
 	d.a.metrics.delay.Observe(del.DeliveredAt.Sub(del.CreatedAt).Seconds())
 	d.finish(ctx, del, triage.DeliveryDelivered)
+	if del.Uncertain {
+		d.untidy(del)
+	}
 }
 
 func (d *dispatcher) post(ctx context.Context, i *integration, n Notification) (receipt Receipt, err error) {

@@ -96,6 +96,19 @@ type fakeNotifier struct {
 func (f *fakeNotifier) EditsInPlace() bool { return f.edits }
 func (f *fakeNotifier) Rechecks() bool     { return f.recheck }
 
+// tidyNotifier removes one copy whenever it is asked.
+type tidyNotifier struct {
+	fakeNotifier
+	tidied []time.Time
+}
+
+func (f *tidyNotifier) Tidy(_ context.Context, nt Notification) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tidied = append(f.tidied, time.Now())
+	return 1, nil
+}
+
 func (f *fakeNotifier) Notify(ctx context.Context, nt Notification) (Receipt, error) {
 	f.mu.Lock()
 	f.posts = append(f.posts, nt)

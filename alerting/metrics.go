@@ -42,6 +42,7 @@ type metrics struct {
 	latency        *prometheus.HistogramVec
 	delay          prometheus.Histogram
 	dead           *prometheus.CounterVec
+	surplus        *prometheus.CounterVec
 	updatesLost    prometheus.Counter
 	checks         *prometheus.CounterVec
 }
@@ -76,6 +77,7 @@ func newMetrics(r prometheus.Registerer, a *Alerting) *metrics {
 			Buckets: []float64{.05, .1, .25, .5, 1, 5, 15, 60, 300, 1800, 7200},
 		}),
 		dead:        counter("triaged_notifications_dead_total", "Deliveries given up: see /api/v1/deliveries?state=dead.", labelReceiver),
+		surplus:     counter("triaged_notifications_surplus_removed_total", "Copies that a receiver made of attempts which were given up, and that were deleted again.", labelReceiver),
 		checks:      counter("triaged_undo_checks_total", "What watched undos turned out to have done, by outcome; one undo may count under several in turn.", "outcome"),
 		updatesLost: f.NewCounter(prometheus.CounterOpts{Name: "triaged_incident_updates_lost_total", Help: "Updates not handed to a subscriber that read too slowly."}),
 	}

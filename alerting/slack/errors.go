@@ -13,9 +13,11 @@ import (
 
 // Slack says 200 and ok:false: these words decide what that means. Words not listed are the caller's fault, and final.
 var (
-	authWords  = []string{"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope", "no_permission", "not_allowed_token_type", "org_login_required", "ekm_access_denied", "access_denied", "team_access_not_granted"}
-	againWords = []string{"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org", "unknown_error"}
-	limitWords = []string{"ratelimited", "rate_limited", "message_limit_exceeded"}
+	authWords = []string{"invalid_auth", "not_authed", "account_inactive", "token_revoked", "missing_scope", "no_permission", "not_allowed_token_type", "org_login_required", "ekm_access_denied", "access_denied", "team_access_not_granted"}
+	// A token in a file is read anew by every attempt: one that has expired may have been rotated by then.
+	againWords   = []string{"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org", "unknown_error"}
+	expiredWords = []string{"token_expired"}
+	limitWords   = []string{"ratelimited", "rate_limited", "message_limit_exceeded"}
 )
 
 // errorWord is the form of Slack's error words; anything else in their place is not repeated.
@@ -54,6 +56,8 @@ func classify(doing string, err error) *alerting.DeliveryError {
 	switch {
 	case slices.Contains(authWords, word):
 		e.Reason = alerting.ReasonAuthError
+	case slices.Contains(expiredWords, word):
+		e.Reason, e.Retryable = alerting.ReasonAuthError, true
 	case slices.Contains(limitWords, word):
 		e.Reason, e.Retryable = alerting.ReasonRateLimited, true
 	case word == "" || slices.Contains(againWords, word):

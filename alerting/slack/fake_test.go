@@ -9,9 +9,11 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/triaged-dev/triaged/alerting/notifytest"
 )
@@ -21,11 +23,13 @@ type fakeSlack struct {
 	t        *testing.T
 	mu       sync.Mutex
 	messages []fakeMessage
+	posts    int
 	files    [][]byte
 	shared   []url.Values
 	calls    []string
 	fail     func(call int, method string) *http.Response // instead of doing it; nil: do it
 	lose     int                                          // the answer to this call, counted from 1, never arrives
+	late     time.Duration                                // posts are carried out that long after they came, whether anybody still waits or not
 }
 
 type fakeMessage struct {
@@ -77,6 +81,22 @@ func (f *fakeSlack) answer(r *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 	}
+	if f.late > 0 && method == "chat.postMessage" {
+		done := make(chan *http.Response, 1)
+		time.AfterFunc(f.late, func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			done <- f.do(method, form)
+		})
+		f.mu.Unlock()
+		defer f.mu.Lock()
+		select {
+		case resp := <-done:
+			return resp, nil
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
 	resp := f.do(method, form)
 	if f.lose == len(f.calls) {
 		return nil, io.ErrUnexpectedEOF
@@ -88,9 +108,10 @@ func (f *fakeSlack) do(method string, form url.Values) *http.Response {
 	switch method {
 	case "chat.postMessage":
 		f.check(form)
-		m := fakeMessage{TS: fmt.Sprintf("%d.%06d", 1772334429+len(f.messages), len(f.messages)), Thread: form.Get("thread_ts"), Text: form.Get("text"), Blocks: form.Get("blocks")}
+		m := fakeMessage{TS: fmt.Sprintf("%d.%06d", 1772334429+f.posts, f.posts), Thread: form.Get("thread_ts"), Text: form.Get("text"), Blocks: form.Get("blocks")}
 		m.Metadata = metadata(form)
 		f.messages = append(f.messages, m)
+		f.posts++
 		return ok(map[string]any{"channel": fakeChannel, "ts": m.TS, "message": m})
 	case "chat.update":
 		f.check(form)
@@ -99,6 +120,14 @@ func (f *fakeSlack) do(method string, form url.Values) *http.Response {
 				m.Text, m.Blocks, m.Metadata = form.Get("text"), form.Get("blocks"), metadata(form)
 				m.Edits++
 				return ok(map[string]any{"channel": fakeChannel, "ts": m.TS, "text": m.Text})
+			}
+		}
+		return no("message_not_found")
+	case "chat.delete":
+		for i, m := range f.messages {
+			if m.TS == form.Get("ts") {
+				f.messages = slices.Delete(f.messages, i, i+1)
+				return ok(map[string]any{"channel": fakeChannel, "ts": m.TS})
 			}
 		}
 		return no("message_not_found")
@@ -201,5 +230,15 @@ func checkBlocks(t *testing.T, raw string) {
 	}
 	if len(raw) > 13000 {
 		t.Errorf("blocks are %d bytes", len(raw))
+	}
+}
+
+// onceSaying refuses the first call with a word.
+func onceSaying(word string) func(int, string) *http.Response {
+	return func(call int, _ string) *http.Response {
+		if call == 1 {
+			return no(word)
+		}
+		return nil
 	}
 }

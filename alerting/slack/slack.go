@@ -7,6 +7,7 @@ package slack
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,7 @@ type Notifier struct {
 	cfg    Config
 	client *http.Client
 	now    func() time.Time
+	settle time.Duration
 }
 
 // Options are what a Notifier is made from.
@@ -44,6 +46,7 @@ type Options struct {
 	Config    Config
 	Transport http.RoundTripper // nil: made from Config.HTTPConfig
 	Now       func() time.Time  // nil: time.Now
+	Settle    time.Duration     // 0: settle; below 0: none
 }
 
 // New checks the configuration and makes a Notifier. It contacts nobody.
@@ -65,7 +68,7 @@ func New(o Options) (*Notifier, error) {
 		client.Transport = o.Transport
 	}
 	client.Transport = alerting.StrictTransport(client.Transport, "post to Slack", o.Now)
-	return &Notifier{cfg: o.Config, client: client, now: o.Now}, nil
+	return &Notifier{cfg: o.Config, client: client, now: o.Now, settle: cmp.Or(o.Settle, settle)}, nil
 }
 
 // EditsInPlace is true for the bot: it renews its message when only numbers moved.
@@ -79,16 +82,24 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 	if !n.cfg.bot() {
 		return n.send(ctx, compose(nt.Card, ""))
 	}
-	token, err := alerting.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
+	b, err := n.bot()
 	if err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+		return alerting.Receipt{}, err
 	}
-	b := bot{slackapi.New(token, slackapi.OptionHTTPClient(n.client), slackapi.OptionAPIURL(n.cfg.APIURL)), n.cfg.Channel, n.cfg.Picture}
 	root := rootOf(nt.Earlier)
 	if root.ts == "" {
 		return b.first(ctx, nt)
 	}
 	return b.later(ctx, nt, root)
+}
+
+// bot speaks with the token as it is now.
+func (n *Notifier) bot() (bot, error) {
+	token, err := alerting.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
+	if err != nil {
+		return bot{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+	}
+	return bot{slackapi.New(token, slackapi.OptionHTTPClient(n.client), slackapi.OptionAPIURL(n.cfg.APIURL)), n.cfg.Channel, n.cfg.Picture, n.settle}, nil
 }
 
 // place is where a message is.
@@ -110,13 +121,14 @@ type bot struct {
 	api      *slackapi.Client
 	channel  string
 	pictures bool
+	settle   time.Duration
 }
 
 // first posts the incident's message.
 func (b bot) first(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
 	detail := ""
 	if nt.Uncertain {
-		at, err := b.find(ctx, nt, place{})
+		at, err := b.look(ctx, nt, place{})
 		switch {
 		case err == nil && at.ts != "":
 			return alerting.Receipt{RemoteID: at.String(), Detail: "found in the channel from an earlier attempt"}, nil
@@ -144,7 +156,7 @@ func (b bot) later(ctx context.Context, nt alerting.Notification, root place) (a
 		struck = oldStatement(nt)
 		said := false
 		if nt.Uncertain {
-			at, err := b.find(ctx, nt, root)
+			at, err := b.look(ctx, nt, root)
 			if err != nil && !blindTo(err) {
 				return alerting.Receipt{}, classify("look for an earlier reply", err)
 			}
@@ -229,6 +241,16 @@ func (b bot) post(ctx context.Context, nt alerting.Notification, root place, m m
 
 // find looks for the message of this very delivery in the channel, or in the thread of root.
 func (b bot) find(ctx context.Context, nt alerting.Notification, root place) (place, error) {
+	found, err := b.copies(ctx, nt, root)
+	if err != nil || len(found) == 0 {
+		return place{}, err
+	}
+	return place{b.channel, found[0].Timestamp}, nil
+}
+
+// copies are the messages of this very delivery in the channel, or in the thread of root.
+func (b bot) copies(ctx context.Context, nt alerting.Notification, root place) ([]slackapi.Message, error) {
+	var found []slackapi.Message
 	oldest := fmt.Sprintf("%d.000000", nt.Delivery.CreatedAt.Add(-readBack).Unix())
 	cursor := ""
 	for range readBackPages {
@@ -248,19 +270,19 @@ func (b bot) find(ctx context.Context, nt alerting.Notification, root place) (pl
 			})
 		}
 		if err != nil {
-			return place{}, err
+			return nil, err
 		}
 		for _, m := range msgs {
 			// The root carries the id of what it was edited to last; only a reply counts in a thread.
 			if m.Metadata.EventPayload["delivery_id"] == nt.Delivery.ID && (root.ts == "" || m.Timestamp != root.ts) {
-				return place{b.channel, m.Timestamp}, nil
+				found = append(found, m)
 			}
 		}
 		if cursor == "" {
 			break
 		}
 	}
-	return place{}, nil
+	return found, nil
 }
 
 // send posts by incoming webhook.

@@ -22,7 +22,7 @@ func newBot(t *testing.T, tr http.RoundTripper) alerting.Notifier {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Token, cfg.Channel = "xoxb-"+notifytest.Secret, fakeChannel
-	n, err := New(Options{Config: cfg, Transport: tr})
+	n, err := New(Options{Config: cfg, Transport: tr, Settle: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -47,6 +48,9 @@ type slackServer struct {
 	lie func(w http.ResponseWriter, r *http.Request) bool
 }
 
+// slackLate is how long after the death of whoever asked a post is carried out.
+const slackLate = 1500 * time.Millisecond
+
 func startSlack(t *testing.T) *slackServer {
 	t.Helper()
 	s := &slackServer{t: t}
@@ -71,8 +75,8 @@ func (s *slackServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	at(stageBefore)
-	if r.Context().Err() != nil { // whoever asked is dead
-		return
+	if r.Context().Err() != nil { // whoever asked is dead: Slack, which has the request, carries it out all the same, and not at once
+		time.Sleep(slackLate)
 	}
 	if lie != nil && lie(w, r) {
 		return
@@ -101,7 +105,7 @@ func (s *slackServer) do(method string, form url.Values) map[string]any {
 	switch method {
 	case "chat.postMessage":
 		s.check(form)
-		m := slackMessage{TS: fmt.Sprintf("%d.%06d", 1772334429+len(s.messages), len(s.messages)), Thread: form.Get("thread_ts"), Text: form.Get("text"), Blocks: form.Get("blocks"), Metadata: slackMetadata(form)}
+		m := slackMessage{TS: fmt.Sprintf("%d.%06d", 1772334429+len(s.calls), len(s.calls)), Thread: form.Get("thread_ts"), Text: form.Get("text"), Blocks: form.Get("blocks"), Metadata: slackMetadata(form)}
 		s.messages = append(s.messages, m)
 		return map[string]any{"ok": true, "channel": channel, "ts": m.TS, "message": m}
 	case "chat.update":
@@ -111,6 +115,14 @@ func (s *slackServer) do(method string, form url.Values) map[string]any {
 				m.Text, m.Blocks, m.Metadata = form.Get("text"), form.Get("blocks"), slackMetadata(form)
 				m.Edits++
 				return map[string]any{"ok": true, "channel": channel, "ts": m.TS, "text": m.Text}
+			}
+		}
+		return no("message_not_found")
+	case "chat.delete":
+		for i, m := range s.messages {
+			if m.TS == form.Get("ts") {
+				s.messages = append(s.messages[:i:i], s.messages[i+1:]...)
+				return map[string]any{"ok": true, "channel": channel, "ts": m.TS}
 			}
 		}
 		return no("message_not_found")
