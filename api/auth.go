@@ -18,6 +18,8 @@ type caller struct {
 	name   string // of the token; "anonymous", "local"
 	scopes []Scope
 	limit  *rate.Limiter // nil: no limit
+	// sources are the names under which it may report; nil: any.
+	sources []string
 }
 
 func (c *caller) may(s Scope) bool {
@@ -52,15 +54,15 @@ func newGate(c Config, listen []string) (*gate, error) {
 		if err != nil {
 			return nil, err
 		}
-		g.tokens = append(g.tokens, keyedCaller{sha256.Sum256([]byte(s)), &caller{t.Name, slices.Clone(t.Scopes), limiter()}})
+		g.tokens = append(g.tokens, keyedCaller{sha256.Sum256([]byte(s)), t.caller(limiter())})
 	}
 	if len(c.Anonymous) > 0 {
-		g.anonymous = &caller{"anonymous", slices.Clone(c.Anonymous), limiter()}
+		g.anonymous = &caller{name: "anonymous", scopes: slices.Clone(c.Anonymous), limit: limiter(), sources: []string{pushSource}}
 		g.warnings = append(g.warnings, fmt.Sprintf("auth.anonymous lets anybody who reaches the port do this without a token: %v", c.Anonymous))
 	}
 	switch trusts := c.Trusts(listen); {
 	case trusts:
-		g.local = &caller{"local", Scopes(), limiter()}
+		g.local = &caller{name: "local", scopes: Scopes(), limit: limiter()}
 		g.warnings = append(g.warnings, "whoever is on this machine may do everything without a token (auth.trust_loopback), and so may everybody whom a proxy on it passes on")
 	case c.TrustLoopback:
 		g.warnings = append(g.warnings, "auth.trust_loopback has no effect: a listen address is not on loopback; configure auth.tokens")
@@ -101,6 +103,15 @@ func (g *gate) identify(r *http.Request) (c *caller, badToken bool) {
 		return g.local, false
 	}
 	return g.anonymous, false
+}
+
+// caller is the holder of a token. Its own name is the first of its sources.
+func (t Token) caller(limit *rate.Limiter) *caller {
+	c := &caller{name: t.Name, scopes: slices.Clone(t.Scopes), limit: limit}
+	if !slices.Contains(t.Scopes, ScopeAdmin) {
+		c.sources = append([]string{t.Name}, t.Sources...)
+	}
+	return c
 }
 
 // holder returns whom a token belongs to, or nil.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
+
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // Scope is one thing a caller may do.
@@ -43,6 +45,9 @@ type Token struct {
 	Token     config.Secret `yaml:"token,omitempty"`
 	TokenFile string        `yaml:"token_file,omitempty"` // read at start and at reload; surrounding white space is dropped
 	Scopes    []Scope       `yaml:"scopes"`
+	// Sources are further names under which its holder may report changes and anomalies; otherwise the source is the token's name. A
+	// holder of the scope admin may name any.
+	Sources []string `yaml:"sources,omitempty"`
 }
 
 // Limits bound what callers can cost us. The bytes of bodies held at once are bounded besides, see budgets.
@@ -123,6 +128,13 @@ func (c *Config) validate() error {
 		for j, s := range t.Scopes {
 			if !slices.Contains(Scopes(), s) {
 				add("%s.scopes[%d]: %q is not a scope; use some of %s", at, j, s, joinScopes())
+			}
+		}
+	}
+	for i, t := range c.Tokens {
+		for j, s := range t.Sources {
+			if s == "" || len(s) > triage.MaxText {
+				add("tokens[%d].sources[%d]: %q: name a source, as it stands in the field source", i, j, s)
 			}
 		}
 	}

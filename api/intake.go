@@ -70,6 +70,10 @@ func (a *API) postEvents(r *request, bare string) (any, error) {
 			continue
 		}
 		for i, ev := range rec.events {
+			ev, claimed := r.caller.own(ev)
+			if claimed != "" {
+				warn(claimed)
+			}
 			ev, warning := a.complete(ev, partKey(key, single, rec.index, i))
 			if warning != "" {
 				warn(warning)

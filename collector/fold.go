@@ -111,7 +111,7 @@ func (f *fold) addToSame(ctx context.Context, d *draft, prior *triage.Change) (f
 		if x == nil {
 			return false, nil
 		}
-		if !contradict(d.change.Scope, x.change.Scope) {
+		if !contradict(d.change.Scope, x.change.Scope) && !overrules(&d.change, &x.change) {
 			f.unite(d, x)
 			return true, nil
 		}
@@ -190,6 +190,8 @@ func (f *fold) candidate(ctx context.Context, d *draft) (*draft, error) {
 			}
 		}
 		switch {
+		case overrules(&d.change, &x.draft.change):
+			d.change.Labels = with(d.change.Labels, labelContradicts, string(x.draft.change.ID))
 		case x.weak == byName && !twoSenders(d, x.draft):
 		case x.weak == byExecution, !f.twoExecutions(&d.change, &x.draft.change):
 			return x.draft, nil

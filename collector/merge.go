@@ -20,6 +20,7 @@ const (
 	labelStatusFrom   = "status_from"           // "finished_at": the source said only when it ended, not how
 	labelSupersededAt = "superseded_at"         // when a newer one took its place; that is no end of its own
 	labelSources      = "sources"               // who told of it, with commas, where there were several
+	labelContradicts  = "contradicts"           // the Change of another source that says something else of the same execution
 	labelStartedSeen  = "started_at_seen"       // the start as reported, where another source had seen the end before it
 )
 

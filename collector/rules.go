@@ -36,6 +36,22 @@ func contradict(a, b triage.Scope) bool {
 	return contradicts || (a.Global && b.Service != "") || (b.Global && a.Service != "")
 }
 
+// disagreement is how far apart two sources may see the start or the end of one execution.
+const disagreement = 5 * time.Minute
+
+// overrules reports whether a pushed report would take the place of what another source said: another outcome, another start, another end.
+// Whoever may push changes may add to what others report and may not rewrite it; such a report stands beside it, as a Change of its own.
+func overrules(pushed, other *triage.Change) bool {
+	if by := pushed.Labels[triage.LabelPushedBy]; by == "" || by == other.Labels[triage.LabelPushedBy] || pushed.Source == other.Source {
+		return false
+	}
+	apart := func(a, b time.Time) bool {
+		return !a.IsZero() && !b.IsZero() && a.Sub(b).Abs() > disagreement
+	}
+	return pushed.Status.Terminal() && other.Status.Terminal() && pushed.Status != other.Status ||
+		apart(pushed.StartedAt, other.StartedAt) || apart(pushed.FinishedAt, other.FinishedAt)
+}
+
 // sameSort reports whether two sources may mean the same by these kinds. A run that migrates and deploys is two changes.
 func sameSort(a, b triage.Kind) bool {
 	if a == b || a == triage.KindOther || b == triage.KindOther || a == "" || b == "" {

@@ -23,6 +23,9 @@ const (
 	MaxPaths  = 50
 )
 
+// LabelPushedBy names the token by which a Change was pushed over HTTP.
+const LabelPushedBy = "pushed_by"
+
 // Change altered a running system and can be pointed at: a deploy, a config push, a flag flip, a migration.
 // Values do not change after they are built; folding makes new ones.
 type Change struct {
