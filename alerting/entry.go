@@ -47,9 +47,10 @@ type entry struct {
 	looks      []time.Time          // second looks still to come, ascending
 	wanted     string               // cause of a triage that found the queue full
 	lastTriage time.Time
-	undoFailed string          // one sentence; empty: none did
-	undos      []*undoing      // undos of suspects, oldest first; bounded
-	moving     []triage.Change // in the blast radius and acting since the onset, as of the latest triage; undos left out
+	undoFailed string           // one sentence; empty: none did
+	peak       *triage.Severity // the worst proposed in this episode
+	undos      []*undoing       // undos of suspects, oldest first; bounded
+	moving     []triage.Change  // in the blast radius and acting since the onset, as of the latest triage; undos left out
 }
 
 // change prepares the incident for being changed in place.

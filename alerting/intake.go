@@ -113,6 +113,9 @@ func (a *Alerting) place(al triage.Alert, topology triage.Topology, now time.Tim
 	if !a.makeRoom(e) {
 		return e, outcomeOverflow, ""
 	}
+	if e.inc.State == triage.IncidentRecovered {
+		endEpisode(e.change(), al)
+	}
 	inc := e.change()
 	inc.Alerts = append(inc.Alerts, al)
 	inc.UpdatedAt = now
@@ -166,6 +169,9 @@ func (a *Alerting) renew(e *entry, al triage.Alert, fp string, now time.Time) (o
 		return "", "", false
 	}
 	inc := e.change()
+	if inc.State == triage.IncidentRecovered {
+		endEpisode(inc, al)
+	}
 	inc.Alerts[i] = al
 	inc.UpdatedAt = now
 	e.heard[fp] = now
@@ -183,12 +189,31 @@ func markRecovered(inc *triage.Incident, now time.Time) {
 	}
 }
 
+// endEpisode closes the episode that has recovered and begins the one that al opens.
+func endEpisode(inc *triage.Incident, al triage.Alert) {
+	began := inc.EpisodeAt
+	for _, a := range inc.Current() {
+		if began.IsZero() || a.StartsAt.Before(began) {
+			began = a.StartsAt
+		}
+	}
+	ended := inc.RecoveredAt
+	if ended.After(al.StartsAt) {
+		ended = al.StartsAt // recovery was heard of later than the alert that followed it
+	}
+	if began.Before(ended) {
+		inc.Episodes = append(slices.Clone(inc.Episodes), triage.Span{From: began, To: ended})
+		inc.Episodes = inc.Episodes[max(0, len(inc.Episodes)-triage.MaxEpisodes):]
+	}
+	inc.EpisodeAt = al.StartsAt
+}
+
 // reopen takes a recovered incident up again, as if nothing had been undone. Needs a.mu.
 func (a *Alerting) reopen(e *entry, now time.Time) {
 	inc := e.change()
 	inc.State, inc.RecoveredAt = triage.IncidentOpen, time.Time{}
 	inc.Reopened++
-	e.undos = nil
+	e.undos, e.peak = nil, nil
 	e.looks = a.looksAfter(now, now)
 }
 

@@ -53,7 +53,7 @@ func (a *Alerting) restore(ctx context.Context, inc triage.Incident, now time.Ti
 		if err != nil {
 			return fmt.Errorf("load report %d of incident %s: %w", inc.Reports, inc.ID, err)
 		}
-		e.report, e.lastTriage = &latest, latest.CreatedAt
+		e.report, e.lastTriage, e.peak = &latest, latest.CreatedAt, latest.Severity
 		e.restoreUndos(latest)
 		if err := a.restorePosted(ctx, e); err != nil {
 			return err

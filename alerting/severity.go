@@ -15,6 +15,7 @@ type SeverityInput struct {
 	Report   triage.Report
 	Services map[string]triage.Service // what is known of them, by canonical name
 	Owners   triage.PodOwners          // nil: the names of pods tell
+	Peak     *triage.Severity          // the worst that was proposed since the incident opened, or was opened again; nil: none yet
 }
 
 // Where severity begins to rise.
@@ -80,7 +81,11 @@ func ProposeSeverity(in SeverityInput) triage.Severity {
 	if in.Incident.State == triage.IncidentRecovered {
 		reasons = append(reasons, "it has recovered")
 	}
-	return triage.Severity{Level: fmt.Sprintf("P%d", min(max(level, 0), floor)), Reasons: reasons}
+	out := triage.Severity{Level: fmt.Sprintf("P%d", min(max(level, 0), floor)), Reasons: reasons}
+	if p := in.Peak; p != nil && p.Level < out.Level { // as bad as it has been, not as it is: recovering makes no outage smaller
+		return triage.Severity{Level: p.Level, Reasons: append(slices.Clip(withoutRecovery(p.Reasons)), "at its worst; now "+out.Level)}
+	}
+	return out
 }
 
 // failingShare is the share of what fails, and what that is: requests, or processes and probes where the series counts what works.
@@ -92,6 +97,13 @@ func failingShare(s triage.SymptomSummary) (v float64, what string, known bool) 
 		return 1 - *s.Now, "it is down", true
 	}
 	return *s.Now, "requests fail", true
+}
+
+// withoutRecovery are the reasons without what is said of now.
+func withoutRecovery(reasons []string) []string {
+	return slices.DeleteFunc(slices.Clone(reasons), func(r string) bool {
+		return r == "it has recovered" || strings.HasPrefix(r, "at its worst; now ")
+	})
 }
 
 // breadth counts the services with firing alerts.

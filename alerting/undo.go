@@ -139,8 +139,8 @@ func (a *Alerting) annotate(e *entry, answer *triage.Answer) {
 		e.moving = moving(e, answer.Input.Changes, r.Onset.Interval)
 		r.Hold = holds(e.moving, r.Onset.Interval)
 	}
-	sev := ProposeSeverity(SeverityInput{Incident: e.snapshot(), Report: *r, Services: answer.Input.Services, Owners: a.opts.Owners})
-	r.Severity = &sev
+	sev := ProposeSeverity(SeverityInput{Incident: e.snapshot(), Report: *r, Services: answer.Input.Services, Owners: a.opts.Owners, Peak: e.peak})
+	r.Severity, e.peak = &sev, &sev
 }
 
 // moving are the changes in the blast radius that acted after the onset, without undos and what was undone; controllers'

@@ -125,7 +125,7 @@ func (c *Correlator) input(req triage.Request, now time.Time) Input {
 	}
 	in := Input{
 		IncidentID: req.Incident.ID, Number: req.Number, Cause: req.Cause, Scope: req.Incident.Scope, At: at.UTC(),
-		Lookback: req.Lookback, Alerts: req.Incident.Alerts, Services: c.Directory.Map(), Checked: req.Checked, Config: c.Config, Weights: &c.weights,
+		Lookback: req.Lookback, Alerts: req.Incident.Current(), Services: c.Directory.Map(), Checked: req.Checked, Config: c.Config, Weights: &c.weights,
 	}
 	in.Scope = symptomScope(in.Scope, firstAlert(in.Alerts))
 	in.Scope.Service, _ = c.Directory.Resolve(in.Scope.Service)

@@ -36,6 +36,9 @@ const (
 func (g *gathering) gather(ctx context.Context) error {
 	in := g.in
 	g.reach = g.services()
+	if err := g.known(ctx); err != nil {
+		return err
+	}
 	fired := in.At
 	if a := firstAlert(in.Alerts); !a.StartsAt.IsZero() && a.StartsAt.Before(fired) {
 		fired = a.StartsAt
@@ -72,7 +75,12 @@ func (g *gathering) gather(ctx context.Context) error {
 	g.earlier(ctx, fired)
 	if g.c.Metrics != nil {
 		g.series(ctx)
+	} else if g.c.Coverage != nil {
+		in.Coverage = append(slices.Clone(in.Coverage), triage.Coverage{
+			Source: "metrics", State: triage.SourceNotConfigured, To: in.At, Detail: "no Prometheus is configured, so nothing was measured",
+		})
 	}
+	g.episodes()
 	return nil
 }
 
@@ -85,7 +93,7 @@ var offGraphSpans = []time.Duration{2 * time.Minute, 10 * time.Minute, 24 * time
 
 // offGraph adds the changes that q, for the services of the graph, has left out. How little they fit is Rank's to say.
 func (g *gathering) offGraph(ctx context.Context, q triage.ChangeQuery) error {
-	if len(q.Services) == 0 || g.cut {
+	if len(q.Services) == 0 || g.cut || g.in.Unknown {
 		return nil
 	}
 	known := make(map[triage.ChangeID]bool, len(g.in.Changes))

@@ -25,6 +25,8 @@ type Input struct {
 	Coverage   []triage.Coverage
 	History    []triage.Outcome
 	Earlier    []triage.Alert     // earlier firings of the first alert, over two weeks
+	Episodes   []triage.Span      // stretches known to have been bad before this one, merged, oldest first: no baseline lies in them
+	Unknown    bool               // nothing here names the service asked about: no call, no change, no metric
 	Checked    []triage.Checked   // what undoing did so far
 	Told       *triage.Told       // how much of what changes is told here; nil: not known
 	ChangeRate map[string]float64 // usual changes per hour, by service; absent: counted from Changes
@@ -40,13 +42,13 @@ func InputOf(c triage.Case) Input {
 	at := c.ReportTime()
 	in := Input{
 		At: at, Alerts: c.Alerts, Symptom: c.Symptom, Anomalies: c.Anomalies, Series: c.Series,
-		Topology: c.Topology, Services: c.Services, Coverage: c.Coverage, History: c.History, Earlier: c.Earlier,
+		Topology: c.Topology, Services: c.Services, Coverage: c.Coverage, History: c.History, Earlier: c.Earlier, Episodes: c.Episodes,
 	}
 	if a := c.Ask; a != nil {
 		in.IncidentID, in.Number, in.Cause, in.Scope = a.IncidentID, a.Number, a.Cause, a.Scope
 		in.Lookback = time.Duration(a.LookbackS * float64(time.Second))
 		in.Widened, in.Deadline, in.Notes, in.ChangeRate = a.Widened, a.Deadline, a.Notes, a.ChangeRate
-		in.Checked, in.Told = a.Checked, a.Told
+		in.Checked, in.Told, in.Unknown = a.Checked, a.Told, a.Unknown
 	}
 	for _, ch := range c.Changes {
 		if seenBy(ch, at) {
@@ -62,11 +64,11 @@ func (in Input) Case(id string) triage.Case {
 	return triage.Case{
 		Schema: triage.CaseSchema, ID: id, Window: triage.CaseWindow{From: from, To: in.At}, ReportAt: in.At,
 		Topology: in.Topology, Services: in.Services, Changes: in.Changes, Anomalies: in.Anomalies, Alerts: in.Alerts,
-		Symptom: in.Symptom, Series: in.Series, Coverage: in.Coverage, History: in.History, Earlier: in.Earlier,
+		Symptom: in.Symptom, Series: in.Series, Coverage: in.Coverage, History: in.History, Earlier: in.Earlier, Episodes: in.Episodes,
 		Ask: &triage.CaseAsk{
 			IncidentID: in.IncidentID, Number: in.Number, Cause: in.Cause, Scope: in.Scope,
 			LookbackS: in.lookback().Seconds(), Widened: in.Widened, Deadline: in.Deadline,
-			Notes: in.Notes, ChangeRate: in.ChangeRate, Checked: in.Checked, Told: in.Told,
+			Notes: in.Notes, ChangeRate: in.ChangeRate, Checked: in.Checked, Told: in.Told, Unknown: in.Unknown,
 		},
 	}
 }

@@ -14,7 +14,7 @@ func (m *ranking) report(n *none) triage.Report {
 	r := triage.Report{
 		IncidentID: m.in.IncidentID, Number: m.in.Number, Kind: triage.ReportRanked, CreatedAt: m.at.UTC(), Cause: m.in.Cause,
 		ModelVersion: m.w.Version, Onset: m.reportOnset(), LookbackS: m.in.lookback().Seconds(),
-		Widened: m.in.Widened, Candidates: len(m.candidates), Deadline: m.in.Deadline,
+		Widened: m.in.Widened, Candidates: len(m.candidates), Deadline: m.in.Deadline, Unknown: m.in.Unknown,
 		Suspects: []triage.Suspect{}, Coverage: sortedCoverage(m.in.Coverage), Notes: slices.Clone(m.in.Notes),
 	}
 	switch far := len(m.candidates) > 0 && m.candidates[0].far; {

@@ -34,12 +34,34 @@ func (m *ranking) symptomSummary() triage.SymptomSummary {
 		now = last
 	}
 	out.Before, out.Now, out.Trend = &before, &now, p.trend()
+	peak := now
+	if worst, ok := p.worstSince(m.onset.best); ok && float64(p.dir)*(worst-now) > 0 {
+		peak = worst
+	}
+	out.Peak = &peak
 	what := measure(p)
 	if m.scope.Service != "" {
 		what = m.scope.Service + " " + what
 	}
-	out.Sentence = fmt.Sprintf("%s %s → %s since %s UTC%s", what, quantity(p, before), quantity(p, now), clock(since), paged)
+	out.Sentence = fmt.Sprintf("%s %s → %s since %s UTC%s", what, quantity(p, before), quantity(p, peak), clock(since), paged)
+	if math.Abs(peak-before) > 2*math.Abs(now-before) { // going back: the headline keeps how bad it was
+		out.Sentence += ", now " + quantity(p, now)
+	}
 	return out
+}
+
+// worstSince is the worst raw value since the onset, ok where there is one and the series has a bad side.
+func (p *prepared) worstSince(t ms) (worst float64, ok bool) {
+	if p.twoWay {
+		return 0, false
+	}
+	bad := math.Inf(-1)
+	for i := p.firstAfter(t); i < len(p.bad) && i < len(p.raw); i++ {
+		if v := p.bad[i]; v == v && p.raw[i] == p.raw[i] && v > bad {
+			bad, worst, ok = v, p.raw[i], true
+		}
+	}
+	return worst, ok
 }
 
 // clearestSymptom is the symptom's series that shifted most at the onset, nil where none was observed.

@@ -23,9 +23,10 @@ type Case struct {
 	Series    []Series           `json:"series"`
 	Coverage  []Coverage         `json:"coverage,omitempty"`
 	History   []Outcome          `json:"history,omitempty"`
-	Earlier   []Alert            `json:"earlier,omitempty"` // earlier firings of the first alert, over two weeks
-	Events    []CaseEvent        `json:"events,omitempty"`  // what happens after report_at
-	Ask       *CaseAsk           `json:"ask,omitempty"`     // what was asked, where the Case is the input of a report
+	Earlier   []Alert            `json:"earlier,omitempty"`  // earlier firings of the first alert, over two weeks
+	Episodes  []Span             `json:"episodes,omitempty"` // stretches known to have been bad before this one: no baseline lies in them
+	Events    []CaseEvent        `json:"events,omitempty"`   // what happens after report_at
+	Ask       *CaseAsk           `json:"ask,omitempty"`      // what was asked, where the Case is the input of a report
 }
 
 // CaseAsk is what a report was asked for, besides the evidence: with it the Case replays to the same report.
@@ -40,6 +41,7 @@ type CaseAsk struct {
 	Notes      []string           `json:"notes,omitempty"`
 	ChangeRate map[string]float64 `json:"change_rate,omitempty"` // usual changes per hour, by service
 	Checked    []Checked          `json:"checked,omitempty"`     // what undoing did so far
+	Unknown    bool               `json:"unknown,omitempty"`     // nothing here names the service asked about
 	Told       *Told              `json:"told,omitempty"`        // how much of what changes is told here; nil: not known
 }
 

@@ -12,6 +12,8 @@ const (
 	SourceLate        SourceState = "late"
 	SourceRateLimited SourceState = "rate_limited"
 	SourceDown        SourceState = "down"
+
+	SourceNotConfigured SourceState = "not_configured" // there is none: what it would have shown is not known
 )
 
 // Remedy is what to do about a source in this state, one clause; "" where nothing is wrong.
@@ -24,6 +26,8 @@ func (s SourceState) Remedy() string {
 		return "look what holds it up: the log of triaged says more"
 	case SourceRateLimited:
 		return "poll less often, or use a token with a quota of its own"
+	case SourceNotConfigured:
+		return "configure one under sources"
 	case SourceDown:
 		return "check its address, credentials and network"
 	}

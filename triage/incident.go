@@ -29,8 +29,31 @@ type Incident struct {
 	RecoveredAt time.Time     `json:"recovered_at,omitzero"`
 	ClosedAt    time.Time     `json:"closed_at,omitzero"`
 	Reopened    int           `json:"reopened,omitempty"`
-	Alerts      []Alert       `json:"alerts"`  // by Key, first seen first; bounded
-	Reports     int           `json:"reports"` // number of the latest Report
+	EpisodeAt   time.Time     `json:"episode_at,omitzero"` // when the latest alert fired that reopened it; zero: never reopened
+	Episodes    []Span        `json:"episodes,omitempty"`  // earlier ones, first alert to recovery, oldest first; bounded
+	Alerts      []Alert       `json:"alerts"`              // by Key, first seen first; bounded
+	Reports     int           `json:"reports"`             // number of the latest Report
+}
+
+// MaxEpisodes bounds Incident.Episodes: the latest are kept.
+const MaxEpisodes = 50
+
+// Current are the alerts of the episode that is on: those that fire, and those that began with it. What ended before a reopening
+// says nothing of when this one began.
+func (i Incident) Current() []Alert {
+	if i.EpisodeAt.IsZero() {
+		return i.Alerts
+	}
+	var out []Alert
+	for _, a := range i.Alerts {
+		if a.Status != AlertResolved || !a.StartsAt.Before(i.EpisodeAt) {
+			out = append(out, a)
+		}
+	}
+	if len(out) == 0 {
+		return i.Alerts
+	}
+	return out
 }
 
 // Firing counts the alerts that still fire.

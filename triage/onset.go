@@ -20,6 +20,12 @@ type Onset struct {
 	Basis           string `json:"basis,omitempty"`            // one sentence: how the interval was found
 }
 
+// Span is a stretch of time, both ends known.
+type Span struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
 // Symptom is what Prometheus knows about the rule behind an Alert, with the alert's own series.
 type Symptom struct {
 	RuleFound       bool         `json:"rule_found"`

@@ -138,6 +138,7 @@ type SymptomSummary struct {
 	Signal   Signal   `json:"signal,omitempty"`
 	Before   *float64 `json:"before,omitempty"`
 	Now      *float64 `json:"now,omitempty"`
+	Peak     *float64 `json:"peak,omitempty"`   // the worst since the onset
 	Better   Better   `json:"better,omitempty"` // higher: Before and Now count what works, and falling is worse
 	Trend    string   `json:"trend,omitempty"`  // of the values, whichever side is bad: rising, falling, steady
 }
@@ -199,6 +200,7 @@ type Report struct {
 	Coverage       []Coverage     `json:"coverage"`
 	Notes          []string       `json:"notes,omitempty"`    // what a reader must know: deadline hit, candidates cut, name joined by rule
 	Deadline       bool           `json:"deadline,omitempty"` // evidence was cut short by the triage deadline
+	Unknown        bool           `json:"unknown,omitempty"`  // nothing here names the service asked about
 
 	// What follows is not the ranking's: it is added to its answer from what was seen since, and a replay does not have it.
 	State    IncidentState `json:"state,omitempty"` // of the Incident as this report tells it; empty for an ad hoc question

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -61,10 +62,39 @@ func suspectsCommand(app *kingpin.Application) command {
 		if err := json.Unmarshal(answer, &report); err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
+		if report.Unknown {
+			return unknownService(ctx, to, service)
+		}
 		inc := triage.Incident{
 			Title: service, Scope: triage.Scope{Service: service, Environment: environment}, OpenedAt: report.CreatedAt, State: triage.IncidentOpen,
 		}
 		fmt.Fprintln(s.out, alerting.NewCard(alerting.CardInput{Incident: inc, Report: report}).Text())
 		return nil
 	}}
+}
+
+// unknownService says that nobody knows the name, and which names are near it.
+func unknownService(ctx context.Context, to *client, name string) error {
+	const why = "%s is not known to this triaged: no call, no change and no metric names it"
+	var known struct {
+		Items []struct {
+			Name string `json:"name"`
+		} `json:"items"`
+	}
+	if answer, err := to.do(ctx, "GET", "/api/v1/services", nil); err != nil || json.Unmarshal(answer, &known) != nil {
+		return fmt.Errorf(why, name)
+	}
+	var near []string
+	for _, s := range known.Items {
+		if strings.Contains(s.Name, name) || strings.Contains(name, s.Name) || len(name) > 2 && strings.HasPrefix(s.Name, name[:3]) {
+			near = append(near, s.Name)
+		}
+	}
+	switch {
+	case len(near) > 0:
+		return fmt.Errorf(why+"; near it are %s", name, strings.Join(near[:min(len(near), 5)], ", "))
+	case len(known.Items) == 0:
+		return fmt.Errorf(why+"; nor is any other service yet", name)
+	}
+	return fmt.Errorf(why+"; GET /api/v1/services lists the %d that are", name, len(known.Items))
 }

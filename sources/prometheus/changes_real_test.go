@@ -119,6 +119,11 @@ func cluster(now time.Time) *recording {
 			sample(`job="shop/billing",namespace="shop",version="1.0"`, 1)
 		}
 	})
+	// Two services in one job: only one of them has a new version, and it is filed under its own name.
+	family("shop_build_info", func(at time.Time, sample func(string, float64)) {
+		sample(`job="shop-apps",namespace="shop",service="search",version="7"`, 1)
+		sample(fmt.Sprintf(`job="shop-apps",namespace="shop",service="recommend",version="%.0f"`, pick(since(at, 48), 9, 8)), 1)
+	})
 	family("flappy_build_info", func(at time.Time, sample func(string, float64)) {
 		if !since(at, 70) || since(at, 60) {
 			sample(`job="flappy",version="3"`, 1)
@@ -165,6 +170,7 @@ func TestChangesAgainstRealPrometheus(t *testing.T) {
 	at := func(minutes int) string { return fmt.Sprint(now.Add(-time.Duration(minutes) * time.Minute).Unix()) }
 	want := []string{
 		`50 min ago: deploy started billing version/billing_build_info/shop/shop/billing/1.1@` + now.Add(-50*time.Minute).Format(time.RFC3339) + ` "1.0"→"1.1" controller="" undoes=[]`,
+		`48 min ago: deploy started recommend version/shop_build_info/shop/shop-apps/recommend/9@` + now.Add(-48*time.Minute).Format(time.RFC3339) + ` "8"→"9" controller="" undoes=[]`,
 		`40 min ago: deploy succeeded cart replicaset//shop/cart-5c6b7d8f9 "v1"→"v2" controller="" undoes=[]`,
 		`30 min ago: deploy started db statefulset//shop/db@12 ""→"" controller="" undoes=[]`,
 		`26 min ago: scale succeeded web deployment//shop/web@` + at(25) + ` "2 replicas"→"6 replicas" controller="horizontalpodautoscaler" undoes=[]`,

@@ -47,6 +47,14 @@ func (t *Set) PodOwner(namespace, pod string) string {
 	return ""
 }
 
+// ownersInterval is how long until the owners are read again: soon while they never were.
+func (s *Source) ownersInterval() time.Duration {
+	if s.owned.Load() == nil {
+		return untilThere
+	}
+	return ownersEvery
+}
+
 // refreshOwners reads the owners of all pods anew. Where there is no kube-state-metrics it asks nothing.
 func (s *Source) refreshOwners(ctx context.Context) error {
 	o, err := s.readOwners(ctx, s.bg, nil, s.now(), ownersSpan)

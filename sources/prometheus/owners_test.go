@@ -46,6 +46,9 @@ func TestOwnersOfPods(t *testing.T) {
 	if got := s.PodOwner("shop", "web-7d9f8b6c5d-x2x9z"); got != "" {
 		t.Errorf("nothing was read yet: got %q", got)
 	}
+	if got := s.ownersInterval(); got != untilThere {
+		t.Errorf("what was never read is read soon: got %s", got)
+	}
 	if err := s.refreshOwners(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -139,7 +139,7 @@ func (s *Source) Run(ctx context.Context, emit triage.Emit) error {
 	if s.cfg.Topology.Enabled {
 		wg.Go(func() { s.every(ctx, s.topologyInterval, s.refreshTopology) })
 	}
-	wg.Go(func() { s.every(ctx, fixed(ownersEvery), s.refreshOwners) })
+	wg.Go(func() { s.every(ctx, s.ownersInterval, s.refreshOwners) })
 	if s.cfg.Anomalies.Enabled {
 		w := newWatch(s)
 		wg.Go(func() {

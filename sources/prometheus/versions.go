@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -15,13 +16,18 @@ import (
 // How far back a version must not have been seen to be new: targets come and go, and a flap is no deploy.
 const versionMemory = "1h"
 
-// versions are version labels that appear on a job that had another version before: of *_build_info, and service_version of
-// OpenTelemetry's target_info. A job's first version is not a change of it.
+// nameGroup are the labels by which series of one job are told apart as services, besides job and namespace: all that an alert of such a
+// service would be named by, or its deploys would be filed under another name.
+const nameGroup = "cluster, namespace, exported_namespace, k8s_namespace_name, job, exported_job, service_name, app_kubernetes_io_name, app, application, " +
+	"deployment, statefulset, daemonset, workload, k8s_deployment_name, service, exported_service"
+
+// versions are version labels that appear on a service that had another version before: of *_build_info, and service_version of
+// OpenTelemetry's target_info, whose job is the service. A service's first version is not a change of it.
 func (r *changeReader) versions(ctx context.Context) ([]triage.Change, error) {
 	var out []triage.Change
 	for _, v := range []struct{ sel, label, job string }{
-		{`{__name__=~".+_build_info",version!~"|unknown|unset|\\(devel\\)"}`, "version", "__name__, job"},
-		{`target_info{service_version!=""}`, "service_version", "job"},
+		{`{__name__=~".+_build_info",version!~"|unknown|unset|\\(devel\\)"}`, "version", "__name__, " + nameGroup},
+		{`target_info{service_version!=""}`, "service_version", "cluster, namespace, job, service_name"},
 	} {
 		if v.label == "version" && !r.anyBuildInfo() || v.label != "version" && !r.exist("target_info") {
 			continue
@@ -44,8 +50,7 @@ func (r *changeReader) anyBuildInfo() bool {
 	return false
 }
 
-func (r *changeReader) versionsOf(ctx context.Context, sel, label, job string) ([]triage.Change, error) {
-	id := job + ", namespace"
+func (r *changeReader) versionsOf(ctx context.Context, sel, label, id string) ([]triage.Change, error) {
 	before := fmt.Sprintf("last_over_time(%s[%s] offset %s)", sel, versionMemory, model.Duration(changeStep))
 	pts, err := r.points(ctx, fmt.Sprintf(
 		"(group by (%[1]s, %[2]s) (%[3]s) unless on (%[1]s, %[2]s) group by (%[1]s, %[2]s) (%[4]s)) and on (%[1]s) group by (%[1]s) (%[4]s)",
@@ -57,27 +62,38 @@ func (r *changeReader) versionsOf(ctx context.Context, sel, label, job string) (
 	if err != nil {
 		return nil, err
 	}
-	last := make(map[string]string) // job → version, as it was at the beginning and after each point
-	jobOf := func(m model.Metric) string {
-		return string(m["__name__"]) + "\x00" + string(m["namespace"]) + "\x00" + string(m["job"])
+	last := make(map[string]string) // series without its version → version, as it was at the beginning and after each point
+	seriesOf := func(m model.Metric) string {
+		m = m.Clone()
+		delete(m, model.LabelName(label))
+		return m.String()
 	}
 	v = slices.Clone(v) // the answer is shared with the cache
 	slices.SortFunc(v, func(a, b *model.Sample) int { return strings.Compare(a.Metric.String(), b.Metric.String()) })
 	for _, s := range v {
-		last[jobOf(s.Metric)] = string(s.Metric[model.LabelName(label)])
+		last[seriesOf(s.Metric)] = string(s.Metric[model.LabelName(label)])
 	}
 	var out []triage.Change
 	for _, p := range pts {
-		name, version := stripNamespace(string(p.labels["job"])), string(p.labels[model.LabelName(label)])
-		c := r.change(triage.KindDeploy, fmt.Sprintf("version/%s/%s@%s", strings.ReplaceAll(jobOf(p.labels), "\x00", "/"), version, p.at.Format(time.RFC3339)), p.labels, name)
-		c.Version, c.PreviousVersion = version, last[jobOf(p.labels)]
+		subject, version := r.subjectOf(p.labels), string(p.labels[model.LabelName(label)])
+		name := cmp.Or(subject.Service, stripNamespace(string(p.labels["job"])))
+		job := string(cmp.Or(p.labels["exported_job"], p.labels["job"]))
+		series := fmt.Sprintf("%s/%s/%s", p.labels["__name__"], subject.Namespace, job)
+		if name != stripNamespace(job) {
+			series += "/" + name
+		}
+		c := r.change(triage.KindDeploy, fmt.Sprintf("version/%s/%s@%s", series, version, p.at.Format(time.RFC3339)), p.labels, name)
+		if subject.Namespace != "" {
+			c.Namespace, c.Labels["namespace"] = subject.Namespace, subject.Namespace
+		}
+		c.Version, c.PreviousVersion = version, last[seriesOf(p.labels)]
 		if c.PreviousVersion == c.Version {
 			c.PreviousVersion = ""
 		}
-		last[jobOf(p.labels)] = version
+		last[seriesOf(p.labels)] = version
 		c.Status = triage.StatusStarted
 		c.Title = fmt.Sprintf("%s now reports version %s", name, version)
-		c.Labels["job"] = string(p.labels["job"])
+		c.Labels["job"] = job
 		if sha := fullSHA.FindString(version); sha != "" {
 			c.Labels["sha"] = sha
 		}
@@ -91,6 +107,17 @@ func (r *changeReader) versionsOf(ctx context.Context, sel, label, job string) (
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// subjectOf reads whose series these are, exactly as an alert with their labels would be read.
+func (r *changeReader) subjectOf(m model.Metric) triage.Subject {
+	labels := make(map[string]string, len(m))
+	for k, v := range m {
+		if k != model.MetricNameLabel && k != "version" && k != "service_version" {
+			labels[string(k)] = string(v)
+		}
+	}
+	return triage.SubjectOf(labels, nil)
 }
 
 // sameRollout reports whether a ReplicaSet found already is this deploy, seen through its pods.
