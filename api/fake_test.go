@@ -311,6 +311,10 @@ func (f *fake) Triage(_ context.Context, r triage.Request) (triage.Answer, error
 	return triage.Answer{Report: rep}, f.err
 }
 
+func (f *fake) GraphCoverage() triage.GraphCoverage {
+	return triage.GraphCoverageOf(f.Topology(), triage.Topology{}, []string{"checkout", "mail"})
+}
+
 func (f *fake) Topology() triage.Topology {
 	return triage.NewTopology([]triage.Edge{{From: "shop", To: "checkout", Origin: "config"}})
 }

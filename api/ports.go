@@ -113,9 +113,10 @@ type Triager interface {
 	Triage(ctx context.Context, r triage.Request) (triage.Answer, error)
 }
 
-// TopologySource knows who calls whom.
+// TopologySource knows who calls whom, and how much of it.
 type TopologySource interface {
 	Topology() triage.Topology
+	GraphCoverage() triage.GraphCoverage
 }
 
 // CloudEvents decodes one CloudEvent in structured or binary mode, as the headers say, or a bare CDEvent under

@@ -74,15 +74,22 @@ func (a *API) getAnomalies(r *request) (any, error) {
 	return listing(items, next), nil
 }
 
+// graph is who calls whom, and how much of that is known.
+type graph struct {
+	Edges    []triage.Edge        `json:"edges"`
+	Coverage triage.GraphCoverage `json:"coverage"`
+}
+
 func (a *API) getTopology(r *request) (any, error) {
 	if p := query(r); p.err != nil {
 		return nil, p.err
 	}
-	edges := []triage.Edge{}
+	out := graph{Edges: []triage.Edge{}}
 	if a.opts.Topology != nil {
-		edges = append(edges, a.opts.Topology.Topology().Edges()...)
+		out.Edges = append(out.Edges, a.opts.Topology.Topology().Edges()...)
+		out.Coverage = a.opts.Topology.GraphCoverage()
 	}
-	return map[string][]triage.Edge{"edges": edges}, nil
+	return out, nil
 }
 
 func (a *API) getServices(r *request) (any, error) {

@@ -273,7 +273,7 @@ func TestWithoutOptionalParts(t *testing.T) {
 		o.Topology, o.Directory, o.ConfigYAML, o.Reload, o.Gatherer = nil, nil, nil, nil, nil
 	})
 	for target, want := range map[string]string{
-		"/api/v1/topology": `{"edges":[]}`,
+		"/api/v1/topology": `{"edges":[],"coverage":{"declared":0,"seen":0,"both":0,"services":0,"alone":0}}`,
 		"/api/v1/services": `{"items":[]}`,
 	} {
 		if got := strings.TrimSpace(h.call(http.MethodGet, target, "").Body.String()); got != want {

@@ -164,6 +164,12 @@ func (p *parts) PodOwner(namespace, pod string) string {
 	return p.current.Load().metrics.PodOwner(namespace, pod)
 }
 
+// GraphCoverage is how much of who calls whom is known.
+func (p *parts) GraphCoverage() triage.GraphCoverage {
+	g := p.current.Load()
+	return triage.GraphCoverageOf(g.edges, g.metrics.Topology(), g.metrics.Services())
+}
+
 // Triage asks the current correlator and adds what else is firing and how to do what it advises. The case of the answer stays what the ranking saw, so
 // it replays to the same report up to the steps of the playbook.
 func (p *parts) Triage(ctx context.Context, r triage.Request) (triage.Answer, error) {

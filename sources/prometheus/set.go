@@ -139,6 +139,16 @@ func (t *Set) Changes(ctx context.Context, from, to time.Time) ([]triage.Change,
 	return out, nil
 }
 
+// Services are those with signals on any server, sorted.
+func (t *Set) Services() []string {
+	var out []string
+	for _, s := range t.sources {
+		out = append(out, s.Services()...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // Topology is the union of the servers' graphs.
 func (t *Set) Topology() triage.Topology {
 	var es []triage.Edge

@@ -90,6 +90,15 @@ func (s *Source) SetDirectory(d *triage.Directory) {
 // Topology is the call graph as it was last read; empty before that.
 func (s *Source) Topology() triage.Topology { return *s.topo.Load() }
 
+// Services are those with signals, as they were last found; sorted.
+func (s *Source) Services() []string {
+	found := s.found.state.Load()
+	if found == nil {
+		return nil
+	}
+	return found.known()
+}
+
 // Close frees the cache and ends queries under way. The Source answers nothing afterwards.
 func (s *Source) Close() { s.client.close() }
 

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/config"
 
 	"github.com/triaged-dev/triaged/configs"
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // Level says how bad a finding is.
@@ -108,23 +111,47 @@ func (e *examination) configured(ctx context.Context) {
 	for _, g := range cfg.Sources.GitHub {
 		e.github(ctx, g)
 	}
-	edges := len(cfg.Topology.Edges())
+	var calls graph
 	var seen kinds
 	for _, p := range cfg.Sources.Prometheus {
-		n, k := e.prometheus(ctx, cfg, p)
-		edges += n
-		seen.merge(k)
+		seen.merge(e.prometheus(ctx, cfg, p, &calls))
 	}
 	if len(cfg.Sources.Prometheus) == 0 {
 		e.wrong("prometheus", "", "no Prometheus is configured: every report is by timing alone", "add one under sources.prometheus")
 	}
-	if edges == 0 {
-		e.wrong("call graph", "", "nobody says which service calls which: only changes of the very service that pages can be found",
-			"export a service graph (Tempo, OpenTelemetry connector, mesh), or write topology.calls")
-	} else {
-		e.ok("call graph", "", "%d calls between services are known", edges)
-	}
+	e.callGraph(cfg, calls)
 	e.reported(cfg, seen)
+}
+
+// callGraph says how complete the graph is. Without one everything is a neighbour or nothing is; a part of one is the normal case,
+// and what stands alone in it is named.
+func (e *examination) callGraph(cfg *configs.Config, calls graph) {
+	declared := triage.NewTopology(cfg.Edges())
+	slices.Sort(calls.services)
+	c := triage.GraphCoverageOf(declared, triage.NewTopology(calls.calls), slices.Compact(calls.services))
+	known := c.Declared + c.Seen - c.Both
+	const remedy = "export client-side metrics (OpenTelemetry), a service graph or a mesh's, or write topology.calls"
+	switch {
+	case known == 0:
+		e.wrong("call graph", "", "nobody says which service calls which: only timing and metrics tell a neighbour's change from a stranger's", remedy)
+		return
+	case 2*c.Alone > c.Services:
+		e.hint("call graph", "", fmt.Sprintf("%d of %d services with metrics are in no known call: %s", c.Alone, c.Services, few(c.AloneNames, c.Alone)), remedy)
+	}
+	e.ok("call graph", "", "%d calls between services are known: %d declared, %d seen in metrics, %d both", known, c.Declared, c.Seen, c.Both)
+	if c.Seen > 0 && c.Declared > c.Both {
+		e.ok("call graph", "", "%d declared calls were not seen within an hour: rare ones, or gone", c.Declared-c.Both)
+	}
+}
+
+// few names the first of n.
+func few(names []string, n int) string {
+	const most = 5
+	out := strings.Join(names[:min(len(names), most)], ", ")
+	if n > most {
+		out += fmt.Sprintf(" and %d more", n-most)
+	}
+	return out
 }
 
 // routes looks at where reports would go.

@@ -24,12 +24,19 @@ import (
 // maxRules bounds how many paging rules are tried: a few queries each.
 const maxRules = 60
 
-// prometheus examines one server and returns the number of calls it knows and the kinds of change it shows.
-func (e *examination) prometheus(ctx context.Context, cfg *configs.Config, pc prometheus.Config) (edges int, seen kinds) {
+// graph is what servers show of the calls between services.
+type graph struct {
+	calls    []triage.Edge
+	services []string // with metrics
+	from     []string // conventions that tell of calls
+}
+
+// prometheus examines one server, adds the calls it knows to calls, and returns the kinds of change it shows.
+func (e *examination) prometheus(ctx context.Context, cfg *configs.Config, pc prometheus.Config, calls *graph) (seen kinds) {
 	rt, err := config.NewRoundTripperFromConfig(pc.HTTPConfig, "prometheus", config.WithUserAgent("triaged"))
 	if err != nil {
 		e.wrong("prometheus", pc.Name, "its http_config cannot be used: "+err.Error(), "mend http_config of "+pc.Name)
-		return 0, seen
+		return seen
 	}
 	watch := &watch{next: rt, now: e.now}
 	pc.Reference.Days, pc.Anomalies.Enabled, pc.Cache.MaxBytes = nil, false, 4<<20
@@ -40,20 +47,21 @@ func (e *examination) prometheus(ctx context.Context, cfg *configs.Config, pc pr
 	})
 	if err != nil {
 		e.wrong("prometheus", pc.Name, err.Error(), "mend its entry under sources.prometheus")
-		return 0, seen
+		return seen
 	}
 	defer src.Close()
 	s, err := src.Survey(ctx)
 	if err != nil {
 		e.wrong("prometheus", pc.Name, err.Error(), "check url, network and credentials; without it reports are by timing alone")
-		return 0, seen
+		return seen
 	}
 	for _, n := range s.Notes {
 		e.hint("prometheus", pc.Name, n, "point url at the Prometheus that evaluates the rules")
 	}
 	if t, err := src.ReadTopology(ctx); err == nil {
-		edges = len(t.Edges())
+		calls.calls = append(calls.calls, t.Edges()...)
 	}
+	calls.services, calls.from = append(calls.services, s.Services...), append(calls.from, s.Edges...)
 	e.signals(pc.Name, s)
 	e.rules(ctx, cfg, pc.Name, src, s)
 	e.alertmanagers(ctx, pc, s)
@@ -64,7 +72,7 @@ func (e *examination) prometheus(ctx context.Context, cfg *configs.Config, pc pr
 	if s.Has("kube_configmap_metadata_resource_version") {
 		seen.add(triage.KindConfig, pc.Name)
 	}
-	return edges, seen
+	return seen
 }
 
 // signals looks at what is measured of the services.

@@ -99,11 +99,19 @@ func (f *found) services(p printer) {
 		p("  # … and %d more: a service that is not listed works, too", len(s.Services)-maxServices)
 	}
 	p("")
-	if f.calls > 0 {
-		p("# %d calls between services are known from %s.", f.calls, strings.Join(s.Edges, ", "))
-	} else {
-		p("# No metric says who calls whom. Without it only changes of the very service that pages are found:")
+	switch c := f.graph; {
+	case c.Seen == 0:
+		p("# No metric says who calls whom. Without it only timing and metrics tell a neighbour's change from a stranger's:")
 		p("# topology: {calls: {checkout: [pricing, payments]}}")
+	case c.Alone > 0:
+		p("# %d calls between services are known from %s. %d of the %d services with metrics are in none of them;", c.Seen, strings.Join(s.Edges, ", "), c.Alone, c.Services)
+		p("# where they are called, or call, write it here:")
+		for _, name := range c.AloneNames {
+			p("#   %s", quote(name))
+		}
+		p("# topology: {calls: {checkout: [%s]}}", quote(c.AloneNames[0]))
+	default:
+		p("# %d calls between services are known from %s: every service with metrics is in one of them.", c.Seen, strings.Join(s.Edges, ", "))
 	}
 	p("")
 }

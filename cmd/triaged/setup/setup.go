@@ -18,6 +18,7 @@ import (
 
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/sources/prometheus"
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // Options say what to look at and where to write.
@@ -46,7 +47,7 @@ const (
 type found struct {
 	o      Options
 	survey prometheus.Survey
-	calls  int
+	graph  triage.GraphCoverage
 	ams    []Alertmanager
 	notes  []string
 }
@@ -105,7 +106,7 @@ func (f *found) look(ctx context.Context) error {
 		return fmt.Errorf("%w\n  Is --prometheus right, and may this machine reach it? Credentials go into --http.config.file", err)
 	}
 	if t, err := src.ReadTopology(ctx); err == nil {
-		f.calls = len(t.Edges())
+		f.graph = triage.GraphCoverageOf(triage.Topology{}, t, f.survey.Services)
 	}
 	urls := f.o.Alertmanagers
 	if len(urls) == 0 {
@@ -153,7 +154,7 @@ func write(o Options, files map[string]string) error {
 func (f *found) report(steps []string) {
 	w := f.o.Out
 	s := f.survey
-	fmt.Fprintf(w, "Found: %d services, %d calls between them, %d alerting rules, %d Alertmanagers.\n", len(s.Services), f.calls, len(s.Rules), len(f.ams))
+	fmt.Fprintf(w, "Found: %d services, %d calls between them, %d alerting rules, %d Alertmanagers.\n", len(s.Services), f.graph.Seen, len(s.Rules), len(f.ams))
 	for _, c := range s.Conventions {
 		fmt.Fprintf(w, "  %-20s %d services, named by label %s\n", c.Name, len(c.Services), c.Label)
 	}
