@@ -52,6 +52,8 @@ type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time
+	// Heard hears of every change that was taken, as its source told it, before it was folded; nil: nobody. It must not block.
+	Heard func(source string, ch triage.Change, at time.Time)
 }
 
 // ErrStopped is returned by Emit once the Collector has stopped.
@@ -73,6 +75,7 @@ type Collector struct {
 	stopped   chan struct{} // closed when the committer has ended
 	subs      subscribers
 	sup       supervisor
+	told      func(source string, ch triage.Change, at time.Time) // Options.Heard
 
 	loaded  atomic.Bool
 	started atomic.Bool
@@ -117,6 +120,7 @@ func New(o Options) (*Collector, error) {
 		tracks:    newTrackTable(),
 		queue:     make(chan *request, o.Config.QueueSize),
 		stopped:   make(chan struct{}),
+		told:      o.Heard,
 		window:    newWindow(),
 		anomalies: &anomalyStore{byID: make(map[triage.AnomalyID]*triage.Anomaly), max: o.Config.MaxAnomalies},
 	}

@@ -52,6 +52,9 @@ func (c *Collector) emit(ctx context.Context, source string, events []triage.Eve
 		name := c.sourceLabel(source, ch.Source)
 		c.metrics.events.WithLabelValues(name, string(ch.Kind)).Inc()
 		c.sup.heard(name, ch.LastActivity(), now)
+		if c.told != nil {
+			c.told(name, *ch, now)
+		}
 	}
 	for i := range req.anomalies {
 		a := &req.anomalies[i]

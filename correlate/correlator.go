@@ -45,6 +45,11 @@ type CoverageSource interface {
 	Coverage(from, to time.Time) []triage.Coverage
 }
 
+// ToldSource knows how much of what changes is told here. It must not block.
+type ToldSource interface {
+	Told(now time.Time) *triage.Told
+}
+
 // Options are the parts of a Correlator. Window is required; everything else may be nil and then makes reports thinner.
 type Options struct {
 	Config     Config
@@ -54,6 +59,7 @@ type Options struct {
 	Metrics    Metrics
 	Topology   TopologySource
 	Coverage   CoverageSource
+	Told       ToldSource
 	Directory  *triage.Directory
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -130,6 +136,9 @@ func (c *Correlator) input(req triage.Request, now time.Time) Input {
 	in.Scope = symptomScope(in.Scope, firstAlert(in.Alerts))
 	in.Scope.Service, _ = c.Directory.Resolve(in.Scope.Service)
 	in.Scope.Environment = c.Directory.Environment(in.Scope.Environment)
+	if c.Told != nil {
+		in.Told = c.Told.Told(at)
+	}
 	if c.Topology != nil {
 		in.Topology = c.Topology.Topology()
 	}

@@ -244,3 +244,22 @@ func (hangingStore) FindChanges(ctx context.Context, _ triage.ChangeQuery) ([]tr
 	<-ctx.Done()
 	return nil, "", ctx.Err()
 }
+
+type fixedTold struct{ told triage.Told }
+
+func (f fixedTold) Told(time.Time) *triage.Told { return &f.told }
+
+// What an installation is told of its rollouts is part of what a report is made from, so it is in the case.
+func TestToldIsInTheCase(t *testing.T) {
+	o, _, req := parts()
+	want := triage.Told{Seen: 12, Told: 9, MedianLagS: 4, P90LagS: 310}
+	o.Told = fixedTold{want}
+	a, err := newCorrelator(t, o).Triage(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in := InputOf(a.Input); in.Told == nil || *in.Told != want {
+		t.Errorf("want %+v, got %+v", want, in.Told)
+	}
+	replays(t, a)
+}

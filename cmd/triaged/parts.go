@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/api"
+	"github.com/triaged-dev/triaged/cmd/triaged/told"
 	"github.com/triaged-dev/triaged/collector"
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/correlate"
@@ -35,6 +37,7 @@ type parts struct {
 	collector *collector.Collector
 	bodies    *api.Budget  // of hooks; outlives what is replaced
 	working   atomic.Int64 // hooks being served
+	told      *told.Tracker
 	current   atomic.Pointer[generation]
 }
 
@@ -43,6 +46,7 @@ type generation struct {
 	directory  *triage.Directory
 	sources    []collector.Source
 	metrics    *prometheus.Set
+	servers    []string // names of the sources that are Prometheus servers
 	edges      triage.Topology
 	correlator *correlate.Correlator
 	book       *playbooks.Book
@@ -69,6 +73,7 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 		add(s, "prometheus", c.Name, err)
 		if err == nil {
 			servers = append(servers, s)
+			g.servers = append(g.servers, c.Name)
 		}
 	}
 	mapped, err := newMappings(cfg)
@@ -108,7 +113,7 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	}
 	g.metrics = prometheus.NewSet(servers)
 	opts := correlate.Options{
-		Config: cfg.Correlate, Window: p.collector, Store: p.store, Alerts: p.store, Topology: p, Coverage: p.collector,
+		Config: cfg.Correlate, Window: p.collector, Store: p.store, Alerts: p.store, Topology: p, Coverage: p.collector, Told: p.told,
 		Directory: g.directory, Logger: p.log.With("component", "correlate"), Registerer: p.reg,
 	}
 	if len(servers) > 0 { // without a server there is nothing to ask: an empty set would look like a blind one
@@ -152,6 +157,15 @@ func (p *parts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer p.working.Add(-1)
 	p.current.Load().hooks.ServeHTTP(w, r)
 }
+
+// fromMetrics reports whether a source reads its changes from metrics.
+func (p *parts) fromMetrics(source string) bool {
+	g := p.current.Load()
+	return g != nil && slices.Contains(g.servers, source)
+}
+
+// heard hands a change on to who counts what is told.
+func (p *parts) heard(source string, c triage.Change, at time.Time) { p.told.Heard(source, c, at) }
 
 // Topology unites the configured calls with those seen in metrics.
 func (p *parts) Topology() triage.Topology {

@@ -28,6 +28,7 @@ import (
 
 	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/api"
+	"github.com/triaged-dev/triaged/cmd/triaged/told"
 	"github.com/triaged-dev/triaged/collector"
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/journal"
@@ -91,8 +92,12 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	go func() { defer close(journalEnded); journalErr = store.Run(journalCtx) }()
 	defer func() { stopJournal(); <-journalEnded; err = errors.Join(err, ignoreCanceled(journalErr)) }()
 
+	parts := &parts{log: log, reg: reg, store: store, bodies: api.NewBudget(api.HookBytes, api.HookBytes/2)}
+	if parts.told, err = told.New(ctx, states{store}, parts.fromMetrics, reg, log.With("component", "told")); err != nil {
+		return err
+	}
 	col, err := collector.New(collector.Options{
-		Config: cfg.Window, Journal: store, Directory: cfg.Directory(), Logger: log.With("component", "collector"), Registerer: reg,
+		Config: cfg.Window, Journal: store, Directory: cfg.Directory(), Logger: log.With("component", "collector"), Registerer: reg, Heard: parts.heard,
 	})
 	if err != nil {
 		return err
@@ -100,8 +105,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	if err := col.Load(ctx); err != nil {
 		return err
 	}
-
-	parts := &parts{log: log, reg: reg, store: store, collector: col, bodies: api.NewBudget(api.HookBytes, api.HookBytes/2)}
+	parts.collector = col
 	first, err := parts.build(cfg)
 	if err != nil {
 		return err
@@ -183,6 +187,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	work, workCtx := errgroup.WithContext(workCtx)
 	work.Go(func() error { return ignoreCanceled(col.Run(workCtx)) })
 	work.Go(func() error { return ignoreCanceled(alerts.Run(workCtx)) })
+	work.Go(func() error { return ignoreCanceled(parts.told.Run(workCtx)) })
 	work.Go(func() error { return pump(workCtx, col, alerts) })
 	work.Go(func() error { return reload.onSignal(workCtx) })
 
