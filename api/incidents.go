@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,6 +183,8 @@ func (a *API) reportInput(r *request) (inc triage.Incident, n int, c triage.Case
 		if n, err = number("report", v); err != nil {
 			return inc, n, c, err
 		}
+	} else if n, err = a.lastRanked(r, inc, n); err != nil {
+		return inc, n, c, err
 	}
 	if n == 0 {
 		return inc, n, c, problem(kindNotFound, "The incident has no report yet.")
@@ -190,6 +193,24 @@ func (a *API) reportInput(r *request) (inc triage.Incident, n int, c triage.Case
 		return inc, n, c, fmt.Errorf("read report input: %w", err)
 	}
 	return inc, n, c, nil
+}
+
+// lastRanked is the number of the last report that weighed changes: what was said of the recovery was made from none. Where no
+// report did, it is the last of all.
+func (a *API) lastRanked(r *request, inc triage.Incident, last int) (int, error) {
+	if last == 0 {
+		return 0, nil
+	}
+	reports, err := a.opts.Store.Reports(r.Context(), inc.ID)
+	if err != nil {
+		return 0, fmt.Errorf("read reports: %w", err)
+	}
+	for _, report := range slices.Backward(reports) {
+		if report.Kind == triage.ReportRanked {
+			return report.Number, nil
+		}
+	}
+	return last, nil
 }
 
 // getPicture paints the time axis of a report, for messages and post-mortems.

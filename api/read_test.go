@@ -179,6 +179,27 @@ func TestCaseExport(t *testing.T) {
 	}
 }
 
+// What was said of the recovery was made from no changes: without a number the export is that of the last report that weighed some,
+// and any other one is had by its number.
+func TestCaseExportIsOfTheLastRanking(t *testing.T) {
+	h := newHarness(t, nil)
+	reports := h.reports["inc-1"]
+	reports[0].Kind = triage.ReportRanked
+	over := reports[0]
+	over.Number, over.Kind, over.Suspects = 2, triage.ReportRecovered, nil
+	h.reports["inc-1"] = append(reports, over)
+	inc := h.incidents["inc-1"]
+	inc.Reports = 2
+	h.incidents["inc-1"] = inc
+	for query, file := range map[string]string{"": "inc-1-1.json", "?report=2": "inc-1-2.json"} {
+		rec := h.call(http.MethodGet, "/api/v1/incidents/inc-1/case"+query, "")
+		wantStatus(t, rec, 200)
+		if got := rec.Header().Get("Content-Disposition"); !strings.Contains(got, file) {
+			t.Errorf("%q: want %s, got %s", query, file, got)
+		}
+	}
+}
+
 func TestFeedback(t *testing.T) {
 	h := newHarness(t, nil)
 	post := func(body string) *triage.Feedback {
