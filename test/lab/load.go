@@ -29,7 +29,7 @@ var journeys = []struct {
 }{
 	{http.MethodGet, "/find?q=", 9},
 	{http.MethodGet, "/map?event=", 6},
-	{http.MethodPost, "/buy?event=", 5},
+	{http.MethodPost, "/buy?event=", 6},
 }
 
 func newLoad(gates func() []string) *load {

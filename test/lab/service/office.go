@@ -139,7 +139,7 @@ func orders(p *process) error {
 				return http.StatusBadGateway
 			}
 		}
-		err := db.transaction(ctx, func() { sleep(ctx, p.settings().millis("sign_ms", 260)) }, // the seal is made while the row is locked
+		err := db.transaction(ctx, func() { sleep(ctx, p.settings().millis("sign_ms", 300)) }, // the seal is made while the row is locked
 			[]any{lastOrder, buyer}, []any{newOrder, event, buyer})
 		if err != nil {
 			return http.StatusInternalServerError
