@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string) error {
 	fs.Uint64Var(&o.seed, "seed", 1, "of traffic, order and innocent changes")
 	fs.DurationVar(&o.calm, "calm", 100*time.Second, "quiet time before a system's first scenario")
 	fs.DurationVar(&o.between, "between", 25*time.Second, "quiet time before each further one")
-	fs.DurationVar(&o.innocent, "innocent", 14*time.Second, "mean time between innocent changes; 0: none")
+	fs.DurationVar(&o.innocent, "innocent", 40*time.Second, "mean time between innocent changes; 0: none")
 	fs.IntVar(&o.perSystem, "per-system", 3, "scenarios on one system before it is built anew")
 	fs.BoolVar(&o.verbose, "v", false, "print the cards")
 	fs.Usage = func() {
