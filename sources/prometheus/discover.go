@@ -108,7 +108,7 @@ func (f *inUse) same(o *inUse) bool {
 		reflect.DeepEqual(f.edges, o.edges) && maps.Equal(f.targets, o.targets)
 }
 
-// look asks which metrics there are (one request), for each convention found its labels and its services (two each), and, where
+// look asks which metrics there are (one request), for each convention found its labels and its services (three each), and, where
 // there are calls, what is scraped where.
 func (s *Source) look(ctx context.Context, c *client, at time.Time, fresh time.Duration) (*inUse, error) {
 	names, err := c.labelValues(ctx, "__name__", []string{`{__name__=~"` + promEscape(alternatives(s.knownMetrics())) + `|.+_build_info|` + promEscape(genericCalls) + `"}`}, at, fresh/2)
@@ -120,28 +120,8 @@ func (s *Source) look(ctx context.Context, c *client, at time.Time, fresh time.D
 		state.names[n] = true
 	}
 	for _, conv := range s.signals.Conventions {
-		u, ok := state.metricsOf(conv)
-		if !ok {
-			continue
-		}
-		have, err := c.labelNames(ctx, u.matches, at, fresh/2)
-		if err == nil && !u.chooseLabels(have, s.signals) {
-			continue
-		}
-		var values []string
-		if err == nil {
-			values, err = c.labelValues(ctx, u.service, u.matches, at, fresh/2)
-		}
-		if err != nil {
-			if r := reasonFor(s.cfg.Name, err); r == ReasonRefused || r == ReasonTooLarge {
-				s.log.Warn("a convention is left out because the server refuses its labels", "convention", conv.Name, "err", err)
-				continue
-			}
+		if err := s.follow(ctx, c, state, conv); err != nil {
 			return nil, err
-		}
-		u.raw = s.canonical(values)
-		if len(u.raw) > 0 {
-			state.conventions = append(state.conventions, u)
 		}
 	}
 	state.services = make(map[string]bool)
@@ -160,6 +140,40 @@ func (s *Source) look(ctx context.Context, c *client, at time.Time, fresh time.D
 		}
 	}
 	return state, nil
+}
+
+// follow finds who follows a convention. Teams put the service into different labels of one metric: what lacks the first label is
+// looked for by the next, as a convention of its own.
+func (s *Source) follow(ctx context.Context, c *client, state *inUse, conv Convention) error {
+	for {
+		u, ok := state.metricsOf(conv)
+		if !ok {
+			return nil
+		}
+		have, err := c.labelNames(ctx, u.matches, state.at, state.fresh/2)
+		if err == nil && !u.chooseLabels(have, s.signals) {
+			return nil
+		}
+		var values []string
+		if err == nil {
+			values, err = c.labelValues(ctx, u.service, u.matches, state.at, state.fresh/2)
+		}
+		if err != nil {
+			if r := reasonFor(s.cfg.Name, err); r == ReasonRefused || r == ReasonTooLarge {
+				s.log.Warn("a convention is left out because the server refuses its labels", "convention", conv.Name, "err", err)
+				return nil
+			}
+			return err
+		}
+		if u.raw = s.canonical(values); len(u.raw) > 0 {
+			state.conventions = append(state.conventions, u)
+		}
+		i := slices.Index(conv.Service, u.service)
+		if i+1 == len(conv.Service) {
+			return nil
+		}
+		conv.Service, conv.Match = conv.Service[i+1:], joinMatch(conv.Match, u.service+`=""`)
+	}
 }
 
 // knownMetrics are all metric names that conventions, edges and changes speak of.

@@ -58,6 +58,7 @@ func shop(now time.Time) (rec *recording, fault time.Time) {
 		}
 		sample(`service="cart",code="200",prometheus_replica="a"`, total)
 		sample(`service="cart",code="500",prometheus_replica="a"`, 3)
+		sample(`job="ledger",code="200",prometheus_replica="a"`, total) // of a team that knows no label service
 	})
 	rec.family("http_request_duration_seconds_bucket", from, to, 15*time.Second, func(at time.Time, sample func(string, float64)) {
 		total := at.Sub(from).Seconds() * 10
@@ -190,6 +191,21 @@ func TestAgainstRealPrometheus(t *testing.T) {
 		}
 		if before, after := valueAt(got[i], fault.Add(-time.Minute)), valueAt(got[i], now.Add(-time.Minute)); before > .1 || after < .9 {
 			t.Errorf("p95: want about .1 then .9, got %g then %g", before, after)
+		}
+	})
+	t.Run("signals of a service under another label than most", func(t *testing.T) {
+		got, err := s.Signals(t.Context(), triage.SignalQuery{Services: []string{"checkout", "ledger"}, From: from, To: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(got, func(sr triage.Series) bool {
+			return sr.Signal == triage.SignalTraffic && sr.Labels["service"] == "ledger"
+		})
+		if i < 0 {
+			t.Fatalf("no traffic of ledger in %d series", len(got))
+		}
+		if v := valueAt(got[i], now.Add(-time.Minute)); math.Abs(v-10) > .2 {
+			t.Errorf("want 10 requests a second, got %g", v)
 		}
 	})
 	t.Run("signals by pod and version", func(t *testing.T) {
