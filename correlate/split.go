@@ -147,7 +147,7 @@ func (m *ranking) compare(c *candidate, s *service, series []*prepared, label st
 			from, cool = max(from, born+max(coldSpan, p.step)), born+coolSpan // its first minute says nothing
 		}
 	}
-	pairs := m.pairs(s, fresh, old, label)
+	pairs := slices.DeleteFunc(m.pairs(s, fresh, old, label), s.handover(fresh, old, label))
 	var after, before, news, olds, oldBefore []float64
 	warm := false
 	for _, q := range pairs {
