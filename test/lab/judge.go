@@ -1,15 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -39,8 +33,12 @@ type row struct {
 	Target    triage.ChangeID `json:"target,omitempty"`
 	Judged    string          `json:"judged"` // right, wrong or abstained
 	Blamed    bool            `json:"falsely_blamed,omitempty"`
-	Paged     float64         `json:"page_s"`   // from the fault to the alert
-	Reported  float64         `json:"report_s"` // from the alert to the first report
+	LaterNo   int             `json:"later_report,omitempty"` // the last report before somebody acted
+	LaterRank int             `json:"later_rank,omitempty"`
+	Later     string          `json:"later_judged,omitempty"`
+	LaterUndo bool            `json:"later_undo,omitempty"` // it advises to undo something
+	Paged     float64         `json:"page_s"`               // from the fault to the alert
+	Reported  float64         `json:"report_s"`             // from the alert to the first report
 	WrongUndo triage.ChangeID `json:"wrong_undo,omitempty"`
 	WrongSaid string          `json:"wrong_undo_outcome,omitempty"` // what was said of it at last
 	Undo      triage.ChangeID `json:"undo,omitempty"`
@@ -122,8 +120,33 @@ func (a *act) row(d *daemon, i triage.Incident, reports []triage.Report) row {
 		r.Target = t.ChangeID
 	}
 	r.Judged = a.judge(first.Recommendation, r, guilty)
+	a.later(&r, reports, guilty)
 	a.after(&r, reports, guilty)
 	return r
+}
+
+// later reads the last report before anything was undone: what somebody who looks again would have read.
+func (a *act) later(r *row, reports []triage.Report, guilty func(triage.ChangeID, *triage.Change) bool) {
+	for _, rep := range reports {
+		if !rep.CreatedAt.Before(a.acted) || len(rep.Suspects) == 0 && rep.None.Probability == 0 {
+			continue
+		}
+		seen := *r
+		seen.Leader, seen.Target = "", ""
+		if lead := rep.Leader(); lead != nil {
+			seen.Leader = triage.ChangeID(lead.ID())
+		}
+		if t := rep.Recommendation.Target; t != nil {
+			seen.Target = t.ChangeID
+		}
+		r.LaterNo, r.LaterRank, r.LaterUndo = rep.Number, 0, rep.Recommendation.Action.Reversal()
+		for _, s := range rep.Suspects {
+			if s.Change != nil && guilty(s.Change.ID, s.Change) && r.LaterRank == 0 {
+				r.LaterRank, seen.Truth = s.Rank, s.Change.ID
+			}
+		}
+		r.Later = a.judge(rep.Recommendation, seen, guilty)
+	}
 }
 
 // judge says what the advice was worth. Asking to look further is an abstention; so is a refusal where the cause was not told.
@@ -171,66 +194,6 @@ func (d *deployer) toldBy(at time.Time) map[triage.ChangeID]bool {
 		told[id] = !when.After(at)
 	}
 	return told
-}
-
-// export keeps the case of the first report, with its answer.
-func (a *act) export(ctx context.Context, d *daemon, r row, i triage.Incident, out string) (string, error) {
-	raw, err := d.do(ctx, "GET", "/api/v1/incidents/"+i.ID+"/case?report=1", nil)
-	if err != nil {
-		return "", err
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &fields); err != nil {
-		return "", err
-	}
-	var seen struct {
-		Changes []triage.Change `json:"changes"`
-	}
-	if err := json.Unmarshal(raw, &seen); err != nil {
-		return "", err
-	}
-	h := fnv.New32a()
-	fmt.Fprint(h, i.ID, r.At)
-	name := fmt.Sprintf("office-%s-%s-%06x", a.scenario.name, d.knows, h.Sum32()&0xffffff)
-	e := triage.Expect{
-		Truth: []triage.ChangeID{}, NoneReason: a.scenario.none, Action: a.scenario.action,
-		Onset: &triage.ExpectOnset{Earliest: a.broken.UTC(), Latest: a.broken.Add(10 * time.Second).UTC()},
-	}
-	for _, t := range a.truth(i.Service) {
-		for _, c := range seen.Changes {
-			if sameChange(c, t) {
-				e.Truth = append(e.Truth, c.ID)
-			}
-		}
-	}
-	if len(e.Truth) == 0 && e.NoneReason == "" {
-		if e.NoneReason = "unseen"; r.Untold {
-			e.NoneReason = "removed"
-		}
-	}
-	for key, value := range map[string]any{
-		"id": name, "source": triage.CaseSource{URL: "test/lab", Licence: "CC0-1.0"}, "expect": e,
-	} {
-		if fields[key], err = json.Marshal(value); err != nil {
-			return "", err
-		}
-	}
-	if raw, err = json.Marshal(fields); err != nil {
-		return "", err
-	}
-	return name, writeCase(filepath.Join(out, name+".json.gz"), raw)
-}
-
-func writeCase(path string, raw []byte) error {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if _, err := z.Write(raw); err != nil {
-		return err
-	}
-	if err := z.Close(); err != nil {
-		return err
-	}
-	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
 // print says a row in one line, and the cards where they are wanted.

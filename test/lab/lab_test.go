@@ -82,7 +82,7 @@ func TestJudge(t *testing.T) {
 func TestTheTableCountsWhatCanBeCounted(t *testing.T) {
 	var b bytes.Buffer
 	rows := []row{
-		{Scenario: "x", Knows: "none", Rank: 1, PTruth: .9, Judged: "right", Action: triage.ActionRollback, Undo: "u", Seen: true, Said: "verified"},
+		{Scenario: "x", Knows: "none", Rank: 1, PTruth: .9, Judged: "right", Action: triage.ActionRollback, Undo: "u", Seen: true, Said: "verified", Later: "right", LaterUndo: true},
 		{Scenario: "x", Knows: "none", Rank: 2, PTruth: .2, Judged: "wrong", Action: triage.ActionRollback, Blamed: true, WrongSaid: "verified"},
 		{Scenario: "x", Knows: "none", None: "traffic", Judged: "abstained", Action: triage.ActionInvestigate},
 		{Scenario: "x", Knows: "none", Judged: "no page"},
@@ -90,7 +90,7 @@ func TestTheTableCountsWhatCanBeCounted(t *testing.T) {
 	if err := table(&b, rows); err != nil {
 		t.Fatal(err)
 	}
-	const want = "| x | 1/2 (0.09–0.91) | 1/3 (0.06–0.79) | 1/2 (0.09–0.91) | 1/2 (0.09–0.91) | 0/2 (0.00–0.66) | 1/1 (0.21–1.00) | 1/2 (0.09–0.91) |"
+	const want = "| x | 1/2 (0.09–0.91) | 1/3 (0.06–0.79) | 1/2 (0.09–0.91) | 1/2 (0.09–0.91) | 0/2 (0.00–0.66) | 1/1 (0.21–1.00) | 0/1 (0.00–0.79) | 1/1 (0.21–1.00) | 1/2 (0.09–0.91) |"
 	if !strings.Contains(b.String(), want) {
 		t.Errorf("want %s in\n%s", want, &b)
 	}

@@ -17,7 +17,7 @@ import (
 
 const (
 	reportLimit  = 55 * time.Second // after it was broken, a scenario without a page has failed to be one
-	othersWait   = 9 * time.Second  // for further pages and the other daemons, after the first report
+	othersWait   = 14 * time.Second // for further pages, the other daemons and their second look, after the first report
 	wrongWait    = 20 * time.Second // how long a wrong undo is left to prove itself
 	outcomeLimit = 50 * time.Second // for the daemons to say what the undo did
 	settleLimit  = 40 * time.Second // for the last alert to end

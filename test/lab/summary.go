@@ -32,7 +32,7 @@ func (s share) String() string {
 }
 
 // score is what a table says of some rows.
-type score struct{ top1, blamed, advised, wrong, refused, seen, verified share }
+type score struct{ top1, blamed, advised, wrong, laterAdvised, laterWrong, refused, seen, verified share }
 
 func (s *score) add(r row) {
 	if r.Judged == "no page" {
@@ -43,10 +43,16 @@ func (s *score) add(r row) {
 		s.top1.add(r.Rank == 1 && r.PTruth > r.PNone)
 		s.advised.add(r.Judged == "right")
 		s.refused.add(r.Judged == "wrong refusal")
+		if r.Later != "" {
+			s.laterAdvised.add(r.Later == "right")
+		}
 	}
 	s.blamed.add(r.Blamed)
 	if r.Action.Reversal() {
 		s.wrong.add(r.Judged == "wrong")
+	}
+	if r.LaterUndo {
+		s.laterWrong.add(r.Later == "wrong")
 	}
 	if told && r.Undo != "" && r.Rank > 0 {
 		s.seen.add(r.Seen)
@@ -82,13 +88,14 @@ func table(w io.Writer, rows []row) error {
 		}
 		return m
 	}
-	fmt.Fprintln(w, "\n| | Top-1 | false blame | advised rightly | wrong of advised undos | refused wrongly | undo recognised | outcome right |\n|---|---|---|---|---|---|---|---|")
+	fmt.Fprintln(w, "\n| | Top-1 | false blame | advised rightly | wrong of advised undos | refused wrongly | later: advised rightly | later: wrong | undo recognised | outcome right |\n|---|---|---|---|---|---|---|---|---|---|")
 	for _, group := range []map[string]*score{
 		by(func(r row) string { return r.Scenario }), by(func(r row) string { return "*" + r.Knows + "*" }), by(func(row) string { return "**all**" }),
 	} {
 		for _, name := range slices.Sorted(maps.Keys(group)) {
 			s := group[name]
-			if _, err := fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", name, s.top1, s.blamed, s.advised, s.wrong, s.refused, s.seen, s.verified); err != nil {
+			if _, err := fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
+				name, s.top1, s.blamed, s.advised, s.wrong, s.refused, s.laterAdvised, s.laterWrong, s.seen, s.verified); err != nil {
 				return err
 			}
 		}
