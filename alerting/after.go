@@ -259,19 +259,23 @@ func (a *Alerting) close(ctx context.Context, e *entry, now time.Time) error {
 		return nil
 	}
 	inc := e.snapshot()
-	seq := e.seq
+	seq, last := e.seq, e.report
 	a.mu.Unlock()
 	inc.State, inc.ClosedAt, inc.UpdatedAt = triage.IncidentClosed, now, now
 	if err := a.saveClosed(ctx, e, inc); err != nil {
 		return err
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if e.seq != seq {
+	lives := e.seq != seq
+	if lives {
 		e.seq++ // an alert came while we wrote: the incident lives on and is stored again
-		return nil
+	} else {
+		a.forget(e)
 	}
-	a.forget(e)
+	a.mu.Unlock()
+	if !lives && last != nil {
+		a.noteTruth(ctx, inc, *last)
+	}
 	return nil
 }
 

@@ -86,7 +86,7 @@ func New(o Options) (*Alerting, error) {
 	if err := o.Config.Validate(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkReceivers(o.Route, o.Receivers), checkDigest(o.Config.Digest, o.Receivers)); err != nil {
+	if err := errors.Join(checkReceivers(o.Route, o.Receivers), checkDigest("digest", o.Config.Digest, o.Receivers), checkDigest("truth", o.Config.Truth, o.Receivers)); err != nil {
 		return nil, err
 	}
 	if o.Logger == nil {
@@ -143,7 +143,9 @@ func (a *Alerting) Run(ctx context.Context) error {
 		wg.Go(func() { a.watchUndos(ctx) })
 	}
 	wg.Go(func() { a.out.run(ctx) })
-	wg.Go(func() { a.digests(ctx) })
+	for _, s := range a.schedules() {
+		wg.Go(func() { a.digests(ctx, s) })
+	}
 	wg.Wait()
 	return nil
 }
@@ -170,7 +172,7 @@ func (a *Alerting) SetReceivers(r Receivers) { a.out.setReceivers(r) }
 
 // Reconfigure replaces routes and receivers together, or neither if they do not fit each other.
 func (a *Alerting) Reconfigure(route RouteConfig, r Receivers) error {
-	if err := errors.Join(checkReceivers(route, r), checkDigest(a.cfg.Digest, r)); err != nil {
+	if err := errors.Join(checkReceivers(route, r), checkDigest("digest", a.cfg.Digest, r), checkDigest("truth", a.cfg.Truth, r)); err != nil {
 		return err
 	}
 	a.out.setReceivers(r)

@@ -305,8 +305,12 @@ func adviceInShort(r triage.Report) string {
 func (c *Card) checks(in CardInput) {
 	rec := in.Report.Recommendation
 	done := rec.Target != nil && undone(in.Report, rec.Target.ChangeID) && settled(in.Report)
-	if s := clean(rec.Check, maxSentence); s != "" && !done {
-		c.add("CHECK", s)
+	if s := clean(rec.Check, maxChecked); s != "" && !done {
+		l := Line{Word: "CHECK", Text: s}
+		if e := rec.Experiment; e != nil && e.What == rec.Check {
+			l.URL = cleanURL(e.URL)
+		}
+		c.Lines = append(c.Lines, l)
 	}
 	if s := clean(in.Report.Recommendation.Owner, maxPhrase); s != "" {
 		c.add("OWNER", s)

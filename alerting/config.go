@@ -35,6 +35,7 @@ type Config struct {
 	Verify   VerifyConfig   `yaml:"verify"`
 	Delivery DeliveryConfig `yaml:"delivery"`
 	Digest   DigestConfig   `yaml:"digest"`
+	Truth    DigestConfig   `yaml:"truth"` // what was said against what became of it; to incidents.digest.receiver where it names none
 }
 
 // VerifyConfig is how the effect of an undo is watched.
@@ -99,6 +100,7 @@ func DefaultConfig() Config {
 		Verify:   DefaultVerifyConfig(),
 		Delivery: DefaultDeliveryConfig(),
 		Digest:   DefaultDigestConfig(),
+		Truth:    DefaultTruthConfig(),
 	}
 }
 
@@ -174,11 +176,13 @@ func (c Config) Validate() error {
 	if v.MinTraffic < 0 || v.MinTraffic > 1 {
 		add("verify.min_traffic", v.MinTraffic, "must lie between 0 and 1")
 	}
-	if _, err := c.Digest.offset(); err != nil {
-		add("digest.at", c.Digest.At, err.Error())
-	}
-	if c.Digest.Every < model.Duration(time.Hour) {
-		add("digest.every", c.Digest.Every, "must be at least 1h")
+	for name, d := range map[string]DigestConfig{"digest": c.Digest, "truth": c.Truth} {
+		if _, err := d.offset(); err != nil {
+			add(name+".at", d.At, err.Error())
+		}
+		if d.Every < model.Duration(time.Hour) {
+			add(name+".every", d.Every, "must be at least 1h")
+		}
 	}
 	d := c.Delivery
 	if d.Timeout <= 0 {

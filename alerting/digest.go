@@ -64,6 +64,8 @@ type Digest struct {
 	Incidents []DigestItem `json:"incidents"`         // by the time they were opened
 	More      int          `json:"more,omitempty"`    // incidents left out of the list
 	Promote   string       `json:"promote,omitempty"` // what to do to be told at once
+
+	Truth *triage.Ledger `json:"truth,omitempty"` // set in the digest of what was said against what became of it; then nothing else is
 }
 
 // DigestItem is one incident of a Digest.
@@ -83,6 +85,9 @@ type DigestItem struct {
 func (d Digest) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", d.Title())
+	for _, l := range d.TruthLines() {
+		fmt.Fprintf(&b, "\n%s\n", l)
+	}
 	for _, i := range d.Incidents {
 		fmt.Fprintf(&b, "\n%s\n", i.Text())
 	}
@@ -97,8 +102,20 @@ func (d Digest) Text() string {
 
 // Title is the first line.
 func (d Digest) Title() string {
+	if d.Truth != nil {
+		return fmt.Sprintf("What was said against what became of it, since %s: %s, %d of which ended in a way that tells",
+			d.From.UTC().Format("Mon 2 Jan"), count(d.Truth.Incidents, "incident"), d.Truth.Known)
+	}
 	n := len(d.Incidents) + d.More
 	return fmt.Sprintf("In shadow since %s: %s about %s kept back", d.From.UTC().Format("Mon 2 Jan 15:04 UTC"), count(d.Posts, "post"), count(n, "incident"))
+}
+
+// TruthLines are the lines of a digest of what became of what was said; none in one of what was kept back.
+func (d Digest) TruthLines() []string {
+	if d.Truth == nil {
+		return nil
+	}
+	return TruthLines(d.Truth)
 }
 
 // Text is one incident of the digest.
@@ -225,21 +242,33 @@ func (a *Alerting) digestItem(ctx context.Context, item DigestItem, inc triage.I
 	return item, nil
 }
 
+// schedule is one digest that is posted again and again.
+type schedule struct {
+	cfg    DigestConfig
+	key    string // in State: up to when the last one told
+	gather func(ctx context.Context, from, to time.Time) (Digest, error)
+}
+
+func (a *Alerting) schedules() []schedule {
+	truth := a.cfg.Truth
+	truth.Receiver = cmp.Or(truth.Receiver, a.cfg.Digest.Receiver)
+	return []schedule{{a.cfg.Digest, digestKey, a.Digest}, {truth, truthKey, a.truthDigest}}
+}
+
 // digests posts a digest at the end of each period until ctx ends. What fell into a time when nobody ran is told at the next
 // start. A digest that could not be posted is tried again; killed between the post and the note of it, one is posted twice.
-func (a *Alerting) digests(ctx context.Context) {
-	cfg := a.cfg.Digest
-	if cfg.Receiver == "" || a.opts.State == nil {
+func (a *Alerting) digests(ctx context.Context, s schedule) {
+	if s.cfg.Receiver == "" || a.opts.State == nil {
 		return
 	}
-	from, err := a.lastDigest(ctx)
+	from, err := a.lastDigest(ctx, s.key)
 	wait := digestRetry
-	for ; ctx.Err() == nil; from, err = a.lastDigest(ctx) {
+	for ; ctx.Err() == nil; from, err = a.lastDigest(ctx, s.key) {
 		next := a.now().Add(wait)
 		if err == nil {
-			next = cfg.after(from)
+			next = s.cfg.after(from)
 			if !a.now().Before(next) {
-				if err = a.postDigest(ctx, from, a.now()); err == nil {
+				if err = a.postDigest(ctx, s, from, a.now()); err == nil {
 					wait = digestRetry
 					continue
 				}
@@ -260,34 +289,34 @@ func (a *Alerting) digests(ctx context.Context) {
 }
 
 // lastDigest is up to when the last digest told. The first time it is now, and remembered.
-func (a *Alerting) lastDigest(ctx context.Context) (time.Time, error) {
-	b, err := a.opts.State.State(ctx, digestKey)
+func (a *Alerting) lastDigest(ctx context.Context, key string) (time.Time, error) {
+	b, err := a.opts.State.State(ctx, key)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read when the last digest was: %w", err)
 	}
 	if t, err := time.Parse(time.RFC3339Nano, string(b)); err == nil {
 		return t, nil
 	}
-	return a.now(), a.setDigest(ctx, a.now())
+	return a.now(), a.setDigest(ctx, key, a.now())
 }
 
-func (a *Alerting) setDigest(ctx context.Context, t time.Time) error {
-	if err := a.opts.State.SetState(ctx, digestKey, []byte(t.UTC().Format(time.RFC3339Nano))); err != nil {
+func (a *Alerting) setDigest(ctx context.Context, key string, t time.Time) error {
+	if err := a.opts.State.SetState(ctx, key, []byte(t.UTC().Format(time.RFC3339Nano))); err != nil {
 		return fmt.Errorf("remember when the last digest was: %w", err)
 	}
 	return nil
 }
 
-// postDigest posts one digest to every integration that can. Where nothing was kept back nothing is said.
-func (a *Alerting) postDigest(ctx context.Context, from, to time.Time) error {
-	d, err := a.Digest(ctx, from, to)
+// postDigest posts one digest to every integration that can. Where there is nothing to tell nothing is said.
+func (a *Alerting) postDigest(ctx context.Context, s schedule, from, to time.Time) error {
+	d, err := s.gather(ctx, from, to)
 	if err != nil {
 		return err
 	}
-	if d.Posts > 0 {
+	if d.Posts > 0 || d.Truth != nil {
 		var errs []error
 		posted := 0
-		for _, i := range a.out.receiver(a.cfg.Digest.Receiver) {
+		for _, i := range a.out.receiver(s.cfg.Receiver) {
 			digester, ok := i.Notifier.(Digester)
 			if !ok {
 				continue
@@ -296,7 +325,7 @@ func (a *Alerting) postDigest(ctx context.Context, from, to time.Time) error {
 			_, err := digester.Digest(ctx, d)
 			cancel()
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", integrationKey(a.cfg.Digest.Receiver, i.Name), asDeliveryError(err)))
+				errs = append(errs, fmt.Errorf("%s: %w", integrationKey(s.cfg.Receiver, i.Name), asDeliveryError(err)))
 				continue
 			}
 			posted++
@@ -308,7 +337,7 @@ func (a *Alerting) postDigest(ctx context.Context, from, to time.Time) error {
 			a.log.Warn("digest not posted everywhere", "err", err)
 		}
 	}
-	return a.setDigest(ctx, to)
+	return a.setDigest(ctx, s.key, to)
 }
 
 // receiver lists the integrations of a receiver.
@@ -319,16 +348,16 @@ func (d *dispatcher) receiver(name string) []Integration {
 }
 
 // checkDigest makes sure that somebody can post the digest.
-func checkDigest(c DigestConfig, r Receivers) error {
+func checkDigest(field string, c DigestConfig, r Receivers) error {
 	if c.Receiver == "" {
 		return nil
 	}
 	list, known := r[c.Receiver]
 	if !known {
-		return &triage.FieldError{Field: "incidents.digest.receiver", Value: c.Receiver, Remedy: "is not defined under receivers"}
+		return &triage.FieldError{Field: "incidents." + field + ".receiver", Value: c.Receiver, Remedy: "is not defined under receivers"}
 	}
 	if !slices.ContainsFunc(list, func(i Integration) bool { _, ok := i.Notifier.(Digester); return ok }) {
-		return &triage.FieldError{Field: "incidents.digest.receiver", Value: c.Receiver, Remedy: "can post no digest; name one with Slack, Teams, e-mail, webhook or log"}
+		return &triage.FieldError{Field: "incidents." + field + ".receiver", Value: c.Receiver, Remedy: "can post no digest; name one with Slack, Teams, e-mail, webhook or log"}
 	}
 	return nil
 }

@@ -45,6 +45,9 @@ type metrics struct {
 	surplus        *prometheus.CounterVec
 	updatesLost    prometheus.Counter
 	checks         *prometheus.CounterVec
+	truths         *prometheus.CounterVec
+	judged         *prometheus.CounterVec
+	wrong          *prometheus.CounterVec
 }
 
 // newMetrics registers with r, which may be nil. State gauges are read from a at scrape.
@@ -80,6 +83,16 @@ func newMetrics(r prometheus.Registerer, a *Alerting) *metrics {
 		surplus:     counter("triaged_notifications_surplus_removed_total", "Copies that a receiver made of attempts which were given up, and that were deleted again.", labelReceiver),
 		checks:      counter("triaged_undo_checks_total", "What watched undos turned out to have done, by outcome; one undo may count under several in turn.", "outcome"),
 		updatesLost: f.NewCounter(prometheus.CounterOpts{Name: "triaged_incident_updates_lost_total", Help: "Updates not handed to a subscriber that read too slowly."}),
+	}
+	m.truths = counter("triaged_truths_total", "Incidents that closed in a way that tells what set them off, without anybody labelling them, by what tells it.", "basis")
+	m.judged = counter("triaged_judged_total", "What first reports said that the ends of incidents decide, in labels of a person (see docs/advice.md), by what is judged.", "what")
+	m.wrong = counter("triaged_judged_wrong_total", "Of triaged_judged_total, what turned out wrong: false blame, wrong undo, missed.", "what")
+	for _, b := range triage.Bases() {
+		m.truths.WithLabelValues(string(b))
+	}
+	for _, w := range []string{"false_blame", "wrong_undo", "missed"} {
+		m.judged.WithLabelValues(w)
+		m.wrong.WithLabelValues(w)
 	}
 	for _, o := range outcomes() {
 		m.alerts.WithLabelValues(o)

@@ -54,9 +54,10 @@ type History interface {
 	AlertHistory(ctx context.Context, name, service string, since time.Time) ([]triage.Alert, error)
 }
 
-// Labels keeps what was found about suspects, apart from what people said.
+// Labels keeps what was found about suspects, apart from what people said, and knows both.
 type Labels interface {
 	SaveFeedback(context.Context, triage.Feedback) error
+	Feedback(ctx context.Context, incidentID string) ([]triage.Feedback, error)
 }
 
 // TopologySource says who calls whom, as known now.

@@ -58,6 +58,12 @@ func (f *fakeLabels) SaveFeedback(_ context.Context, fb triage.Feedback) error {
 	return nil
 }
 
+func (f *fakeLabels) Feedback(_ context.Context, id string) ([]triage.Feedback, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(f.got), func(o triage.Feedback) bool { return o.IncidentID != id }), nil
+}
+
 // onsetReport is flagReport with its onset where the fake metrics break.
 func onsetReport(triage.Request) triage.Report {
 	r := flagReport(.86)

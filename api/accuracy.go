@@ -53,6 +53,65 @@ type accuracy struct {
 	Harm            proportion `json:"harm"`                       // reversals advised of a change that people say it was not, of those advised and labelled
 	MinutesToCause  *float64   `json:"minutes_to_cause,omitempty"` // median, from the first alert to the first report that named what was confirmed
 	MinutesMeasured int        `json:"minutes_measured"`           // incidents behind it
+	Ends            ends       `json:"ends"`                       // the same without anybody labelling: first reports against how each incident ended
+}
+
+// ends is a triage.Ledger with intervals.
+type ends struct {
+	endRecord
+	ByBasis     map[triage.Basis]int     `json:"by_basis"`
+	Weights     map[triage.Basis]float64 `json:"weights"` // what a basis is worth, in labels of a person
+	ByService   []endRecord              `json:"by_service"`
+	ByBlindness []endRecord              `json:"by_blindness"`
+}
+
+type endRecord struct {
+	Name       string   `json:"name,omitempty"`
+	Incidents  int      `json:"incidents"`
+	Known      int      `json:"known"`
+	FalseBlame weighted `json:"false_blame"`
+	WrongUndo  weighted `json:"wrong_undo"`
+	Missed     weighted `json:"missed"`
+}
+
+// weighted is a share whose hits and n are in labels of a person.
+type weighted struct {
+	Hits float64  `json:"hits"`
+	N    float64  `json:"n"`
+	Rate *float64 `json:"rate,omitempty"`
+	Low  *float64 `json:"low,omitempty"`
+	High *float64 `json:"high,omitempty"`
+}
+
+// maxParts bounds the services and the sources of blindness listed.
+const maxParts = 50
+
+func endsOf(l *triage.Ledger) ends {
+	out := ends{endRecord: endRecordOf("", l.Record), ByBasis: l.ByBasis, Weights: make(map[triage.Basis]float64), ByService: []endRecord{}, ByBlindness: []endRecord{}}
+	for _, b := range triage.Bases() {
+		out.Weights[b] = b.Weight()
+	}
+	for _, p := range triage.Parts(l.ByService, maxParts) {
+		out.ByService = append(out.ByService, endRecordOf(p.Name, p.Record))
+	}
+	for _, p := range triage.Parts(l.ByBlindness, maxParts) {
+		out.ByBlindness = append(out.ByBlindness, endRecordOf(p.Name, p.Record))
+	}
+	return out
+}
+
+func endRecordOf(name string, r triage.Record) endRecord {
+	return endRecord{Name: name, Incidents: r.Incidents, Known: r.Known, FalseBlame: weightedOf(r.FalseBlame), WrongUndo: weightedOf(r.WrongUndo), Missed: weightedOf(r.Missed)}
+}
+
+func weightedOf(s triage.Share) weighted {
+	round := func(v float64) *float64 { v = math.Round(1e4*v) / 1e4; return &v }
+	out := weighted{Hits: *round(s.Hits), N: *round(s.N)}
+	if s.N > 0 {
+		low, high := s.Interval()
+		out.Rate, out.Low, out.High = round(s.Rate()), round(low), round(high)
+	}
+	return out
 }
 
 // scored is one incident with its reports and what people said.
@@ -68,13 +127,16 @@ func (a *API) getAccuracy(r *request) (any, error) {
 	}
 	var out accuracy
 	var minutes []float64
+	ledger := triage.NewLedger()
 	err := a.eachScored(r, func(s scored) error {
 		out.add(s, &minutes)
+		ledger.Add(s.inc, s.reports[0], s.reports[len(s.reports)-1], s.said)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	out.Ends = endsOf(ledger)
 	for _, p := range []*proportion{&out.Named, &out.Precision, &out.Top1, &out.Harm} {
 		p.settle()
 	}

@@ -65,6 +65,16 @@ func TestAccuracy(t *testing.T) {
 	if got["minutes_to_cause"] != 6.0 || got["minutes_measured"] != 2.0 { // 1 min and 11 min after the page
 		t.Errorf("minutes: got %v of %v", got["minutes_to_cause"], got["minutes_measured"])
 	}
+	ends := got["ends"].(map[string]any) // three labels: one right, one named nothing right away, one "no change" with nothing named; the fourth rejects
+	if b := ends["false_blame"].(map[string]any); b["hits"] != 1.0 || b["n"] != 4.0 {
+		t.Errorf("false blame by how it ended: got %v", b)
+	}
+	if b := ends["missed"].(map[string]any); b["hits"] != 1.0 || b["n"] != 2.0 {
+		t.Errorf("missed: got %v", b)
+	}
+	if w := ends["weights"].(map[string]any); w["label"] != 1.0 || w["verified"] != .8 {
+		t.Errorf("weights: got %v", w)
+	}
 	p := got["precision"].(map[string]any)
 	if p["rate"] != .5 || p["low"].(float64) > .1 || p["high"].(float64) < .9 {
 		t.Errorf("one of two says little: got %v", p)

@@ -141,30 +141,6 @@ func (m *ranking) offerBoth(rec *triage.Recommendation, l *candidate, n *none) {
 	}
 }
 
-// separate is the one check that would part the leader from the next hypothesis.
-func (m *ranking) separate(l *candidate) string {
-	if len(m.candidates) < 2 || float64(m.candidates[1].micros) < 0.10*million {
-		if l.ch.Service != "" && !l.direct {
-			return fmt.Sprintf("see whether errors or latency of %s moved at %s", l.ch.Service, clock(m.abs(l.act.start)))
-		}
-		return "see whether what has it differs from what has not: version, region, flag variant"
-	}
-	s := m.candidates[1]
-	switch {
-	case l.ch.Kind == triage.KindFlag || s.ch.Kind == triage.KindFlag:
-		f := l
-		if l.ch.Kind != triage.KindFlag {
-			f = s
-		}
-		return fmt.Sprintf("compare requests with and without %s: if only those with it fail, it is the flag", label(f.ch))
-	case l.ch.Service != s.ch.Service && l.ch.Service != "" && s.ch.Service != "":
-		return fmt.Sprintf("see which moved on its own account: %s from %s, or %s from %s", l.ch.Service, clock(m.abs(l.act.start)), s.ch.Service, clock(m.abs(s.act.start)))
-	case slow(l.ch.Kind) != slow(s.ch.Kind):
-		return "compare instances that restarted with those that did not: a configuration reaches both, a rollout only the new ones"
-	}
-	return fmt.Sprintf("zoom in on the first bad minute: nearer to %s or to %s", clock(m.abs(l.act.start)), clock(m.abs(s.act.start)))
-}
-
 // strongest is the leader's best reason in a sentence: its strongest direct evidence.
 func (m *ranking) strongest(l *candidate) string {
 	for _, e := range sortedEvidence(l.evidence()) {

@@ -59,6 +59,9 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		m.offerBoth(&rec, l, n)
 		rec.Check = m.separate(l)
 	}
+	if rec.Verdict == triage.VerdictCannotTell || rec.Action == triage.ActionPauseRollout {
+		rec.Experiment = m.experiment()
+	}
 	return rec
 }
 

@@ -65,12 +65,14 @@ func (j Judgement) Right() bool { return j.Known() && j.Leader == j.Truth }
 
 // Wilson is the 95 % interval of a share of hits in n (Wilson 1927, without continuity correction): honest for small n, never
 // outside [0, 1]. 9 of 10 is 0.60 to 0.98; nothing of nothing is 0 to 1.
-func Wilson(hits, n int) (low, high float64) {
-	if n == 0 {
+func Wilson(hits, n int) (low, high float64) { return wilson(float64(hits), float64(n)) }
+
+func wilson(hits, m float64) (low, high float64) {
+	if m == 0 {
 		return 0, 1
 	}
 	const z = 1.959964
-	p, m := float64(hits)/float64(n), float64(n)
+	p := hits / m
 	mid := (p + z*z/(2*m)) / (1 + z*z/m)
 	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
 	return max(0, mid-half), min(1, mid+half)

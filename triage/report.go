@@ -87,9 +87,29 @@ type Recommendation struct {
 	Steps      []Instruction `json:"steps,omitempty"`       // what to do, in order
 	AlsoUndoes []Undone      `json:"also_undoes,omitempty"` // what the reversal takes along
 	Check      string        `json:"check,omitempty"`       // how to see that it worked, or what would separate two suspects
+	Experiment *Experiment   `json:"experiment,omitempty"`  // where several explanations stand: what would tell them apart for the least
 	Reason     string        `json:"reason"`                // one sentence
 	Avoid      []Avoid       `json:"avoid,omitempty"`
 	Owner      string        `json:"owner,omitempty"` // team, schedule, channel; never a person
+}
+
+// Experiment is a look, or a reversible act, that is expected to tell explanations apart.
+type Experiment struct {
+	What         string    `json:"what"`             // with what each outcome would mean
+	Separates    []string  `json:"separates"`        // ids of the changes that stand, likeliest first; "none" is something unseen
+	ExpectedBits float64   `json:"expected_bits"`    // of uncertainty that it is expected to take away
+	CostMinutes  float64   `json:"cost_minutes"`     // roughly, of somebody tired
+	Act          bool      `json:"act,omitempty"`    // it changes something, and can be taken back
+	Target       ChangeID  `json:"target,omitempty"` // the change it looks at
+	URL          string    `json:"url,omitempty"`    // where; never acts on GET
+	Readings     []Reading `json:"readings"`
+}
+
+// Reading is one outcome of an Experiment.
+type Reading struct {
+	See         string  `json:"see"`
+	Then        string  `json:"then"`        // id of what is then likeliest, or "none"
+	Probability float64 `json:"probability"` // of that, then, among those that stand
 }
 
 // Target is exactly what to act on.

@@ -21,6 +21,54 @@ type accuracyView struct {
 	Rows              []shareRow
 	Reliability       []binRow
 	ReliabilityChart  template.HTML
+	Ends              []endRow // all, then by service, then by what could not be seen
+	Ended, Known      int
+	Weights           []weightRow
+}
+
+// endRow is one line of what first reports said against how incidents ended.
+type endRow struct {
+	Group, Name      string
+	Incidents, Known int
+	Shares           []endShare // false blame, wrong undo, missed
+}
+
+type endShare struct{ Rate, Low, Hi, N float64 }
+
+type weightRow struct {
+	Meaning string
+	Weight  float64
+	N       int
+}
+
+const maxEndParts = 10
+
+var basisMeans = map[triage.Basis]string{
+	triage.BasisLabel: "a person said it", triage.BasisVerified: "undoing it was seen to end it", triage.BasisNotHelped: "undoing it did not help",
+	triage.BasisFollowed: "it ended after the undo, other causes not excluded", triage.BasisByItself: "it ended while what was suspected stayed in place",
+}
+
+func endRows(l *triage.Ledger) []endRow {
+	row := func(group, name string, r triage.Record) endRow {
+		out := endRow{Group: group, Name: name, Incidents: r.Incidents, Known: r.Known}
+		for _, s := range []triage.Share{r.FalseBlame, r.WrongUndo, r.Missed} {
+			e := endShare{N: s.N}
+			if s.N > 0 {
+				e.Rate = s.Rate()
+				e.Low, e.Hi = s.Interval()
+			}
+			out.Shares = append(out.Shares, e)
+		}
+		return out
+	}
+	rows := []endRow{row("all", "every incident", l.Record)}
+	for _, p := range triage.Parts(l.ByService, maxEndParts) {
+		rows = append(rows, row("service", clean(p.Name, maxName), p.Record))
+	}
+	for _, p := range triage.Parts(l.ByBlindness, maxEndParts) {
+		rows = append(rows, row("could not see", clean(p.Name, maxName), p.Record))
+	}
+	return rows
 }
 
 // shareRow is one share with its uncertainty.
@@ -40,48 +88,57 @@ type binRow struct {
 // getAccuracy holds the first report of each labelled incident against the latest thing people said about it: the first
 // report is what on-call acted on.
 func (w *Web) getAccuracy(r *http.Request) (page, error) {
-	labels, seen, err := w.labels(r.Context())
+	labels, ledger, err := w.labels(r.Context())
 	if err != nil {
 		return page{}, err
 	}
-	v := accuracyView{Labels: len(labels), Incidents: seen, Enough: len(labels) >= triage.EnoughLabels, Missing: max(0, triage.EnoughLabels-len(labels))}
+	v := accuracyView{Labels: len(labels), Incidents: ledger.Incidents, Enough: len(labels) >= triage.EnoughLabels, Missing: max(0, triage.EnoughLabels-len(labels))}
 	v.Rows = shares(labels)
 	v.Reliability = reliability(labels)
 	v.ReliabilityChart = reliabilityChart(v.Reliability)
+	v.Ends, v.Ended, v.Known = endRows(ledger), ledger.Incidents, ledger.Known
+	for _, b := range triage.Bases() {
+		v.Weights = append(v.Weights, weightRow{basisMeans[b], b.Weight(), ledger.ByBasis[b]})
+	}
 	return page{template: "accuracy.html", frame: frame{Title: "Accuracy", Section: "accuracy", Data: v}}, nil
 }
 
-func (w *Web) labels(ctx context.Context) (out []triage.Judgement, seen int, err error) {
+// labels are what people said of the latest incidents, with all that how those ended says besides.
+func (w *Web) labels(ctx context.Context) (out []triage.Judgement, ledger *triage.Ledger, err error) {
+	ledger = triage.NewLedger()
 	incidents, _, err := all(ctx, maxLabelled, func(ctx context.Context, after string) ([]triage.Incident, string, error) {
 		return w.opts.Store.Incidents(ctx, triage.IncidentQuery{Limit: 500, After: after})
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("list incidents: %w", err)
+		return nil, nil, fmt.Errorf("list incidents: %w", err)
 	}
 	for _, inc := range incidents {
 		if inc.Reports == 0 {
 			continue
 		}
-		seen++
 		said, err := w.opts.Store.Feedback(ctx, inc.ID)
 		if err != nil {
-			return nil, 0, fmt.Errorf("read feedback of %s: %w", inc.ID, err)
-		}
-		if len(said) == 0 {
-			continue
+			return nil, nil, fmt.Errorf("read feedback of %s: %w", inc.ID, err)
 		}
 		rep, err := w.opts.Store.Report(ctx, inc.ID, 1)
 		if w.opts.NotFound(err) {
 			continue
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("read the first report of %s: %w", inc.ID, err)
+			return nil, nil, fmt.Errorf("read the first report of %s: %w", inc.ID, err)
 		}
+		last := rep
+		if inc.Reports > 1 {
+			if last, err = w.opts.Store.Report(ctx, inc.ID, inc.Reports); err != nil && !w.opts.NotFound(err) {
+				return nil, nil, fmt.Errorf("read the latest report of %s: %w", inc.ID, err)
+			}
+		}
+		ledger.Add(inc, rep, last, said)
 		if j, counts := rep.Judge(triage.LabelOf(said)); counts {
 			out = append(out, j)
 		}
 	}
-	return out, seen, nil
+	return out, ledger, nil
 }
 
 func shares(labels []triage.Judgement) []shareRow {

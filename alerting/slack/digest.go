@@ -13,6 +13,10 @@ import (
 func composeDigest(d alerting.Digest) message {
 	b := builder{}
 	b.section("*" + escape(d.Title()) + "*")
+	if lines := d.TruthLines(); len(lines) > 0 {
+		b.section(escape(strings.Join(lines, "\n")))
+		return message{text: clip(escape(d.Text()), maxText), blocks: b.blocks}
+	}
 	for _, i := range d.Incidents {
 		if b.total > maxTotal-1500 { // room for what ends the message
 			break

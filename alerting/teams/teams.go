@@ -152,6 +152,9 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 // Digest posts a digest.
 func (n *Notifier) Digest(ctx context.Context, d alerting.Digest) (alerting.Receipt, error) {
 	body := []block{text("", run{Text: d.Title(), Weight: "Bolder", Size: "Medium"})}
+	for _, l := range d.TruthLines() {
+		body = append(body, text("", run{Text: l}))
+	}
 	for _, i := range d.Incidents {
 		body = append(body, text("Small", run{Text: i.Text()}))
 	}
