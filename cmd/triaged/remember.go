@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/triaged-dev/triaged/cmd/triaged/history"
@@ -26,10 +27,20 @@ func (p *parts) remember(ctx context.Context, inc triage.Incident, answer *triag
 	if note == "" {
 		return
 	}
-	answer.Report.Notes = append(answer.Report.Notes, note)
-	if answer.Input.Ask != nil {
-		answer.Input.Ask.Notes = append(answer.Input.Ask.Notes, note)
+	withNote(answer, note)
+}
+
+// withNote adds a note to the report and to what it was made from. The ranking puts its own notes after those it was given, so the
+// new one stands between them: there a replay has it, too.
+func withNote(answer *triage.Answer, note string) {
+	given := 0
+	if ask := answer.Input.Ask; ask != nil {
+		given = min(len(ask.Notes), len(answer.Report.Notes))
+		ask.Notes = append(slices.Clone(ask.Notes), note)
+	} else {
+		given = len(answer.Report.Notes)
 	}
+	answer.Report.Notes = slices.Insert(slices.Clone(answer.Report.Notes), given, note)
 }
 
 // states are the journal's small values as alerting reads them: what was never set is nil.

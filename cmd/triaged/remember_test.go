@@ -44,3 +44,24 @@ func TestReportTellsTheAlertsHistory(t *testing.T) {
 		t.Errorf("the case lacks the note: %+v", c.Ask)
 	}
 }
+
+// A note that is added after the ranking stands where a replay of the case has it: after what the ranking was given, before what it
+// said itself.
+func TestNoteStandsWhereAReplayHasIt(t *testing.T) {
+	answer := triage.Answer{
+		Report: triage.Report{Notes: []string{"given", "by the ranking"}},
+		Input:  triage.Case{Ask: &triage.CaseAsk{Notes: []string{"given"}}},
+	}
+	withNote(&answer, "fired before")
+	if want := []string{"given", "fired before", "by the ranking"}; !slices.Equal(answer.Report.Notes, want) {
+		t.Errorf("want %q, got %q", want, answer.Report.Notes)
+	}
+	if want := []string{"given", "fired before"}; !slices.Equal(answer.Input.Ask.Notes, want) {
+		t.Errorf("want %q in the case, got %q", want, answer.Input.Ask.Notes)
+	}
+	bare := triage.Answer{Report: triage.Report{Notes: []string{"a"}}}
+	withNote(&bare, "b")
+	if !slices.Equal(bare.Report.Notes, []string{"a", "b"}) {
+		t.Errorf("got %q", bare.Report.Notes)
+	}
+}
