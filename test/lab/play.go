@@ -77,6 +77,9 @@ func playSome(ctx context.Context, o options, which []int, seed uint64, keep fun
 			calm = o.calm
 		}
 		rows, err := t.scene(ctx, o, o.scenarios[w], calm)
+		if ctx.Err() != nil {
+			return ctx.Err() // what was broken off is no result
+		}
 		if err := errors.Join(err, keep(rows)); err != nil {
 			return fmt.Errorf("%s: %w", o.scenarios[w].name, err)
 		}
