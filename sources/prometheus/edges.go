@@ -21,21 +21,32 @@ type usedEdge struct {
 	servers []string // and the callee
 }
 
-// usedEdges finds the edge conventions that have data: two requests each, as for services.
+// usedEdges finds the edge conventions that have data: three requests each, as for services.
 func (s *Source) usedEdges(ctx context.Context, c *client, state *inUse, keep time.Duration) error {
 	for _, e := range slices.Concat(s.signals.Edges, genericEdges(state.names, s.signals)) {
+		if err := s.followCalls(ctx, c, state, e, keep); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// followCalls finds who records calls by a convention: by the first label that may hold the caller, and where that is missing by
+// the next.
+func (s *Source) followCalls(ctx context.Context, c *client, state *inUse, e EdgeConvention, keep time.Duration) error {
+	for {
 		u, ok := state.metricsOf(e.convention())
 		if e.Info && state.names[e.Metric] {
 			u.matches = append(u.matches, selector(e.Metric, e.Match))
 			ok = true
 		}
 		if !ok {
-			continue
+			return nil
 		}
 		have, err := c.labelNames(ctx, u.matches, state.at, keep)
 		edge := usedEdge{usedConvention: u, EdgeConvention: e}
 		if err == nil && !edge.chooseEnds(have, s.signals) {
-			continue
+			return nil
 		}
 		var values []string
 		if err == nil {
@@ -44,16 +55,19 @@ func (s *Source) usedEdges(ctx context.Context, c *client, state *inUse, keep ti
 		if err != nil {
 			if r := reasonFor(s.cfg.Name, err); r == ReasonRefused || r == ReasonTooLarge {
 				s.log.Warn("calls of a convention are left out because the server refuses its labels", "convention", e.Name, "err", err)
-				continue
+				return nil
 			}
 			return err
 		}
-		edge.raw = s.canonical(values)
-		if len(edge.raw) > 0 {
+		if edge.raw = s.canonical(values); len(edge.raw) > 0 {
 			state.edges = append(state.edges, edge)
 		}
+		i := slices.Index(e.Client, edge.service)
+		if i < 0 || i+1 == len(e.Client) {
+			return nil
+		}
+		e.Client, e.Match = e.Client[i+1:], joinMatch(e.Match, edge.service+`=""`)
 	}
-	return nil
 }
 
 func (u *usedEdge) chooseEnds(have []string, cfg SignalsConfig) bool {

@@ -42,6 +42,7 @@ var calledWays = []called{
 	{name: "spring", metric: "http_client_requests_seconds_count", labels: `application="billing",client_name="pricing"`, ok: `outcome="SUCCESS",status="200"`, failed: `outcome="UNKNOWN",status="IO_ERROR"`, want: "billing → pricing"},
 	{name: "grpc", metric: "grpc_client_attempt_duration_seconds_count", labels: `app="billing",grpc_target="dns:///stock:443"`, ok: `grpc_status="OK"`, failed: `grpc_status="UNAVAILABLE"`, want: "billing → stock"},
 	{name: "named by nobody's rule", metric: "shop_client_requests_total", labels: `service="search",target="http://stock:9000/"`, ok: `outcome="ok"`, failed: `outcome="timeout"`, want: "search → stock"},
+	{name: "the same by a team that knows no label service", metric: "shop_client_requests_total", labels: `job="ledger",target="http://pricing:9000/"`, ok: `outcome="ok"`, failed: `outcome="timeout"`, want: "ledger → pricing"},
 	{name: "the same with a counter of failures", metric: "upstream_requests_total", labels: `job="search",upstream="pricing"`, other: "upstream_requests_errors_total", want: "search → pricing"},
 }
 
@@ -103,7 +104,7 @@ func TestEdgesAgainstRealPrometheus(t *testing.T) {
 	rec, fault := edgeWorld(now)
 	base := startPrometheus(t, rec, edgeConf, nil)
 	s := newSource(t, base, edgeDirectory, func(o *Options) { o.Config.QueriesPerMinute = 6000 })
-	clients := []string{"billing", "cart", "checkout", "edge-proxy", "payments", "pricing", "search", "stock", "web"}
+	clients := []string{"billing", "cart", "checkout", "edge-proxy", "ledger", "payments", "pricing", "search", "stock", "web"}
 	got, err := s.Signals(t.Context(), triage.SignalQuery{Services: clients, From: now.Add(-45 * time.Minute), To: now, Edges: true})
 	if err != nil {
 		t.Fatal(err)
