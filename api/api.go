@@ -51,6 +51,7 @@ type Options struct {
 	Reload        func(context.Context) error                                // optional: an error names what is wrong with the configuration
 	ConfigYAML    func() string                                              // optional: the running configuration, secrets hidden
 	Gatherer      prometheus.Gatherer                                        // optional: /metrics
+	MCP           func(api http.Handler, mayWrite bool) http.Handler         // optional: what /mcp answers with, given the API itself to ask
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

@@ -40,6 +40,8 @@ func (a *API) routes() {
 	a.route("POST /api/v1/quarantine/{id}/retry", ScopeAdmin, laneAdmin, a.postRetry)
 	a.route("GET /api/v1/status/config", ScopeAdmin, laneRead, a.getConfig)
 
+	a.route("POST /mcp", ScopeRead, laneSmall, a.postMCP)
+
 	a.stream("GET /api/v1/events", ScopeRead, a.serveEvents)
 
 	a.route("GET /api/openapi.yaml", "", laneOpen, a.getOpenAPI)

@@ -56,6 +56,7 @@ func run(ctx context.Context, args []string, io streams) int {
 		detectCommand(app),
 		changeSendCommand(app.Command("change", "Tell a running triaged about a change.")),
 		suspectsCommand(app),
+		mcpCommand(app),
 		backupCommand(app),
 		restoreCommand(app),
 		healthcheckCommand(app),

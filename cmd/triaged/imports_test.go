@@ -37,6 +37,7 @@ var mayImport = []struct {
 	{"alerting/…", []string{"triage", "triage/say", "alerting", "alerting/…"}},
 	{"api", []string{"triage", "triage/say", "api/apitest"}},
 	{"api/apitest", []string{"api"}},
+	{"api/mcp", []string{"triage", "triage/say"}},
 	{"web", []string{"triage", "triage/say"}},
 	{"playbooks", []string{"triage", "triage/say"}},
 	{"configs/hooks", nil},

@@ -28,6 +28,7 @@ import (
 
 	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/api"
+	"github.com/triaged-dev/triaged/api/mcp"
 	"github.com/triaged-dev/triaged/cmd/triaged/told"
 	"github.com/triaged-dev/triaged/collector"
 	"github.com/triaged-dev/triaged/configs"
@@ -158,6 +159,9 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 		},
 		Ready: []api.Check{
 			{Name: "journal", Err: store.Ready}, {Name: "collector", Err: col.Ready}, {Name: "alerting", Err: alerts.Ready},
+		},
+		MCP: func(inner http.Handler, mayWrite bool) http.Handler {
+			return mcp.Handler(inner, mcp.Options{Card: card, MayWrite: mayWrite, Version: version.Version})
 		},
 		Reload: reload.reload, ConfigYAML: reload.redacted, Gatherer: reg,
 		Logger: log.With("component", "api"), Registerer: reg,
