@@ -36,6 +36,7 @@ var needs = map[string]api.Scope{
 	"GET /api/v1/accuracy":                    api.ScopeRead,
 	"GET /api/v1/accuracy/cases":              api.ScopeRead,
 	"POST /api/v1/triage":                     api.ScopeRead,
+	"POST /mcp":                               api.ScopeRead,
 	"GET /api/v1/topology":                    api.ScopeRead,
 	"GET /api/v1/services":                    api.ScopeRead,
 	"GET /api/v1/sources":                     api.ScopeRead,

@@ -178,8 +178,13 @@ func startDaemon(t *testing.T, config string) *daemonProcess {
 	return startDaemonIn(t, t.TempDir(), config)
 }
 
-// trusting lets tests do everything without a token.
-func trusting(config string) string { return "auth: {trust_loopback: true}\n" + config }
+// trusting lets tests do everything without a token, where they do not say who may do what.
+func trusting(config string) string {
+	if strings.HasPrefix(config, "auth:") || strings.Contains(config, "\nauth:") {
+		return config
+	}
+	return "auth: {trust_loopback: true}\n" + config
+}
 
 // startDaemonIn is startDaemon with a directory of the test's own, for files that the configuration names.
 func startDaemonIn(t *testing.T, dir, config string) *daemonProcess {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/triaged-dev/triaged/api/apitest"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -266,5 +267,30 @@ func TestEventGridHandshake(t *testing.T) {
 	}
 	if status, _ := d.tryHook(t, "/hooks/azure", map[string][]string{"Aeg-Event-Type": {"SubscriptionValidation"}}, body); status != http.StatusUnauthorized {
 		t.Errorf("unauthenticated: want 401, got %d", status)
+	}
+}
+
+// What is served beside the API is in its description, and the description's examples are taken.
+func TestDescribedIntakeIsServed(t *testing.T) {
+	d := sendersDaemon(t, "")
+	v, err := apitest.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := v.Document().Paths
+	enqueue := paths.Value("/v2/change/enqueue").Post.RequestBody.Value.Content["application/json"].Example
+	mcp := paths.Value("/mcp").Post.RequestBody.Value.Content["application/json"].Example
+	for path, tc := range map[string]struct {
+		example any
+		status  int
+	}{"/v2/change/enqueue": {enqueue, 202}, "/mcp": {mcp, 200}} {
+		body, err := json.Marshal(tc.example)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
+		if status, answer := d.tryHook(t, path, header, body); status != tc.status {
+			t.Errorf("%s: want %d, got %d: %s", path, tc.status, status, answer)
+		}
 	}
 }
