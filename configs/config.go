@@ -164,7 +164,7 @@ func (c *Config) validate() []error {
 		case receivers[r.Name]:
 			add(path+".name", r.Name, "is used twice; give each receiver its own name")
 		case r.integrations() == 0:
-			add(path, r.Name, "posts nowhere; add slack_configs, pagerduty_configs, teams_configs, email_configs, webhook_configs or log_configs")
+			add(path, r.Name, "posts nowhere; add slack_configs, pagerduty_configs, teams_configs, email_configs, webhook_configs, grafana_configs or log_configs")
 		}
 		switch r.OnUncertain {
 		case "", alerting.UncertainResend, alerting.UncertainHold:

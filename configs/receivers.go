@@ -3,6 +3,7 @@ package configs
 import (
 	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/email"
+	"github.com/triaged-dev/triaged/alerting/grafana"
 	"github.com/triaged-dev/triaged/alerting/log"
 	"github.com/triaged-dev/triaged/alerting/pagerduty"
 	"github.com/triaged-dev/triaged/alerting/slack"
@@ -19,13 +20,14 @@ type Receiver struct {
 	PagerDuty []pagerduty.Config `yaml:"pagerduty_configs,omitempty"`
 	Teams     []teams.Config     `yaml:"teams_configs,omitempty"`
 	Email     []email.Config     `yaml:"email_configs,omitempty"`
+	Grafana   []grafana.Config   `yaml:"grafana_configs,omitempty"`
 
 	// OnUncertain is for channels that cannot be read back: what to do when a post may have arrived.
 	OnUncertain alerting.OnUncertain `yaml:"on_uncertain,omitempty"`
 }
 
 func (r Receiver) integrations() int {
-	return len(r.Log) + len(r.Webhook) + len(r.Slack) + len(r.PagerDuty) + len(r.Teams) + len(r.Email)
+	return len(r.Log) + len(r.Webhook) + len(r.Slack) + len(r.PagerDuty) + len(r.Teams) + len(r.Email) + len(r.Grafana)
 }
 
 func (r *Receiver) setDirectory(dir string) {
@@ -37,6 +39,9 @@ func (r *Receiver) setDirectory(dir string) {
 	}
 	for i := range r.Teams {
 		r.Teams[i].SetDirectory(dir)
+	}
+	for i := range r.Grafana {
+		r.Grafana[i].SetDirectory(dir)
 	}
 	for i := range r.Email {
 		r.Email[i].SetDirectory(dir)

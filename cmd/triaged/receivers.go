@@ -8,6 +8,7 @@ import (
 
 	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/email"
+	"github.com/triaged-dev/triaged/alerting/grafana"
 	"github.com/triaged-dev/triaged/alerting/log"
 	"github.com/triaged-dev/triaged/alerting/pagerduty"
 	"github.com/triaged-dev/triaged/alerting/slack"
@@ -63,6 +64,10 @@ func receivers(cfg []configs.Receiver, alertmanagers []alertmanager.Config, logg
 		for i, c := range r.Email {
 			n, err := email.New(c)
 			add("email", i, n, err)
+		}
+		for i, c := range r.Grafana {
+			n, err := grafana.New(grafana.Options{Config: c})
+			add("grafana", i, n, err)
 		}
 		for i, c := range r.PagerDuty {
 			n, err := pagerduty.New(pagerduty.Options{Config: c, Keys: keys})

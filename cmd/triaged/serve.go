@@ -193,6 +193,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	work.Go(func() error { return ignoreCanceled(alerts.Run(workCtx)) })
 	work.Go(func() error { return ignoreCanceled(parts.told.Run(workCtx)) })
 	work.Go(func() error { return pump(workCtx, col, alerts) })
+	work.Go(func() error { return annotate(workCtx, col, parts, reg, log.With("component", "grafana")) })
 	work.Go(func() error { return reload.onSignal(workCtx) })
 
 	doors := make(chan error, 1)
