@@ -205,3 +205,30 @@ func TestSNS(t *testing.T) {
 		t.Error("the message names its topic")
 	}
 }
+
+// Whatever stands in the headers and the body, nobody gets in without the secret, and nothing breaks.
+func FuzzVerify(f *testing.F) {
+	f.Add("sha256=00", "v0=00", "a.b.c", "1772461267", []byte(`{"TopicArn":"x","SigningCertURL":"https://sns.eu-west-1.amazonaws.com/x.pem","Signature":"AA==","SignatureVersion":"2"}`))
+	f.Add("Bearer x", "", "..", "-1", []byte(`{}`))
+	never := &certificates{fetch: func(context.Context, string) ([]byte, error) { return nil, errors.New("not in a test") }}
+	schemes := []Scheme{
+		{Scheme: "hmac-sha256", Header: "A", Prefix: "sha256="},
+		{Scheme: "hmac-sha256", Header: "B", Prefix: "v0=", Payload: "v0:{X-Timestamp}:{body}"},
+		{Scheme: "hmac-sha1", Header: "A", Prefix: "sha1="},
+		{Scheme: "hmac-named", Header: "A"},
+		{Scheme: "jws-sha256", Header: "C"},
+		{Scheme: "bearer"},
+		{Scheme: "basic"},
+	}
+	f.Fuzz(func(t *testing.T, a, b, c, at string, body []byte) {
+		h := http.Header{"A": {a}, "B": {b}, "C": {c}, "X-Timestamp": {at}, "Authorization": {a}}
+		for _, s := range schemes {
+			if err := Verify([]Scheme{s}, "a-secret-nobody-guesses-4711", h, body); err == nil {
+				t.Fatalf("%+v lets %v in", s, h)
+			}
+		}
+		if never.fits("arn:aws:sns:eu-west-1:123456789012:changes", body, time.Now()) {
+			t.Fatal("SNS without a certificate")
+		}
+	})
+}
