@@ -61,7 +61,7 @@ const knownSpan = 14 * 24 * time.Hour
 // change would be as near as any other: only what reaches everybody is weighed then, and the report says that the name is unknown.
 func (g *gathering) known(ctx context.Context) error {
 	name := g.in.Scope.Service
-	if name == "" || len(g.in.Alerts) > 0 || g.in.Topology.Has(name) {
+	if name == "" || g.req.Incident.ID != "" || g.in.Topology.Has(name) { // an incident's alerts name their service
 		return nil
 	}
 	if _, ok := g.in.Services[name]; ok {

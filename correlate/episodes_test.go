@@ -56,7 +56,9 @@ func TestUnknownServiceIsSaidSo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := c.Triage(t.Context(), triage.Request{Incident: triage.Incident{Scope: triage.Scope{Service: service}}, At: minute(0)})
+		answer, err := c.Triage(t.Context(), triage.Request{At: minute(0), Incident: triage.Incident{
+			Scope: triage.Scope{Service: service}, Alerts: []triage.Alert{{Labels: map[string]string{"alertname": "adhoc", "service": service}, StartsAt: minute(0)}},
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,7 +61,9 @@ func (s *Source) refreshOwners(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.owned.Store(&o)
+	if len(o) > 0 { // kube-state-metrics may come up later than the server: until it is seen, it is looked for again soon
+		s.owned.Store(&o)
+	}
 	return nil
 }
 
