@@ -42,7 +42,7 @@ func (a *Alerting) OnEvent(ev triage.Event) {
 		if e.report == nil {
 			continue
 		}
-		undid, undoes := undoOf(c, e.report)
+		undid, undoes := e.undoOf(c)
 		switch {
 		case a.noteRedone(e, c, now):
 			asks = append(asks, ask{e, CauseUndo})

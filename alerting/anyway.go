@@ -13,6 +13,9 @@ import (
 // Would it have turned without the undo? A person who acts on a guess does not make the guess truer: what is measured after it
 // must be something that nothing else explains.
 
+// leastFar is how many services that nothing joins with the incident must have turned too: one may be a coincidence.
+const leastFar = 2
+
 // together is within what time two recoveries are one: the same minute, as far as scrapes can tell.
 const together = time.Minute
 
@@ -46,7 +49,8 @@ func turnedToo(in VerifyInput, symptom level) string {
 			found = append(found, turn{name, l.turned})
 		}
 	}
-	if len(found) == 0 {
+	far := func(t turn) bool { return slices.Contains(in.Far, t.service) }
+	if n := len(found); n == 0 || n < leastFar && !slices.ContainsFunc(found, func(t turn) bool { return !far(t) }) {
 		return ""
 	}
 	slices.SortFunc(found, func(a, b turn) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.service, b.service)) })

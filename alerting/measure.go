@@ -17,8 +17,8 @@ func (a *Alerting) measureServices(ctx context.Context, e *entry, u *undoing, in
 	if s := u.undid.Service; s != "" && s != in.Service {
 		own = append(own, s)
 	}
-	controls, vendors := a.controls(e, u)
-	in.Vendors = vendors
+	controls, vendors, far := a.controls(e, u)
+	in.Vendors, in.Far = vendors, far
 	a.mu.Lock()
 	q := triage.SignalQuery{Services: slices.Concat(own, controls), Scope: e.inc.Scope, From: from, To: in.Now}
 	a.mu.Unlock()
@@ -58,9 +58,9 @@ func (a *Alerting) measureServices(ctx context.Context, e *entry, u *undoing, in
 
 // controls are the services that what was undone cannot reach: neither those that call it, however indirectly, nor those it
 // calls; nearest to the incident first. Vendors count wherever they are: what ails them is not ours to undo.
-func (a *Alerting) controls(e *entry, u *undoing) (names, vendors []string) {
+func (a *Alerting) controls(e *entry, u *undoing) (names, vendors, far []string) {
 	if a.opts.Topology == nil || u.undid.Service == "" || u.undid.Global {
-		return nil, nil
+		return nil, nil, nil
 	}
 	t := a.opts.Topology.Topology()
 	a.mu.Lock()
@@ -73,6 +73,7 @@ func (a *Alerting) controls(e *entry, u *undoing) (names, vendors []string) {
 	reached := t.Upstream(u.undid.Service, maxReach)
 	below := t.Downstream(u.undid.Service, maxReach)
 	external := dir.Map()
+	joined := joinedWith(t, here, u.undid.Service)
 	seen := map[string]bool{here: true, u.undid.Service: true, "": true}
 	add := func(name string) {
 		if seen[name] {
@@ -91,6 +92,9 @@ func (a *Alerting) controls(e *entry, u *undoing) (names, vendors []string) {
 			if vendor {
 				vendors = append(vendors, name)
 			}
+			if !joined[name] {
+				far = append(far, name)
+			}
 		}
 	}
 	for _, close := range [...]bool{true, false} {
@@ -102,7 +106,22 @@ func (a *Alerting) controls(e *entry, u *undoing) (names, vendors []string) {
 			}
 		}
 	}
-	return names, vendors
+	return names, vendors, far
+}
+
+// joinedWith are the services that some chain of calls, whichever way they go, joins with one of these.
+func joinedWith(t triage.Topology, services ...string) map[string]bool {
+	out := make(map[string]bool)
+	for todo := services; len(todo) > 0; {
+		name := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if name == "" || out[name] {
+			continue
+		}
+		out[name] = true
+		todo = append(append(todo, t.Callees(name)...), t.Callers(name)...)
+	}
+	return out
 }
 
 // maxReach is how many calls away a change may still be felt.

@@ -34,13 +34,18 @@ func (u *undoing) settled() bool {
 	return u.checked.Outcome.Recovered() || u.checked.Outcome == triage.CheckRedone
 }
 
-// undoOf returns the suspect of r that c takes back.
-func undoOf(c *triage.Change, r *triage.Report) (triage.Change, bool) {
-	if len(c.Undoes) == 0 || r == nil {
+// undoOf returns the suspect that c takes back. Changes that cannot reach what fails are weighed too, and stay suspects of a
+// sort: taking one of those back is no remedy, unless it was thought possible or advised. Needs Alerting.mu.
+func (e *entry) undoOf(c *triage.Change) (triage.Change, bool) {
+	if len(c.Undoes) == 0 || e.report == nil {
 		return triage.Change{}, false
 	}
-	for _, s := range r.Suspects {
-		if s.Change != nil && s.Change.ID != c.ID && slices.Contains(c.Undoes, s.Change.ID) {
+	target := e.report.Recommendation.Target
+	for _, s := range e.report.Suspects {
+		if s.Change == nil || s.Change.ID == c.ID || !slices.Contains(c.Undoes, s.Change.ID) {
+			continue
+		}
+		if e.touches(s.Change) || s.Probability >= triage.PossibleFrom || target != nil && target.ChangeID == s.Change.ID {
 			return *s.Change, true
 		}
 	}

@@ -308,3 +308,30 @@ func TestUndoIsTakenBack(t *testing.T) {
 		}
 	})
 }
+
+// A suspect that cannot reach what fails is no remedy when it is taken back: nobody is told of it.
+func TestUndoOutOfReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0)}, &fakeLabels{})
+		b.triager.set(func(r triage.Request) triage.Report {
+			rep := onsetReport(r)
+			far := deploySuspect("d9", "mail", "v1", "v2", "03:00:00", .02)
+			far.Rank = 2
+			rep.Suspects = append(rep.Suspects, far)
+			return rep
+		})
+		b.accept(t, alert("checkout", time.Now()))
+		time.Sleep(time.Minute)
+		undo := undoEvent(time.Now(), "d9")
+		undo.Change.Service = "mail"
+		b.OnEvent(undo)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := b.notifier.told(); !slices.Equal(got, []string{"1 alert"}) {
+			t.Errorf("got %v", got)
+		}
+		if got := b.store.all()[0].State; got != triage.IncidentOpen {
+			t.Errorf("want it open, got %s", got)
+		}
+	})
+}

@@ -28,6 +28,7 @@ type VerifyInput struct {
 	Alive    []triage.Series // what says that services are there: traffic, what they use, up, restarts; of both, and of others
 	Controls []triage.Series // errors and latency of services that what was undone cannot reach, and of vendors
 	Vendors  []string        // those among them that are not ours
+	Far      []string        // those that no chain of calls joins with the incident
 	Earlier  []triage.Alert  // firings of the alert before this one
 
 	Limits   VerifyConfig

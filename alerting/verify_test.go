@@ -179,6 +179,15 @@ func TestVerify(t *testing.T) {
 		"out of its reach, at the same time": {
 			12, broken(9), control("ledger", 9), triage.CheckConsistent, []string{"ledger at 00:09:00 turned too, where what was undone does not reach"},
 		},
+		"not joined with it, one": {12, broken(9), func(in *VerifyInput) {
+			control("ledger", 9)(in)
+			in.Far = []string{"ledger", "search"}
+		}, triage.CheckVerified, nil},
+		"not joined with it, two": {12, broken(9), func(in *VerifyInput) {
+			control("ledger", 9)(in)
+			in.Controls = append(in.Controls, seriesOf(triage.SignalErrors, "mail", in.Now, broken(9)))
+			in.Far = []string{"ledger", "mail", "search"}
+		}, triage.CheckConsistent, []string{"ledger at 00:09:00 and mail at 00:09:00 turned too"}},
 		"out of its reach, and it stays":             {12, broken(9), control("ledger", 0), triage.CheckVerified, nil},
 		"out of its reach, and it turned afterwards": {14, broken(9), control("ledger", 12), triage.CheckVerified, nil},
 		"it ends by itself as soon": {

@@ -283,6 +283,9 @@ func (m *ranking) laterOnes(l *candidate) []triage.Change {
 		if _, other := ch.Contradicts(l.ch.Scope); other || !ch.OccurredAt().After(l.ch.OccurredAt()) {
 			return
 		}
+		if slices.ContainsFunc(ch.Undoes, func(id triage.ChangeID) bool { return slices.Contains(l.ch.RevertedBy, id) }) {
+			return // it put this very change in place again
+		}
 		if ch.Kind == triage.KindFlag && (l.ch.Labels["flag"] == "" || ch.Labels["flag"] != l.ch.Labels["flag"]) {
 			return
 		}
