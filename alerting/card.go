@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -39,12 +40,12 @@ type CardInput struct {
 // NewCard words a report. It names no person and prints no secret; strings from outside are cleaned and bounded.
 func NewCard(in CardInput) Card {
 	c := Card{
-		Links: Links{Page: cleanURL(in.Links.Page)},
-		Stamp: fmt.Sprintf("report %d · %s UTC", in.Report.Number, clock(in.Report.CreatedAt)),
+		Links: Links{Page: say.URL(in.Links.Page)},
+		Stamp: fmt.Sprintf("report %d · %s UTC", in.Report.Number, say.Clock(in.Report.CreatedAt)),
 	}
 	v := in.Report.Standing()
 	if v.Word == triage.WordLikely { // "it was this" needs exactly one this
-		c.Links.Yes, c.Links.No = cleanURL(in.Links.Yes), cleanURL(in.Links.No)
+		c.Links.Yes, c.Links.No = say.URL(in.Links.Yes), say.URL(in.Links.No)
 	}
 	if in.Incident.State == triage.IncidentRecovered {
 		c.recovered(in, v)
@@ -109,12 +110,12 @@ func headline(in CardInput) string {
 	r := in.Report
 	s := subject(in)
 	if !strings.Contains(s, "since ") && !r.Onset.Best.IsZero() {
-		s += " since " + clockDay(r.Onset.Best, r.CreatedAt) + " UTC"
+		s += " since " + say.Moment(r.Onset.Best, r.CreatedAt) + " UTC"
 	}
 	if at := pagedAt(in.Incident); !at.IsZero() && !strings.Contains(s, "(paged ") {
-		s += " (paged " + at.UTC().Format("15:04") + ")"
+		s += " (paged " + say.Minute(at) + ")"
 	}
-	if p := place(in.Incident.Scope); p != "" {
+	if p := say.Place(in.Incident.Scope); p != "" {
 		s += " · " + p
 	}
 	if c := r.Symptom.Course(); c != "" {
@@ -128,15 +129,15 @@ func headline(in CardInput) string {
 
 // subject is the symptom in a phrase: measured if it was, else as the alert puts it.
 func subject(in CardInput) string {
-	if s := clean(in.Report.Symptom.Sentence, maxSentence); s != "" {
+	if s := say.Clean(in.Report.Symptom.Sentence, say.MaxSentence); s != "" {
 		return s
 	}
 	for _, a := range in.Incident.Alerts {
-		if s := clean(a.Annotations["summary"], maxPhrase); s != "" {
+		if s := say.Clean(a.Annotations["summary"], say.MaxPhrase); s != "" {
 			return s
 		}
 	}
-	if s := clean(in.Incident.Title, maxPhrase); s != "" {
+	if s := say.Clean(in.Incident.Title, say.MaxPhrase); s != "" {
 		return s
 	}
 	return "an alert without a name"
@@ -166,7 +167,7 @@ func (c *Card) changed(in CardInput, v triage.Standing) {
 		c.add("CHANGED", "the suspect is the same, the advice is not: now "+adviceInShort(in.Report)+", before "+adviceInShort(*in.Previous))
 		return
 	}
-	c.add("CHANGED", fmt.Sprintf("report %d said %s", in.Previous.Number, statement(was)))
+	c.add("CHANGED", fmt.Sprintf("report %d said %s", in.Previous.Number, say.Statement(was)))
 }
 
 func sameNamed(a, b triage.Standing) bool {
@@ -181,30 +182,18 @@ func sameNamed(a, b triage.Standing) bool {
 	return true
 }
 
-// statement is a headline in one phrase.
-func statement(v triage.Standing) string {
-	names := make([]string, 0, len(v.Named))
-	for _, s := range v.Named {
-		names = append(names, describeSuspect(s))
-	}
-	if len(names) == 0 {
-		return string(v.Word)
-	}
-	return string(v.Word) + ": " + strings.Join(names, " / ")
-}
-
 // recovered is the short card that ends an incident.
 func (c *Card) recovered(in CardInput, v triage.Standing) {
 	c.Mark = "🟢"
-	name := clean(firstNonEmpty(in.Incident.Service, in.Incident.Title), maxPhrase)
+	name := say.Clean(cmp.Or(in.Incident.Service, in.Incident.Title), say.MaxPhrase)
 	c.Headline = "recovered: " + name
 	if end := in.Incident.RecoveredAt; !end.IsZero() {
-		c.Headline += " at " + clockDay(end, in.Report.CreatedAt) + " UTC"
+		c.Headline += " at " + say.Moment(end, in.Report.CreatedAt) + " UTC"
 		if at := pagedAt(in.Incident); end.After(at) && !at.IsZero() {
-			c.Headline += ", " + span(end.Sub(at)) + " after the page"
+			c.Headline += ", " + say.Span(end.Sub(at)) + " after the page"
 		}
 	}
-	if p := place(in.Incident.Scope); p != "" {
+	if p := say.Place(in.Incident.Scope); p != "" {
 		c.Headline += " · " + p
 	}
 	c.add("SUSPECT WAS", suspectWas(in, v))
@@ -215,7 +204,7 @@ func (c *Card) recovered(in CardInput, v triage.Standing) {
 // undo repeats what was seen of an undo.
 func (c *Card) undo(in CardInput) {
 	for _, k := range in.Report.Checked {
-		s := say.Undone(k.Undo) + " at " + clock(k.Undo.At)
+		s := say.Undone(k.Undo) + " at " + say.Clock(k.Undo.At)
 		if p := in.Previous; p != nil && p.Recommendation.Action.Reversal() && p.Recommendation.Target != nil && p.Recommendation.Target.ChangeID == k.Undid {
 			s += ", as advised"
 		}

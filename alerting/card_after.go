@@ -22,11 +22,11 @@ func (c *Card) checked(in CardInput) {
 		}
 		var sub []string
 		for _, s := range k.Steps {
-			if s = clean(s, maxSentence); s != "" && len(sub) < 2 && in.Incident.State != triage.IncidentRecovered {
+			if s = say.Clean(s, say.MaxSentence); s != "" && len(sub) < 2 && in.Incident.State != triage.IncidentRecovered {
 				sub = append(sub, s)
 			}
 		}
-		c.add("CHECKED", strings.TrimSuffix(clean(k.Sentence, maxChecked), "."), sub...)
+		c.add("CHECKED", strings.TrimSuffix(say.Clean(k.Sentence, maxChecked), "."), sub...)
 	}
 }
 
@@ -37,9 +37,9 @@ func (c *Card) hold(in CardInput) {
 	}
 	var names []string
 	for _, h := range in.Report.Hold {
-		names = append(names, say.Undone(h)+" "+clockDay(h.At, in.Report.CreatedAt))
+		names = append(names, say.Undone(h)+" "+say.Moment(h.At, in.Report.CreatedAt))
 	}
-	c.add("HOLD", "went live since it began: "+short(names)+"; hold others until this is settled")
+	c.add("HOLD", "went live since it began: "+say.List(names)+"; hold others until this is settled")
 }
 
 // undone reports whether a change has been taken back, so that it needs no advice to do so.
@@ -65,7 +65,7 @@ func suspectWas(in CardInput, v triage.Standing) string {
 	text := "none I could name"
 	if len(v.Named) > 0 && v.Word == triage.WordLikely {
 		named = triage.ChangeID(v.Named[0].ID())
-		text = describeSuspect(v.Named[0]) + ", " + whenOf(v.Named[0], in.Report)
+		text = say.Suspect(v.Named[0]) + ", " + say.When(v.Named[0], in.Report)
 	}
 	for _, k := range in.Report.Checked {
 		if k.Undid == named && k.Outcome.Active() {
@@ -85,7 +85,7 @@ func suspectWas(in CardInput, v triage.Standing) string {
 		case named == "":
 			return text + "; it recovered after " + other + " was undone"
 		case k.Outcome == triage.CheckVerified:
-			return other + ": undoing it ended it. Named first was " + describeSuspect(v.Named[0]) + ", which " + leftAs(in.Report, named)
+			return other + ": undoing it ended it. Named first was " + say.Suspect(v.Named[0]) + ", which " + leftAs(in.Report, named)
 		default:
 			return text + ", which " + leftAs(in.Report, named) + "; it recovered after " + other + " was undone"
 		}

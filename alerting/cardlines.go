@@ -2,7 +2,6 @@ package alerting
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +20,7 @@ func (c *Card) verdict(in CardInput, v triage.Standing) {
 		if other := otherUndone(s, r); other != "" {
 			why = append(why, other)
 		}
-		c.add(string(triage.WordLikely), describeSuspect(s)+where(s, in)+" "+whenOf(s, r), why...)
+		c.add(string(triage.WordLikely), say.Suspect(s)+where(s, in)+" "+say.When(s, r), why...)
 	case triage.WordSeparate:
 		c.separate(in, v)
 	case triage.WordNone:
@@ -37,8 +36,8 @@ func where(s triage.Suspect, in CardInput) string {
 	if s.Change.Global {
 		return " (reaches every service)"
 	}
-	p := place(s.Change.Scope)
-	if p == "" || strings.Contains(describeChange(s.Change), p) {
+	p := say.Place(s.Change.Scope)
+	if p == "" || strings.Contains(say.Change(*s.Change), p) {
 		return ""
 	}
 	return " in " + p
@@ -55,7 +54,7 @@ func reasons(s triage.Suspect, r triage.Report) []string {
 		con = "nothing found"
 	}
 	if n := misfits(r); n > 0 {
-		con += "; " + plural(n, "other change in the window does not fit", "other changes in the window do not fit")
+		con += "; " + say.Plural(n, "other change in the window does not fit", "other changes in the window do not fit")
 	}
 	return []string{"for: " + pro, "against: " + con}
 }
@@ -93,7 +92,7 @@ func directFirst(es []triage.Evidence) []triage.Evidence {
 func sentences(es []triage.Evidence, n int) string {
 	var out []string
 	for _, e := range es {
-		if s := strings.TrimSuffix(clean(e.Sentence, maxSentence), "."); s != "" && len(out) < n {
+		if s := strings.TrimSuffix(say.Clean(e.Sentence, say.MaxSentence), "."); s != "" && len(out) < n {
 			out = append(out, s)
 		}
 	}
@@ -106,11 +105,11 @@ func (c *Card) separate(in CardInput, v triage.Standing) {
 		c.add(string(triage.WordSeparate), "nothing but timing points at any change I saw")
 	case 1:
 		s := v.Named[0]
-		c.add(string(triage.WordSeparate), describeSuspect(s)+where(s, in)+" "+whenOf(s, in.Report)+", from a cause I did not see", reasons(s, in.Report)...)
+		c.add(string(triage.WordSeparate), say.Suspect(s)+where(s, in)+" "+say.When(s, in.Report)+", from a cause I did not see", reasons(s, in.Report)...)
 	default:
 		sub := make([]string, 0, len(v.Named))
 		for _, s := range v.Named {
-			line := describeSuspect(s) + where(s, in) + " " + whenOf(s, in.Report)
+			line := say.Suspect(s) + where(s, in) + " " + say.When(s, in.Report)
 			if why := sentences(directFirst(s.For), 1); why != "" {
 				line += " · " + why
 			}
@@ -123,15 +122,15 @@ func (c *Card) separate(in CardInput, v triage.Standing) {
 func (c *Card) none(r triage.Report) {
 	look := "before it began"
 	if r.LookbackS > 0 {
-		look = "in the " + span(secs(r.LookbackS)) + " before it began"
+		look = "in the " + say.Span(say.Seconds(r.LookbackS)) + " before it began"
 	}
 	if r.Widened {
 		look += ", further back than usual"
 	}
-	text := plural(r.Candidates, "change was", "changes were") + " weighed " + look
+	text := say.Plural(r.Candidates, "change was", "changes were") + " weighed " + look
 	if r.Candidates == 0 {
 		text = "I saw no change that could reach it " + look
-		if s := clean(r.Symptom.Service, maxName); s != "" {
+		if s := say.Clean(r.Symptom.Service, say.MaxName); s != "" {
 			text = "I saw no change to " + s + " or what it calls " + look
 		}
 	}
@@ -144,14 +143,14 @@ func (c *Card) none(r triage.Report) {
 	}
 	c.add(string(triage.WordNone), text, sub...)
 	if lead := r.Leader(); lead != nil && lead.Anomaly != nil && lead.Probability >= triage.PossibleFrom {
-		c.add("POINTS AT", describeSuspect(*lead)+" "+whenOf(*lead, r), sentences(directFirst(lead.For), 1))
+		c.add("POINTS AT", say.Suspect(*lead)+" "+say.When(*lead, r), sentences(directFirst(lead.For), 1))
 	}
 }
 
 // advice writes what to do, or the refusal with its reason.
 func (c *Card) advice(in CardInput, v triage.Standing) {
-	rec := withTarget(in.Report)
-	reason := strings.TrimPrefix(strings.TrimSuffix(clean(rec.Reason, maxSentence), "."), "undoing it would do harm: ")
+	rec := in.Report.Recommendation
+	reason := strings.TrimPrefix(strings.TrimSuffix(say.Clean(rec.Reason, say.MaxSentence), "."), "undoing it would do harm: ")
 	switch rec.Verdict {
 	case triage.VerdictHarmful:
 		c.add("A ROLLBACK WOULD DO HARM", reason)
@@ -163,7 +162,7 @@ func (c *Card) advice(in CardInput, v triage.Standing) {
 	case (rec.Action.Reversal() || rec.Action == triage.ActionInvestigate) && rec.Target != nil && undone(in.Report, rec.Target.ChangeID):
 		// It was done: the lines above say so, and what it did.
 	case rec.Action != triage.ActionDoNotRollBack:
-		l := Line{Word: "DO", Text: doLine(rec), Sub: steps(rec)}
+		l := Line{Word: "DO", Text: doLine(in.Report), Sub: steps(rec)}
 		if rec.Action == triage.ActionInvestigate {
 			l.Word, l.Text = "LOOK", reason
 			if rec.Verdict == triage.VerdictHarmful || rec.Verdict == triage.VerdictWillNotHelp || reason == "" {
@@ -174,7 +173,7 @@ func (c *Card) advice(in CardInput, v triage.Standing) {
 			}
 		}
 		if t := rec.Target; t != nil {
-			l.URL = cleanURL(t.URL)
+			l.URL = say.URL(t.URL)
 		}
 		c.Lines = append(c.Lines, l)
 	default:
@@ -184,7 +183,7 @@ func (c *Card) advice(in CardInput, v triage.Standing) {
 	}
 	for i, a := range rec.Avoid {
 		if i < 2 && a.Reason != rec.Reason {
-			c.add("AVOID", strings.ReplaceAll(string(a.Action), "_", " ")+avoidTarget(a, in.Report)+": "+clean(a.Reason, maxSentence))
+			c.add("AVOID", say.Enum(a.Action)+avoidTarget(a, in.Report)+": "+say.Clean(a.Reason, say.MaxSentence))
 		}
 	}
 }
@@ -192,7 +191,7 @@ func (c *Card) advice(in CardInput, v triage.Standing) {
 func avoidTarget(a triage.Avoid, r triage.Report) string {
 	for _, s := range r.Suspects {
 		if s.Change != nil && s.Change.ID == a.Target {
-			return " of " + describeChange(s.Change)
+			return " of " + say.Change(*s.Change)
 		}
 	}
 	return ""
@@ -210,73 +209,35 @@ func steps(rec triage.Recommendation) []string {
 			continue // the line itself carries that link
 		}
 		s := say.Instruction(i)
-		if i.Kind == triage.InstructRun && len([]rune(s)) > maxSentence {
+		if i.Kind == triage.InstructRun && len([]rune(s)) > say.MaxSentence {
 			s = "the command for it is on the page" // half a command is worse than none
 		}
-		if s = clean(s, maxSentence); s != "" && len(out) < 2 {
+		if s = say.Clean(s, say.MaxSentence); s != "" && len(out) < 2 {
 			out = append(out, s)
 		}
 	}
 	return out
 }
 
-// withTarget is the recommendation with what to go back to filled in from the suspect, where it is known there.
-func withTarget(r triage.Report) triage.Recommendation {
+// actionAt is the action as an instruction, with where.
+func actionAt(r triage.Report) string {
 	rec := r.Recommendation
-	if rec.Target == nil || rec.Target.To != "" {
-		return rec
-	}
-	for _, s := range r.Suspects {
-		if s.Change == nil || s.Change.ID != rec.Target.ChangeID {
-			continue
-		}
-		t := *rec.Target
-		if t.To, _ = s.Change.Moved(); t.To != "" {
-			rec.Target = &t
+	s := say.Action(r)
+	if rec.Target != nil && rec.Action != triage.ActionFixForward {
+		if p := say.Place(rec.Target.Scope); p != "" {
+			s += " in " + p
 		}
 	}
-	return rec
+	return s
 }
 
-// doLine is the action as an instruction.
-func doLine(rec triage.Recommendation) string {
-	t := triage.Target{}
-	if rec.Target != nil {
-		t = *rec.Target
-	}
-	name := clean(firstNonEmpty(t.Name, t.Service), maxName)
-	if name == "" {
-		name = "it"
-	}
-	to := clean(t.To, maxName)
-	var s string
-	switch rec.Action {
-	case triage.ActionFlagOff:
-		s = "set flag " + name + " back to " + firstNonEmpty(to, "its previous value")
-	case triage.ActionConfigRevert:
-		s = "revert config " + name
-		if to != "" {
-			s += " to " + to
-		}
-	case triage.ActionRollback:
-		s = "roll " + name + " back to " + firstNonEmpty(to, "the previous version")
-	case triage.ActionPauseRollout:
-		s = "pause the rollout of " + name
-	case triage.ActionFixForward:
-		s = "fix forward: no safe way to undo it is known"
-		if rec.Verdict == triage.VerdictHarmful {
-			s = "fix forward: keep " + firstNonEmpty(clean(t.Name, maxName), "the new version") + ", mend what it broke"
-		}
-	default:
-		s = strings.ReplaceAll(string(rec.Action), "_", " ")
-	}
-	if p := place(t.Scope); p != "" && rec.Action != triage.ActionFixForward {
-		s += " in " + p
-	}
-	if !rec.Action.Reversal() {
+// doLine is actionAt with what it takes along.
+func doLine(r triage.Report) string {
+	rec, s := r.Recommendation, actionAt(r)
+	switch {
+	case !rec.Action.Reversal():
 		return s
-	}
-	if len(rec.AlsoUndoes) == 0 {
+	case len(rec.AlsoUndoes) == 0:
 		return s + " · undoes only this change"
 	}
 	return s + " · also undoes " + alsoUndoes(rec.AlsoUndoes)
@@ -288,31 +249,30 @@ func alsoUndoes(us []triage.Undone) string {
 		names = append(names, say.Undone(u))
 	}
 	if more := len(us) - len(names); more > 0 {
-		return plural(len(us), "change", "changes") + ": " + strings.Join(names, ", ") + " and " + strconv.Itoa(more) + " more"
+		return say.Plural(len(us), "change", "changes") + ": " + strings.Join(names, ", ") + " and " + strconv.Itoa(more) + " more"
 	}
-	return plural(len(us), "change", "changes") + ": " + strings.Join(names, ", ")
+	return say.Plural(len(us), "change", "changes") + ": " + strings.Join(names, ", ")
 }
 
 func adviceInShort(r triage.Report) string {
 	if r.Recommendation.Action.Reversal() {
-		text, _, _ := strings.Cut(doLine(withTarget(r)), " · ")
-		return text
+		return actionAt(r)
 	}
-	return strings.ReplaceAll(string(r.Recommendation.Action), "_", " ")
+	return say.Enum(r.Recommendation.Action)
 }
 
 // checks writes how to see that it worked, and who owns it.
 func (c *Card) checks(in CardInput) {
 	rec := in.Report.Recommendation
 	done := rec.Target != nil && undone(in.Report, rec.Target.ChangeID) && settled(in.Report)
-	if s := clean(rec.Check, maxChecked); s != "" && !done {
+	if s := say.Clean(rec.Check, maxChecked); s != "" && !done {
 		l := Line{Word: "CHECK", Text: s}
 		if e := rec.Experiment; e != nil && e.What == rec.Check {
-			l.URL = cleanURL(e.URL)
+			l.URL = say.URL(e.URL)
 		}
 		c.Lines = append(c.Lines, l)
 	}
-	if s := clean(in.Report.Recommendation.Owner, maxPhrase); s != "" {
+	if s := say.Clean(in.Report.Recommendation.Owner, say.MaxPhrase); s != "" {
 		c.add("OWNER", s)
 	}
 }
@@ -330,7 +290,7 @@ func (c *Card) rest(in CardInput, v triage.Standing) {
 		if named || pointed || s.Probability < mentionFrom || len(v.Named)+len(next) >= 3 || (v.Word == triage.WordNone && len(next) >= 2) {
 			continue
 		}
-		t := describeSuspect(s) + " " + clockDay(suspectAt(s), r.CreatedAt) + ", " + odds(s.Probability, in.Percentages)
+		t := say.Suspect(s) + " " + say.Moment(say.Began(s), r.CreatedAt) + ", " + odds(s.Probability, in.Percentages)
 		if s.OnlyTiming() {
 			t += " (its time only)"
 		}
@@ -344,7 +304,7 @@ func (c *Card) rest(in CardInput, v triage.Standing) {
 	}
 	n := 0
 	for _, note := range r.Notes {
-		if s := clean(note, maxSentence); s != "" && n < 2 {
+		if s := say.Clean(note, say.MaxSentence); s != "" && n < 2 {
 			c.add("NOTE", s)
 			n++
 		}
@@ -362,9 +322,9 @@ func (c *Card) blind(r triage.Report) {
 		if cov.State == triage.SourceOK || cov.State == "" {
 			continue
 		}
-		s := clean(cov.Source, maxName) + " " + strings.ReplaceAll(string(cov.State), "_", " ")
+		s := say.Clean(cov.Source, say.MaxName) + " " + say.Enum(cov.State)
 		if !cov.LastEvent.IsZero() && cov.State == triage.SourceSilent {
-			s += " since " + clockDay(cov.LastEvent, r.CreatedAt)
+			s += " since " + say.Moment(cov.LastEvent, r.CreatedAt)
 		}
 		bad = append(bad, s)
 	}
@@ -373,17 +333,10 @@ func (c *Card) blind(r triage.Report) {
 	case len(bad) == 0 && live == 1:
 		c.add("BLIND", "only what the one source, which is live, does not tell me")
 	case len(bad) == 0:
-		c.add("BLIND", "only what no source tells me; all "+plural(live, "source", "sources")+" live")
+		c.add("BLIND", "only what no source tells me; all "+say.Plural(live, "source", "sources")+" live")
 	case live == 0:
-		c.add("BLIND", short(bad)+". No source is live")
+		c.add("BLIND", say.List(bad)+". No source is live")
 	default:
-		c.add("BLIND", short(bad)+". Other sources live")
+		c.add("BLIND", say.List(bad)+". Other sources live")
 	}
-}
-
-func short(names []string) string {
-	if len(names) > 4 {
-		return strings.Join(names[:4], ", ") + fmt.Sprintf(" and %d more", len(names)-4)
-	}
-	return strings.Join(names, ", ")
 }

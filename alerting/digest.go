@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // DigestConfig is `incidents.digest`: what shadow routes kept back, told to one receiver on a schedule.
@@ -107,7 +108,7 @@ func (d Digest) Title() string {
 			d.From.UTC().Format("Mon 2 Jan"), count(d.Truth.Incidents, "incident"), d.Truth.Known)
 	}
 	n := len(d.Incidents) + d.More
-	return fmt.Sprintf("In shadow since %s: %s about %s kept back", d.From.UTC().Format("Mon 2 Jan 15:04 UTC"), count(d.Posts, "post"), count(n, "incident"))
+	return fmt.Sprintf("In shadow since %s: %s about %s kept back", d.From.UTC().Format("Mon 2 Jan 15:04 UTC"), say.Count(d.Posts, "post"), say.Count(n, "incident"))
 }
 
 // TruthLines are the lines of a digest of what became of what was said; none in one of what was kept back.
@@ -126,7 +127,7 @@ func (i DigestItem) Text() string {
 	}
 	told := "  would have told " + strings.Join(i.Receivers, ", ")
 	if i.Posts > 1 {
-		told += fmt.Sprintf(", with %s", count(i.Posts-1, "update"))
+		told += fmt.Sprintf(", with %s", say.Count(i.Posts-1, "update"))
 	}
 	if i.Outcome != "" {
 		told += "; " + i.Outcome
@@ -136,13 +137,6 @@ func (i DigestItem) Text() string {
 		lines = append(lines, "  "+i.Page)
 	}
 	return strings.Join(lines, "\n")
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // Digester is a Notifier that can post a Digest too. The rules of Notify hold for it.
@@ -237,7 +231,7 @@ func (a *Alerting) digestItem(ctx context.Context, item DigestItem, inc triage.I
 		item.Statement = card.Lines[0].Word + ": " + card.Lines[0].Text
 	}
 	if !inc.RecoveredAt.IsZero() {
-		item.Outcome = "recovered " + inc.RecoveredAt.UTC().Format("15:04")
+		item.Outcome = "recovered " + say.Minute(inc.RecoveredAt)
 	}
 	return item, nil
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 const (
@@ -342,7 +343,7 @@ func (d *dispatcher) attempt(ctx context.Context, i *integration, del triage.Del
 		d.failed(ctx, i, del, &e)
 		return
 	}
-	del.RemoteID, del.LastError = receipt.RemoteID, clean(receipt.Detail, maxErrorText)
+	del.RemoteID, del.LastError = receipt.RemoteID, say.Clean(receipt.Detail, maxErrorText)
 	_, tidies := i.Notifier.(Tidier)
 	del.Begun, del.Uncertain = false, n.Uncertain && tidies // until it was looked at again
 	del.DeliveredAt = d.a.now()

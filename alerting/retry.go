@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 const maxErrorText = 500 // bytes of LastError
@@ -18,7 +19,7 @@ func (d *dispatcher) failed(ctx context.Context, i *integration, del triage.Deli
 		return // we are shutting down: the row says that an attempt was begun, and the next start goes on from there
 	}
 	d.a.metrics.failed.WithLabelValues(i.key, string(e.Reason)).Inc()
-	del.LastError = clean(e.Error(), maxErrorText)
+	del.LastError = say.Clean(e.Error(), maxErrorText)
 	del.Begun, del.Uncertain = false, e.Uncertain
 	log := d.a.log.With("receiver", i.key, "delivery", del.ID, "incident", del.IncidentID, "attempt", del.Attempts, "err", del.LastError)
 	after := min(e.RetryAfter, longestAsk)

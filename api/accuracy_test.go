@@ -141,7 +141,7 @@ func TestPostmortem(t *testing.T) {
 	}
 	for _, want := range []string{
 		"# checkout 5xx, 1 March 2026", "checkout 5xx 0.2 % → 14 %", "From 03:02:00 (as measured) to 03:13:00 (as measured): 11 min.", "Proposed severity: P1 (checkout is tier 1)",
-		"| 03:09:00 | HighErrorRate fires |", "| 03:12:00 | undone: flag of checkout", "| 03:13:00 | the symptom turned |", "confirmed by the team", "- for: only requests with the flag on fail",
+		"| 03:09:00 | HighErrorRate fires |", "| 03:12:00 | undone: flag new-pricing 0 → 100 %", "| 03:13:00 | the symptom turned |", "confirmed by the team", "- for: only requests with the flag on fail",
 		"Result (verified): checkout recovered 60 s after flag new-pricing went back", "the first alert fired at 03:09:00, 7 min later", "first named 60 s after that",
 		"terraform was silent", "**Staged rollout**", "**Detection**: the alert came 7 min after it began", "**Freeze**: 1 change went live", "went live while it was open, 03:11:00: deploy search v9",
 	} {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // lateAlert is how long after the beginning an alert counts as late: three in four published incidents were noticed by a
@@ -23,7 +24,7 @@ func (d *draft) followUps() {
 		d.line("- [ ] **%s**: %s", gate, fmt.Sprintf(question, args...))
 	}
 	if c := d.culprit(); c != nil {
-		name := cell(describe(*c))
+		name := cell(say.Change(*c))
 		if len(c.Steps) < 2 && c.RolloutPercent == nil && (c.Kind == triage.KindFlag || c.Kind == triage.KindDeploy || c.Kind == triage.KindConfig) {
 			ask("Staged rollout", "%s went live in one step, as far as was seen. Could it go to a few first, and wait?", name)
 		} else if len(c.Steps) > 1 {
@@ -47,7 +48,7 @@ func (d *draft) followUps() {
 	}
 	began, measured := d.began()
 	if gap := d.paged().Sub(began); measured && gap > lateAlert {
-		ask("Detection", "the alert came %s after it began. Which signal showed it sooner?", minutes(gap))
+		ask("Detection", "the alert came %s after it began. Which signal showed it sooner?", say.Span(gap))
 	}
 	for _, c := range d.last.Checked {
 		switch c.Outcome {
@@ -59,11 +60,11 @@ func (d *draft) followUps() {
 		}
 	}
 	if len(d.last.Hold) > 0 {
-		ask("Freeze", "%s went live in its reach while it was open. Should an open incident hold such changes?", changes(len(d.last.Hold)))
+		ask("Freeze", "%s went live in its reach while it was open. Should an open incident hold such changes?", say.Count(len(d.last.Hold), "change"))
 	}
 	for _, c := range d.last.Coverage {
 		if c.State != triage.SourceOK && c.State != "" {
-			ask("Visibility", "%s was %s during the incident.", plainText(c.Source), strings.ReplaceAll(string(c.State), "_", " "))
+			ask("Visibility", "%s was %s during the incident.", plainText(c.Source), say.Enum(c.State))
 		}
 	}
 	if id, none := d.label(); id == "" && !none {
@@ -90,11 +91,4 @@ func (d *draft) culprit() *triage.Change {
 	}
 	s, _ := suspectOf(d.reports, id)
 	return s.Change
-}
-
-func changes(n int) string {
-	if n == 1 {
-		return "1 change"
-	}
-	return fmt.Sprintf("%d changes", n)
 }

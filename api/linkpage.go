@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // linkPage is the page behind a link in a message. It works without JavaScript and without anything from elsewhere; a
@@ -39,7 +40,7 @@ func (a *API) feedbackLink(r *request, act bool) (any, error) {
 	}
 	name := string(f.ChangeID)
 	if found, err := a.opts.Store.Changes(r.Context(), []triage.ChangeID{f.ChangeID}); err == nil && len(found) == 1 {
-		name = describe(found[0])
+		name = say.Change(found[0])
 	}
 	v := linkView{Title: "It was not this?", Ask: "Yes, it was not this"}
 	if f.Verdict == triage.FeedbackConfirm {

@@ -62,7 +62,7 @@ func TestFeedbackLink(t *testing.T) {
 	for range 3 {
 		rec := h.call(http.MethodGet, "/feedback/"+yes, "")
 		wantStatus(t, rec, 200)
-		for _, want := range []string{`<form method="post">`, "It was this?", "flag of checkout: new-pricing 0 → 100 %"} {
+		for _, want := range []string{`<form method="post">`, "It was this?", "flag new-pricing 0 → 100 %"} {
 			if !strings.Contains(rec.Body.String(), want) {
 				t.Errorf("want %q on the page, got %s", want, rec.Body)
 			}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -121,9 +120,9 @@ func (d *draft) impact() {
 	case ended.IsZero():
 		d.line("- Began %s (%s). Not over at the time of writing.", clockOf(began), basis)
 	case turned:
-		d.line("- From %s (%s) to %s (as measured): %s.", clockOf(began), basis, clockOf(ended), minutes(ended.Sub(began)))
+		d.line("- From %s (%s) to %s (as measured): %s.", clockOf(began), basis, clockOf(ended), say.Span(ended.Sub(began)))
 	default:
-		d.line("- From %s (%s) to %s (when the last alert resolved): %s.", clockOf(began), basis, clockOf(ended), minutes(ended.Sub(began)))
+		d.line("- From %s (%s) to %s (when the last alert resolved): %s.", clockOf(began), basis, clockOf(ended), say.Span(ended.Sub(began)))
 	}
 	if s := d.last.Severity; s != nil {
 		worst := *s
@@ -144,7 +143,7 @@ func (d *draft) impact() {
 		d.line("- Services with alerts: %s.", strings.Join(services, ", "))
 	}
 	if d.inc.Reopened > 0 {
-		d.line("- It came back %s.", times(d.inc.Reopened))
+		d.line("- It came back %s.", say.Times(d.inc.Reopened))
 	}
 	d.line("- To be filled in: how many users, what they could not do, what it cost.")
 	d.line("")
@@ -177,7 +176,7 @@ func (d *draft) timeline() {
 		case momentOnset:
 			text = "the symptom begins"
 		case momentReport:
-			text = "triaged: " + strings.TrimPrefix(text, fmt.Sprintf("report %d: ", m.Report))
+			text = "triaged: " + m.what
 			if m.Report > 1 && headline(d.reports[m.Report-1]) == headline(d.reports[m.Report-2]) {
 				continue
 			}
@@ -185,7 +184,7 @@ func (d *draft) timeline() {
 			if !d.suspected(m.ChangeID) {
 				continue
 			}
-			text = regexp.MustCompile(`^suspect \d+: `).ReplaceAllString(text, "")
+			text = m.what
 		default: // nothing to do for the others
 		}
 		d.line("| %s | %s |", clockOf(m.At), cell(text))
@@ -244,7 +243,7 @@ func (d *draft) trigger() {
 	case none:
 		d.line("The team says that no change set it off.")
 	case found && s.Change != nil:
-		d.line("**%s**, at %s: %s.", cell(describe(*s.Change)), clockOf(s.Change.OccurredAt()), basis)
+		d.line("**%s**, at %s: %s.", cell(say.Change(*s.Change)), clockOf(s.Change.OccurredAt()), basis)
 		d.evidence(s)
 	case d.last.Leader() != nil && d.last.Standing().Word == triage.WordLikely:
 		s = *d.last.Leader()
@@ -300,7 +299,7 @@ func (d *draft) tried() {
 		if s, ok := suspectOf(d.reports, c.Undid); ok {
 			name = naming(s)
 		}
-		d.line("- %s, undone: %s. Result (%s): %s.", clockOf(c.At), cell(name), strings.ReplaceAll(string(c.Outcome), "_", " "), strings.TrimSuffix(plainText(c.Sentence), "."))
+		d.line("- %s, undone: %s. Result (%s): %s.", clockOf(c.At), cell(name), say.Enum(c.Outcome), strings.TrimSuffix(plainText(c.Sentence), "."))
 	}
 	if !seen {
 		d.line("No undo of a suspected change was seen.")
@@ -318,10 +317,10 @@ func (d *draft) detection() {
 		d.line("When it began is not known, so neither is how long it went unnoticed. The first alert fired at %s.", clockOf(paged))
 	default:
 		d.line("It began at %s (between %s and %s); the first alert fired at %s, %s later.", clockOf(began),
-			clockOf(d.last.Onset.Earliest), clockOf(d.last.Onset.Latest), clockOf(paged), minutes(paged.Sub(began)))
+			clockOf(d.last.Onset.Earliest), clockOf(d.last.Onset.Latest), clockOf(paged), say.Span(paged.Sub(began)))
 	}
 	if at := d.named(); !at.IsZero() {
-		d.line("What is named above as the trigger was first named %s after that.", minutes(at.Sub(paged)))
+		d.line("What is named above as the trigger was first named %s after that.", say.Span(at.Sub(paged)))
 	}
 	d.line("")
 }
@@ -359,7 +358,7 @@ func (d *draft) blind() {
 	for _, c := range d.last.Coverage {
 		if c.State != triage.SourceOK && c.State != "" {
 			n++
-			d.line("- %s was %s. %s", plainText(c.Source), strings.ReplaceAll(string(c.State), "_", " "), sentence(c.Detail))
+			d.line("- %s was %s. %s", plainText(c.Source), say.Enum(c.State), sentence(c.Detail))
 		}
 	}
 	if d.last.Deadline {

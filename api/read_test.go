@@ -162,7 +162,7 @@ func TestTimelineIsInOrder(t *testing.T) {
 	if !slices.Equal(want, types) {
 		t.Errorf("want %v\n got %v", want, types)
 	}
-	if got.Items[4].Text != "report 1: flag of checkout: new-pricing 0 → 100 % leads; flag_off" {
+	if got.Items[4].Text != "report 1: CANNOT SEPARATE; set the flag back to its previous value" {
 		t.Errorf("got the headline %q", got.Items[4].Text)
 	}
 }

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // moment is one thing that happened around an Incident.
@@ -15,6 +15,8 @@ type moment struct {
 	At         time.Time       `json:"at"`
 	Type       momentType      `json:"type"`
 	Text       string          `json:"text"` // one line
+	what       string          // Text without which report or suspect it is about
+	Rank       int             `json:"rank,omitempty"` // of the suspect it is about
 	ChangeID   triage.ChangeID `json:"change_id,omitempty"`
 	Report     int             `json:"report,omitempty"`
 	DeliveryID string          `json:"delivery_id,omitempty"`
@@ -94,25 +96,24 @@ func timeline(inc triage.Incident, reports []triage.Report, deliveries []triage.
 	add(moment{At: inc.RecoveredAt, Type: momentRecovered, Text: "incident recovered"})
 	add(moment{At: inc.ClosedAt, Type: momentClosed, Text: "incident closed"})
 	for i, rep := range reports {
-		add(moment{At: rep.CreatedAt, Type: momentReport, Report: rep.Number, Text: fmt.Sprintf("report %d: %s", rep.Number, headline(rep))})
+		add(moment{At: rep.CreatedAt, Type: momentReport, Report: rep.Number, what: headline(rep), Text: fmt.Sprintf("report %d: %s", rep.Number, headline(rep))})
 		if i < len(reports)-1 {
 			continue
 		}
 		add(moment{At: rep.Onset.Best, Type: momentOnset, Text: cmp.Or(rep.Onset.Basis, "the symptom began")})
 		for _, s := range rep.Suspects {
-			switch {
-			case s.Change != nil:
-				add(moment{At: s.Change.OccurredAt(), Type: momentChange, ChangeID: s.Change.ID, Text: fmt.Sprintf("suspect %d: %s", s.Rank, describe(*s.Change))})
-			case s.Anomaly != nil:
-				add(moment{At: s.Anomaly.Onset.Best, Type: momentChange, Text: fmt.Sprintf("suspect %d: %s of %s left its range", s.Rank, s.Anomaly.Signal, s.Anomaly.Service)})
+			m := moment{At: say.Began(s), Type: momentChange, Rank: s.Rank, what: say.Suspect(s), Text: fmt.Sprintf("suspect %d: %s", s.Rank, say.Suspect(s))}
+			if s.Change != nil {
+				m.ChangeID = s.Change.ID
 			}
+			add(m)
 		}
 	}
 	if n := len(reports); n > 0 {
 		for _, c := range reports[n-1].Checked {
 			text := string(c.Undid)
 			if s, ok := suspectOf(reports, c.Undid); ok && s.Change != nil {
-				text = describe(*s.Change)
+				text = say.Change(*s.Change)
 			}
 			add(moment{At: c.At, Type: momentUndo, ChangeID: c.By, Text: "undone: " + text})
 			add(moment{At: c.Turned, Type: momentTurned, ChangeID: c.By, Text: "the symptom turned"})
@@ -156,25 +157,7 @@ func suspectOf(reports []triage.Report, id triage.ChangeID) (triage.Suspect, boo
 	return triage.Suspect{}, false
 }
 
-// headline is a Report in one line.
+// headline is a Report in one line: what it says, and what it advises.
 func headline(rep triage.Report) string {
-	lead := rep.Leader()
-	switch {
-	case lead == nil || rep.None.Probability > lead.Probability:
-		return "no change we saw fits; " + cmp.Or(rep.Recommendation.Reason, string(rep.Recommendation.Action))
-	case lead.Change != nil:
-		return fmt.Sprintf("%s leads; %s", describe(*lead.Change), rep.Recommendation.Action)
-	}
-	return fmt.Sprintf("%s of %s leads; %s", lead.Anomaly.Signal, lead.Anomaly.Service, rep.Recommendation.Action)
-}
-
-func describe(c triage.Change) string {
-	s := string(c.Kind)
-	if c.Service != "" {
-		s += " of " + c.Service
-	}
-	if t := strings.TrimPrefix(cmp.Or(c.Title, c.Version), string(c.Kind)+" "); t != "" { // "flag of pricing: flag x" says flag twice
-		s += ": " + t
-	}
-	return s
+	return say.Statement(rep.Standing()) + "; " + say.Action(rep)
 }

@@ -15,6 +15,8 @@ type finding struct {
 	veto   bool
 	about  *prepared // the series it speaks of; nil where it speaks of none, or of several
 	of     string    // the service it speaks of, where about does not say
+	before float64   // values it names of about: before, or of the rest
+	after  float64   // since, or of what has the change
 }
 
 // weighed is a finding as it counts.
@@ -81,15 +83,19 @@ func (c *candidate) evidence() []triage.Evidence {
 	out := make([]triage.Evidence, len(c.findings))
 	for i, w := range c.findings {
 		out[i] = triage.Evidence{Factor: w.factor, Contribution: w.milli, Sentence: w.say(), Direct: w.direct, Veto: w.veto, Service: w.of}
-		speakOf(&out[i], w.about)
+		speakOf(&out[i], w.about, w.before, w.after)
 	}
 	return out
 }
 
-// speakOf notes which series a piece of evidence is read from.
-func speakOf(e *triage.Evidence, p *prepared) {
-	if p != nil {
-		e.Service, e.Signal, e.Metric = p.service, p.signal, p.src.Metric
+// speakOf notes which series a piece of evidence is read from, and what it was before and since.
+func speakOf(e *triage.Evidence, p *prepared, before, after float64) {
+	if p == nil {
+		return
+	}
+	e.Service, e.Signal, e.Metric, e.Unit = p.service, p.signal, p.src.Metric, p.src.Measured()
+	if !math.IsNaN(before) && !math.IsNaN(after) {
+		e.Before, e.After = &before, &after
 	}
 }
 

@@ -2,9 +2,9 @@ package correlate
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // ownFactor: what the changed service's own series did from the change on. Positive is direct evidence; three samples that
@@ -20,7 +20,7 @@ func (m *ranking) ownFactor(c *candidate) finding {
 		n := m.ownNats(c)
 		return finding{nats: n, direct: n > 1, of: c.ch.Service, say: func() string {
 			return fmt.Sprintf("%s of %s left its range at %s: %s → %s",
-				a.Series, c.ch.Service, clock(a.Onset.Best), number(a.From), number(a.To))
+				a.Series, c.ch.Service, clock(a.Onset.Best), say.Quantity(a.From, a.Measured()), say.Quantity(a.To, a.Measured()))
 		}}
 	}
 	if !o.observed || o.best == nil {
@@ -28,14 +28,14 @@ func (m *ranking) ownFactor(c *candidate) finding {
 	}
 	if o.earlier >= 3 && o.shift.after >= 0 {
 		return finding{
-			nats: m.w.OwnVeto, veto: true, about: o.best,
+			nats: m.w.OwnVeto, veto: true, about: o.best, before: o.shift.before, after: o.shift.after,
 			say: func() string {
 				return fmt.Sprintf("%s of %s had been bad for %s before it began", measure(o.best), c.ch.Service, plural(o.earlier, "sample"))
 			},
 		}
 	}
 	n := m.ownNats(c)
-	f := finding{nats: n, about: o.best, say: func() string { return m.ownSentence(c) }}
+	f := finding{nats: n, about: o.best, before: o.shift.before, after: o.shift.after, say: func() string { return m.ownSentence(c) }}
 	f.direct = n > 1 && o.shift.z > 3 && !o.shift.small
 	return f
 }
@@ -77,25 +77,13 @@ func (m *ranking) cascadeFactor(c *candidate) finding {
 // stands for a measurement of the changed thing where that has none of its own.
 func witnessed(shifted, seen int) bool { return shifted >= 3 && 2*shifted > seen }
 
-// show writes a transformed value in the series' own unit.
-func (p *prepared) show(bad float64) string {
-	return quantity(p, p.unbad(bad))
-}
+// measure names what a series measures, for a sentence.
+func measure(p *prepared) string { return say.Measure(p.signal, p.better(), p.src.Metric) }
 
-// measure names what a series measures, for a sentence: its signal as people say it, or the metric where the signal says little.
-func measure(p *prepared) string {
-	if p.signal == triage.SignalErrors && p.dir < 0 { // up, probes: what is counted is what works
-		return "availability"
+// better is which way the series is good, as it is read.
+func (p *prepared) better() triage.Better {
+	if p.dir < 0 {
+		return triage.BetterHigher
 	}
-	if p.signal == triage.SignalErrors || p.signal == triage.SignalLatency || p.signal == triage.SignalTraffic {
-		return string(p.signal)
-	}
-	name := p.src.Metric
-	if name != "" && len(name) <= 80 && !strings.ContainsAny(name, "({[/*") {
-		return name
-	}
-	if p.signal != "" && p.signal != triage.SignalCustom {
-		return string(p.signal)
-	}
-	return "the alert's expression"
+	return p.src.Better
 }

@@ -45,7 +45,7 @@ func (m *ranking) weighNone() none {
 	if s := m.findSurge(); s != nil && !m.w.omits("surge") {
 		// Beside what else may be without a change, a surge is one of NoneSurge cases, and explains what it reaches.
 		was := exp(n.origin)
-		speakOf(n.add(m, "surge", ln((was+float64(m.w.NoneSurge*exp(m.surgeExplains(s))))/was), s.say()), s.series)
+		speakOf(n.add(m, "surge", ln((was+float64(m.w.NoneSurge*exp(m.surgeExplains(s))))/was), s.say()), s.series, s.before, s.after)
 	}
 	return n
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // recommend names the cheapest safe way back, or says why there is none. A reversal is advised only if the leader is
@@ -243,16 +244,10 @@ func (m *ranking) steps(l *candidate, rec *triage.Recommendation) []triage.Instr
 }
 
 func placeOf(s triage.Scope) string {
-	var parts []string
-	for _, v := range [...]string{s.Cluster, s.Namespace, s.Region, s.Environment} {
-		if v != "" {
-			parts = append(parts, v)
-		}
+	if p := say.Place(s); p != "" {
+		return " in " + p
 	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return " in " + strings.Join(parts, "/")
+	return ""
 }
 
 // alsoUndoes lists what the reversal takes along: later changes of the same kind on the same service. A flag's value is its
@@ -321,15 +316,5 @@ func orDefault(s, d string) string {
 	return s
 }
 
-// label names a change for a reader: kind, what, where.
-func label(ch *triage.Change) string {
-	name := orDefault(ch.Labels["flag"], ch.Service)
-	if name == "" && ch.Global {
-		name = "everywhere"
-	}
-	out := strings.TrimSpace(string(ch.Kind) + " " + name)
-	if ch.Version != "" {
-		out += " " + ch.Version
-	}
-	return out
-}
+// label names a change for a reader.
+func label(ch *triage.Change) string { return say.Change(*ch) }

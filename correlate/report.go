@@ -185,7 +185,7 @@ func (m *ranking) trigger(r *triage.Report, n *none) {
 	odds := n.logOdds + m.milli(ln(top.share))
 	s := triage.Suspect{Anomaly: &a, Probability: float64(micros) / million, LogOdds: odds, For: []triage.Evidence{}, Against: []triage.Evidence{}}
 	text := fmt.Sprintf("%s shifted on its own account at %s and no change to it was seen", top.name, clock(a.Onset.Best))
-	e := triage.Evidence{Factor: "origin", Contribution: odds, Sentence: text, Direct: true, Service: a.Service, Signal: a.Signal, Metric: a.Series}
+	e := triage.Evidence{Factor: "origin", Contribution: odds, Sentence: text, Direct: true, Service: a.Service, Signal: a.Signal, Metric: a.Series, Unit: a.Measured(), Before: &a.From, After: &a.To}
 	if odds >= 0 {
 		s.For = append(s.For, e)
 	} else {
@@ -235,7 +235,7 @@ func (m *ranking) anomalyOf(name string) (triage.Anomaly, bool) {
 	from := m.abs(o.best.from[o.best.firstAfter(at)])
 	return triage.Anomaly{
 		ID: triage.AnomalyID("series:" + name + ":" + o.best.src.Metric + "@" + from.Format(time.RFC3339)), Scope: triage.Scope{Service: name},
-		Signal: o.best.signal, Series: o.best.src.Metric, Onset: triage.Interval{Earliest: from.Add(-o.best.step.duration()), Best: from, Latest: from.Add(o.best.step.duration())},
+		Signal: o.best.signal, Series: o.best.src.Metric, Unit: o.best.src.Measured(), Onset: triage.Interval{Earliest: from.Add(-o.best.step.duration()), Best: from, Latest: from.Add(o.best.step.duration())},
 		ObservedAt: m.at.UTC(), From: o.shift.before, To: o.shift.after, Effect: o.shift.z, Labels: o.best.src.Labels,
 	}, true
 }

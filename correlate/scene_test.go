@@ -38,6 +38,9 @@ func series(service string, signal triage.Signal, base, noise, effect float64, o
 		Metric: string(signal), Labels: map[string]string{"service": service}, Signal: signal, Better: triage.BetterLower,
 		Stamp: triage.StampEnd, StepS: 15, Start: t0.Add(-time.Hour),
 	}
+	if signal == triage.SignalErrors {
+		s.Unit = triage.UnitRatio
+	}
 	rng := rand.New(rand.NewPCG(uint64(len(service))*7919+uint64(len(signal)), uint64(base*1e6)))
 	for i := range 241 {
 		v := base + noise*math.Abs(rng.NormFloat64())

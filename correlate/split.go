@@ -66,14 +66,14 @@ func (m *ranking) splitBy(c *candidate, s *service, label string) finding {
 	switch {
 	case log > 1:
 		return finding{
-			nats: min(log, m.w.SplitMax), direct: true, about: top.series,
+			nats: min(log, m.w.SplitMax), direct: true, about: top.series, before: top.oldRaw, after: top.newRaw,
 			say: func() string {
-				return fmt.Sprintf("only %s fails: %s %s against %s on the rest", what, measure(top.series), top.newRaw, top.oldRaw)
+				return fmt.Sprintf("only %s fails: %s %s against %s on the rest", what, measure(top.series), quantity(top.series, top.newRaw), quantity(top.series, top.oldRaw))
 			},
 		}
 	case top.n >= 2 && top.bothBad:
-		return finding{nats: m.w.SplitClear, about: top.series, say: func() string {
-			return fmt.Sprintf("%s is no worse than the rest: %s %s against %s", what, measure(top.series), top.newRaw, top.oldRaw)
+		return finding{nats: m.w.SplitClear, about: top.series, before: top.oldRaw, after: top.newRaw, say: func() string {
+			return fmt.Sprintf("%s is no worse than the rest: %s %s against %s", what, measure(top.series), quantity(top.series, top.newRaw), quantity(top.series, top.oldRaw))
 		}}
 	}
 	return finding{}
@@ -86,7 +86,7 @@ type comparison struct {
 	felt           bool // large enough for the symptom
 	z, wide, log   float64
 	newValue       string
-	newRaw, oldRaw string
+	newRaw, oldRaw float64
 	series         *prepared
 }
 
@@ -185,7 +185,7 @@ func (m *ranking) compare(c *candidate, s *service, series []*prepared, label st
 	}
 	spread = max(spread, noise, p.floor)
 	scale := math.Sqrt(1 + float64(0.5*(min(float64(n), afterMax)-1)))
-	d := comparison{n: n, wide: 1, series: p, newValue: valueOf(p, label), newRaw: p.show(na), oldRaw: p.show(oa)}
+	d := comparison{n: n, wide: 1, series: p, newValue: valueOf(p, label), newRaw: p.unbad(na), oldRaw: p.unbad(oa)}
 	if len(fresh) > 1 && label == "pod" {
 		d.newValue = fmt.Sprintf("%s and %d more new ones", d.newValue, len(fresh)-1)
 	}

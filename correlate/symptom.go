@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // symptomSummary says what the alert's own series did, in a sentence for the headline.
@@ -14,7 +15,7 @@ func (m *ranking) symptomSummary() triage.SymptomSummary {
 	since := m.abs(m.onset.best)
 	paged := ""
 	if !m.alert.StartsAt.IsZero() {
-		paged = fmt.Sprintf(" (paged %s)", m.alert.StartsAt.UTC().Format("15:04"))
+		paged = fmt.Sprintf(" (paged %s)", say.Minute(m.alert.StartsAt))
 	}
 	name := m.alert.Name()
 	if name == "" {
@@ -25,10 +26,7 @@ func (m *ranking) symptomSummary() triage.SymptomSummary {
 		out.Sentence = fmt.Sprintf("%s on %s since about %s UTC%s", name, orUnknown(m.scope.Service), clock(since), paged)
 		return out
 	}
-	out.Signal = p.signal
-	if p.dir < 0 {
-		out.Better = triage.BetterHigher
-	}
+	out.Signal, out.Metric, out.Unit, out.Better = p.signal, p.src.Metric, p.src.Measured(), p.better()
 	before, now := sh.before, sh.after
 	if last := p.lastSeen(); last == last {
 		now = last

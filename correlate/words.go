@@ -2,87 +2,26 @@ package correlate
 
 import (
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // clock is a time of day for people; every sentence is in UTC and says so once.
-func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
+func clock(t time.Time) string { return say.Clock(t) }
 
-// span1 writes a duration the way people say it: 40 s, 5 min, 2 h 10 min, 3 d.
-func span1(d ms) string {
-	s := int64(math.Round(float64(max(d, -d)) / 1000))
-	switch {
-	case s < 90:
-		return fmt.Sprintf("%d s", s)
-	case s < 600 && s%60 != 0:
-		return fmt.Sprintf("%d min %d s", s/60, s%60)
-	case s < 5400:
-		return fmt.Sprintf("%d min", (s+30)/60)
-	case s < 48*3600 && s%3600 >= 60:
-		return fmt.Sprintf("%d h %d min", s/3600, s%3600/60)
-	case s < 48*3600:
-		return fmt.Sprintf("%d h", s/3600)
-	}
-	return fmt.Sprintf("%d d", s/86400)
-}
+// span1 writes a duration the way people say it, without its sign.
+func span1(d ms) string { return say.Span(d.duration()) }
 
-// number writes a figure with two or three digits that count.
-func number(v float64) string {
-	a := math.Abs(v)
-	switch {
-	case v != v:
-		return "?"
-	case a >= 1e6 || a < 1e-3 && a > 0:
-		return strconv.FormatFloat(v, 'g', 2, 64)
-	case a >= 100:
-		return strconv.FormatFloat(math.Round(v), 'f', -1, 64)
-	case a >= 10:
-		return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64)
-	case a >= 1:
-		return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
-	}
-	return strconv.FormatFloat(v, 'g', 2, 64)
-}
+// quantity writes a raw value of a series.
+func quantity(p *prepared, v float64) string { return say.Quantity(v, p.src.Measured()) }
 
-// quantity writes a raw value in a unit a reader knows where the metric's name gives one away, else as a number.
-func quantity(p *prepared, v float64) string {
-	if v != v {
-		return "?"
-	}
-	name := p.src.Metric
-	switch {
-	case p.signal == triage.SignalErrors && p.ratio && p.floor == floorRatio:
-		return percentage(v)
-	case p.signal == triage.SignalLatency && strings.Contains(name, "seconds"):
-		if v < 1 {
-			return number(v*1000) + " ms"
-		}
-		return number(v) + " s"
-	case strings.Contains(name, "percent"):
-		return number(v) + " %"
-	}
-	return number(v)
-}
+func percentage(v float64) string { return say.Quantity(v, triage.UnitRatio) }
 
-func percentage(v float64) string {
-	x := v * 100
-	if x > 99 && x < 100 || x > 0 && x < 1 {
-		return strconv.FormatFloat(math.Round(x*100)/100, 'f', -1, 64) + " %"
-	}
-	return strconv.FormatFloat(math.Round(x*10)/10, 'f', -1, 64) + " %"
-}
+func number(v float64) string { return say.Number(v) }
 
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
+func plural(n int, noun string) string { return say.Count(n, noun) }
 
 func orUnknown(s string) string {
 	if s == "" {
@@ -130,7 +69,7 @@ func (m *ranking) lastStep(c *candidate) (triage.Step, bool) {
 }
 
 func stepWord(s triage.Step) string {
-	w := number(s.Percent) + " %"
+	w := say.Number(s.Percent) + " %"
 	if s.Percent == 0 {
 		w = "a stage"
 	}

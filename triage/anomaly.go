@@ -16,10 +16,19 @@ type Anomaly struct {
 	Onset      Interval          `json:"onset"`             // when it left its range
 	EndedAt    time.Time         `json:"ended_at,omitzero"` // zero while it lasts
 	ObservedAt time.Time         `json:"observed_at,omitzero"`
-	From       float64           `json:"from"`   // typical value before, in the series' own unit
-	To         float64           `json:"to"`     // typical value since
-	Effect     float64           `json:"effect"` // robust shift: (to − from) / MAD-based spread; dimensionless, signed
+	Unit       Unit              `json:"unit,omitempty"` // of from and to; absent: as the name in series has it
+	From       float64           `json:"from"`           // typical value before, in the series' own unit
+	To         float64           `json:"to"`             // typical value since
+	Effect     float64           `json:"effect"`         // robust shift: (to − from) / MAD-based spread; dimensionless, signed
 	Labels     map[string]string `json:"labels,omitempty"`
+}
+
+// Measured is the unit of From and To.
+func (a Anomaly) Measured() Unit {
+	if a.Unit != "" {
+		return a.Unit
+	}
+	return UnitOf(a.Series)
 }
 
 // Interval is a time known only to lie between Earliest and Latest; Best is the likeliest point. All three may be equal.

@@ -103,8 +103,11 @@ type Ref struct {
 
 // Name is what a Change is about: the flag, the configuration, else the service.
 func (c Change) Name() string {
+	if v := c.Labels["flag"]; v != "" {
+		return v
+	}
 	if c.Kind == KindFlag || c.Kind == KindConfig {
-		for _, k := range [...]string{"flag", "flag_key", "key", "config", "name"} {
+		for _, k := range [...]string{"flag_key", "key", "config", "name"} {
 			if v := c.Labels[k]; v != "" {
 				return v
 			}

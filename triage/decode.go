@@ -355,6 +355,10 @@ func (a Anomaly) Validate(prefix string) error {
 		_, err := ParseSignal(string(a.Signal))
 		k.enum(err)
 	}
+	if a.Unit != "" {
+		_, err := parseEnum("unit", string(a.Unit), Units())
+		k.enum(err)
+	}
 	k.scope(a.Scope)
 	if a.Service == "" && !a.Global {
 		k.add("service", "", "is required")

@@ -15,6 +15,9 @@ type Evidence struct {
 	Service      string    `json:"service,omitempty"` // whose measurement it speaks of, where it speaks of one
 	Signal       Signal    `json:"signal,omitempty"`
 	Metric       string    `json:"metric,omitempty"` // as in Series.Metric; empty where it sums up several
+	Unit         Unit      `json:"unit,omitempty"`
+	Before       *float64  `json:"before,omitempty"` // typical value before, or of the rest; in Unit
+	After        *float64  `json:"after,omitempty"`  // since, or of what has the change
 }
 
 // Suspect is a candidate with its rank. Exactly one of Change and Anomaly is set.
@@ -156,19 +159,13 @@ type SymptomSummary struct {
 	Sentence string   `json:"sentence"` // "checkout 5xx 0.2 % → 14 % since 03:02:10 UTC"
 	Service  string   `json:"service,omitempty"`
 	Signal   Signal   `json:"signal,omitempty"`
+	Metric   string   `json:"metric,omitempty"`
+	Unit     Unit     `json:"unit,omitempty"`
 	Before   *float64 `json:"before,omitempty"`
 	Now      *float64 `json:"now,omitempty"`
 	Peak     *float64 `json:"peak,omitempty"`   // the worst since the onset
 	Better   Better   `json:"better,omitempty"` // higher: Before and Now count what works, and falling is worse
 	Trend    string   `json:"trend,omitempty"`  // of the values, whichever side is bad: rising, falling, steady
-}
-
-// What is what the symptom's values count, in a word.
-func (s SymptomSummary) What() string {
-	if s.Signal == SignalErrors && s.Better == BetterHigher {
-		return "availability"
-	}
-	return string(s.Signal)
 }
 
 // Course says how the symptom goes on: "still rising" and "still falling" are both bad, each where its side is.

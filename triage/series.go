@@ -78,6 +78,7 @@ type Series struct {
 	Labels    map[string]string `json:"labels"` // service, and where split: version, pod, region, instance, variant; or source and destination: see Edge
 	Signal    Signal            `json:"signal"`
 	Better    Better            `json:"better,omitempty"`
+	Unit      Unit              `json:"unit,omitempty"` // of the values; absent: as the metric's name has it
 	Kind      string            `json:"kind,omitempty"` // gauge (default) or counter
 	Role      string            `json:"role,omitempty"` // "symptom" for the alert's own series
 	Stamp     Stamp             `json:"stamp"`

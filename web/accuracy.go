@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // maxLabelled bounds the incidents looked through, newest first.
@@ -180,7 +181,7 @@ func shares(labels []triage.Judgement) []shareRow {
 		s.line("rule", point{x(0), 8}, point{x(1), 8})
 		s.box("interval", x(r.Low), 4, x(r.Hi), 12, 2)
 		s.add(shape{kind: shapeDot, class: "share", pts: []point{{x(r.Share), 8}}, r: 4})
-		r.Bar = s.svg("share-bar", fmt.Sprintf("%s, between %s and %s", percent(r.Share), percent(r.Low), percent(r.Hi)))
+		r.Bar = s.svg("share-bar", fmt.Sprintf("%s, between %s and %s", say.Percent(r.Share), say.Percent(r.Low), say.Percent(r.Hi)))
 	}
 	return rows
 }

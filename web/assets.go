@@ -116,12 +116,12 @@ func loadPages(a *assets) (map[string]*template.Template, error) {
 		"say":     timed,
 		"trouble": say.Trouble,
 		"undone":  say.Undone,
-		"span":    span,
-		"percent": percent,
-		"plural":  plural,
-		"words":   func(s any) string { return unscore(fmt.Sprint(s)) },
-		"clean":   clean,
-		"url":     safeURL,
+		"span":    say.Span,
+		"percent": say.Percent,
+		"plural":  say.Plural,
+		"words":   func(s any) string { return say.Enum(fmt.Sprint(s)) },
+		"clean":   say.Clean,
+		"url":     say.URL,
 		"dict":    dict,
 	}
 	names, err := fs.Glob(files, "templates/*.html")

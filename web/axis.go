@@ -37,7 +37,7 @@ type panel struct {
 	Title, Metric string
 	Ranks         []int // suspects whose own signal this is; none: the symptom
 	Lines         []plot
-	Unit          unit
+	Unit          triage.Unit
 	Threshold     *float64
 }
 
@@ -191,21 +191,15 @@ func symptomPanel(r triage.Report, c triage.Case) (panel, bool) {
 func (p *panel) plot(found []triage.Series, onset triage.Interval) {
 	found = slices.DeleteFunc(slices.Clone(found), func(s triage.Series) bool { return len(s.Values) < 2 || s.StepS <= 0 })
 	slices.SortStableFunc(found, func(x, y triage.Series) int { return cmp.Compare(shift(y, onset), shift(x, onset)) })
-	highest := 0.0
 	for i, s := range found {
 		if i == maxLines {
 			break
 		}
 		p.Lines = append(p.Lines, plot{Label: distinct(s, found), Muted: i > 0, Series: s})
-		for _, v := range s.Values {
-			if !math.IsNaN(v) {
-				highest = max(highest, v)
-			}
-		}
 	}
 	if len(p.Lines) > 0 {
 		p.Metric = metricName(p.Lines[0].Metric)
-		p.Unit = unitOf(p.Metric, p.Lines[0].Signal, highest)
+		p.Unit = p.Lines[0].Measured()
 		if p.Title == "" {
 			p.Title = p.Metric
 		}
@@ -289,7 +283,9 @@ func ownPanels(r triage.Report, c triage.Case, shown []panel) []panel {
 			if o.Signal == r.Symptom.Signal {
 				score += 10
 			}
-			if slices.ContainsFunc(s.For, func(e triage.Evidence) bool { return e.Direct && strings.Contains(e.Sentence, metricName(o.Metric)) }) {
+			if slices.ContainsFunc(s.For, func(e triage.Evidence) bool {
+				return e.Direct && e.Service == service && e.Metric == o.Metric && (e.Signal == o.Signal || e.Signal == "")
+			}) {
 				score += 100
 			}
 			if score > bestScore {

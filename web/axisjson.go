@@ -1,6 +1,8 @@
 package web
 
 import (
+	"github.com/triaged-dev/triaged/triage"
+
 	"encoding/json"
 	"math"
 	"net/http"
@@ -17,10 +19,10 @@ type axisData struct {
 }
 
 type panelData struct {
-	Title string     `json:"title"`
-	Unit  string     `json:"unit"` // ratio, seconds, bytes or ""
-	Rank  int        `json:"rank"` // 0: the symptom
-	Lines []lineData `json:"lines"`
+	Title string      `json:"title"`
+	Unit  triage.Unit `json:"unit"`
+	Rank  int         `json:"rank"` // 0: the symptom
+	Lines []lineData  `json:"lines"`
 }
 
 type lineData struct {
@@ -79,7 +81,7 @@ func (w *Web) axisData(r *http.Request) (axisData, error) {
 		out.Onset = [2]float64{unix(a.Onset.Earliest), unix(a.Onset.Latest)}
 	}
 	for _, p := range a.Panels {
-		d := panelData{Title: p.Title, Unit: map[unit]string{unitRatio: "ratio", unitSeconds: "seconds", unitBytes: "bytes"}[p.Unit]}
+		d := panelData{Title: p.Title, Unit: p.Unit}
 		if len(p.Ranks) > 0 {
 			d.Rank = p.Ranks[0]
 		}

@@ -75,24 +75,24 @@ func newStep(i triage.Instruction) stepView {
 	switch i.Kind {
 	case triage.InstructRun:
 		if len(i.Command) <= maxCommand {
-			return stepView{Text: clean(i.Command, maxCommand), Command: true}
+			return stepView{Text: say.Clean(i.Command, maxCommand), Command: true}
 		}
 		return stepView{Text: "the command is too long to be shown whole; the API has it"}
 	case triage.InstructOpen, triage.InstructRunbook:
-		if link := safeURL(i.URL); link != "" {
+		if link := say.URL(i.URL); link != "" {
 			return stepView{Text: string(i.Kind), Link: link}
 		}
 	case triage.InstructDo, triage.InstructNote, triage.InstructNoCommand:
 	}
-	return stepView{Text: clean(say.Instruction(i), 2*maxSentence)}
+	return stepView{Text: say.Clean(say.Instruction(i), 2*maxSentence)}
 }
 
 func newCard(inc triage.Incident, r triage.Report) cardView {
 	rec, st := r.Recommendation, r.Standing()
 	c := cardView{
 		Word: string(st.Word), Tone: map[triage.Word]string{triage.WordLikely: "likely", triage.WordSeparate: "separate", triage.WordNone: "none"}[st.Word],
-		Action: action(rec, r), Check: rec.Check, Owner: rec.Owner, Reason: rec.Reason, Reversal: rec.Action.Reversal(),
-		AlsoUndoes: rec.AlsoUndoes, Hold: r.Hold, None: percent(r.None.Probability), RecommendIt: rec,
+		Action: say.Upper(say.Action(r)), Check: rec.Check, Owner: rec.Owner, Reason: rec.Reason, Reversal: rec.Action.Reversal(),
+		AlsoUndoes: rec.AlsoUndoes, Hold: r.Hold, None: say.Percent(r.None.Probability), RecommendIt: rec,
 		Done: inc.State == triage.IncidentMitigating || inc.State == triage.IncidentRecovered || inc.State == triage.IncidentClosed,
 	}
 	switch rec.Verdict {
@@ -110,7 +110,7 @@ func newCard(inc triage.Incident, r triage.Report) cardView {
 		c.Note = "Not a change: a rollback will not help"
 	}
 	if t := rec.Target; t != nil {
-		c.Place, c.TargetURL = place(t.Scope), safeURL(t.URL)
+		c.Place, c.TargetURL = place(t.Scope), say.URL(t.URL)
 	}
 	for _, s := range rec.Steps {
 		if s.Does != rec.Action || s.Does == "" { // else it stands above already
@@ -118,11 +118,11 @@ func newCard(inc triage.Incident, r triage.Report) cardView {
 		}
 	}
 	for _, a := range rec.Avoid {
-		row := avoidRow{Action: unscore(a.Action), Reason: a.Reason, ID: string(a.Target)}
+		row := avoidRow{Action: say.Enum(a.Action), Reason: a.Reason, ID: string(a.Target)}
 		if i := slices.IndexFunc(r.Suspects, func(s triage.Suspect) bool { return s.Change != nil && s.Change.ID == a.Target }); i >= 0 {
-			row.Target = describeSuspect(r.Suspects[i])
+			row.Target = say.Suspect(r.Suspects[i])
 		} else {
-			row.Target = clean(string(a.Target), maxName)
+			row.Target = say.Clean(string(a.Target), say.MaxName)
 		}
 		c.Avoid = append(c.Avoid, row)
 	}
@@ -146,14 +146,14 @@ func (c *cardView) after(marks []mark, inc triage.Incident, r triage.Report) {
 	for _, m := range marks {
 		for i := range c.Avoid {
 			if c.Avoid[i].ID == string(m.Change.ID) {
-				c.Avoid[i].Target = describe(m.Change)
+				c.Avoid[i].Target = say.Change(m.Change)
 			}
 		}
 		if m.Role != roleUndo {
 			continue
 		}
 		undos[string(m.Change.ID)] = true
-		c.Loop = append(c.Loop, loopRow{Text: "Undo seen: " + describe(m.Change), At: m.From})
+		c.Loop = append(c.Loop, loopRow{Text: "Undo seen: " + say.Change(m.Change), At: m.From})
 		if first.IsZero() || m.From.Before(first) {
 			first = m.From
 		}
@@ -163,7 +163,7 @@ func (c *cardView) after(marks []mark, inc triage.Incident, r triage.Report) {
 	c.Avoid = slices.DeleteFunc(c.Avoid, func(a avoidRow) bool { return undos[a.ID] })
 	for _, seen := range r.Checked { // the daemon watched the signal: its words, not ours
 		c.Loop = append(c.Loop, loopRow{
-			Text: clean(seen.Sentence, maxSentence), At: firstTime(seen.Turned, seen.Asked), Good: seen.Outcome.Recovered(),
+			Text: say.Clean(seen.Sentence, maxSentence), At: firstTime(seen.Turned, seen.Asked), Good: seen.Outcome.Recovered(),
 			Bad: seen.Outcome == triage.CheckStuck || seen.Outcome == triage.CheckNotHelped, More: slices.Concat(seen.Missing, seen.Steps),
 		})
 	}
@@ -172,7 +172,7 @@ func (c *cardView) after(marks []mark, inc triage.Incident, r triage.Report) {
 	case !inc.RecoveredAt.IsZero():
 		text := "Recovered"
 		if !first.IsZero() && inc.RecoveredAt.After(first) {
-			text += " " + span(inc.RecoveredAt.Sub(first)) + " after the undo"
+			text += " " + say.Span(inc.RecoveredAt.Sub(first)) + " after the undo"
 		}
 		c.Loop = append(c.Loop, loopRow{Text: text, At: inc.RecoveredAt, Good: true})
 	case len(c.Loop) > 0:
@@ -185,7 +185,7 @@ func suspectViews(r triage.Report) ([]suspectView, suspectView) {
 	out := make([]suspectView, 0, len(r.Suspects))
 	for _, s := range r.Suspects {
 		v := suspectView{
-			Rank: s.Rank, At: s, ID: s.ID(), Probability: percent(s.Probability), Value: s.Probability, Gap: gapTo(s, r),
+			Rank: s.Rank, At: s, ID: s.ID(), Probability: say.Percent(s.Probability), Value: s.Probability, Gap: say.Gap(s, r),
 			Waterfall: waterfall(slices.Concat(s.For, s.Against)), LogOdds: nats(s.LogOdds), Where: place(suspectScope(s)),
 			For:     slices.DeleteFunc(slices.Clone(s.For), func(e triage.Evidence) bool { return e.Sentence == "" }),
 			Against: slices.DeleteFunc(slices.Clone(s.Against), func(e triage.Evidence) bool { return e.Sentence == "" }),
@@ -194,8 +194,8 @@ func suspectViews(r triage.Report) ([]suspectView, suspectView) {
 		switch {
 		case s.Change != nil:
 			c := *s.Change
-			v.IsChange, v.Kind, v.Name, v.Move, v.URL, v.Actor = true, string(c.Kind), nameOf(c), moved(c), safeURL(c.URL), clean(c.Actor, maxName)
-			v.Title = clean(c.Title, 140)
+			v.IsChange, v.Kind, v.Name, v.Move, v.URL, v.Actor = true, string(c.Kind), say.Clean(c.Name(), say.MaxName), say.Moved(c.Moved()), say.URL(c.URL), say.Clean(c.Actor, say.MaxName)
+			v.Title = say.Clean(c.Title, 140)
 			if v.Name == "" || v.Move == "" && v.Title != "" {
 				v.Name, v.Title = cmp.Or(v.Title, string(c.ID)), ""
 			}
@@ -203,20 +203,19 @@ func suspectViews(r triage.Report) ([]suspectView, suspectView) {
 				v.Title = ""
 			}
 		case s.Anomaly != nil:
-			u := unitOf(s.Anomaly.Series, s.Anomaly.Signal, max(s.Anomaly.From, s.Anomaly.To))
-			v.Kind, v.Name = string(s.Anomaly.Signal), clean(s.Anomaly.Service, maxName)
-			v.Move = quantity(s.Anomaly.From, u) + " → " + quantity(s.Anomaly.To, u)
+			v.Kind, v.Name = string(s.Anomaly.Signal), say.Clean(s.Anomaly.Service, say.MaxName)
+			v.Move = say.Shift(s.Anomaly.From, s.Anomaly.To, s.Anomaly.Measured())
 		}
 		out = append(out, v)
 	}
 	return out, suspectView{
-		Name: "None of the changes I saw", Probability: percent(r.None.Probability), Value: r.None.Probability,
+		Name: "None of the changes I saw", Probability: say.Percent(r.None.Probability), Value: r.None.Probability,
 		Waterfall: waterfall(r.None.Evidence), LogOdds: nats(r.None.LogOdds), For: r.None.Evidence,
 	}
 }
 
 // Pick is where a suspect's time begins, for templates.
-func (v suspectView) Began() any { return beganAt(v.At) }
+func (v suspectView) Began() any { return say.Began(v.At) }
 
 // waterRow is one contribution, with its bar.
 type waterRow struct {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 const (
@@ -66,11 +67,11 @@ type changeRow struct {
 
 func newChangeRow(c triage.Change, ref time.Time) changeRow {
 	row := changeRow{
-		Change: c, Began: c.OccurredAt(), Name: nameOf(c), Move: moved(c), Text: clean(c.Title, 160), Where: place(c.Scope), Link: changeLink(c.ID),
-		Out: safeURL(c.URL), Uncertain: c.StartedAt.IsZero() || c.TimeUncertaintyS > 0, Open: c.Status == triage.StatusStarted && c.FinishedAt.IsZero(), Ref: ref,
+		Change: c, Began: c.OccurredAt(), Name: say.Clean(c.Name(), say.MaxName), Move: say.Moved(c.Moved()), Text: say.Clean(c.Title, 160), Where: place(c.Scope), Link: changeLink(c.ID),
+		Out: say.URL(c.URL), Uncertain: c.StartedAt.IsZero() || c.TimeUncertaintyS > 0, Open: c.Status == triage.StatusStarted && c.FinishedAt.IsZero(), Ref: ref,
 	}
 	if !c.StartedAt.IsZero() && c.FinishedAt.After(c.StartedAt) {
-		row.Took = span(c.FinishedAt.Sub(c.StartedAt))
+		row.Took = say.Span(c.FinishedAt.Sub(c.StartedAt))
 	}
 	return row
 }
@@ -111,13 +112,13 @@ func (w *Web) changesQuery(r *http.Request) (q triage.ChangeQuery, err error) {
 		}
 	}
 	if s := p.Get("service"); s != "" {
-		name := clean(s, triage.MaxText)
+		name := say.Clean(s, triage.MaxText)
 		if w.opts.Directory != nil {
 			name, _ = w.opts.Directory().Resolve(name)
 		}
 		q.Services = []string{name}
 	}
-	q.Environment, q.Text = clean(p.Get("environment"), triage.MaxText), clean(p.Get("q"), triage.MaxText)
+	q.Environment, q.Text = say.Clean(p.Get("environment"), triage.MaxText), say.Clean(p.Get("q"), triage.MaxText)
 	return q, nil
 }
 
@@ -136,7 +137,7 @@ func (w *Web) getChanges(r *http.Request) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	v.Added = clean(r.URL.Query().Get("added"), triage.MaxText)
+	v.Added = say.Clean(r.URL.Query().Get("added"), triage.MaxText)
 	return page{template: "changes.html", frame: frame{Title: "What changed", Section: "changes", Live: "changes", Data: v}}, nil
 }
 
@@ -198,7 +199,7 @@ func (w *Web) line(ctx context.Context, v *changesView, q triage.ChangeQuery, af
 			v.Total += sum(n)
 		}
 	}
-	label := fmt.Sprintf("Timeline of %s; the table below lists them", plural(v.Total, "change", "changes"))
+	label := fmt.Sprintf("Timeline of %s; the table below lists them", say.Plural(v.Total, "change", "changes"))
 	v.Wide, v.Narrow = line.draw(fullWidth).svg("axis wide", label), line.draw(narrowWidth).svg("axis narrow", label)
 	return nil
 }
@@ -275,7 +276,7 @@ func (w *Web) getChange(r *http.Request) (page, error) {
 	c := found[0]
 	v := changeView{changeRow: newChangeRow(c, w.now())}
 	if id != asked {
-		v.Alias = clean(string(asked), triage.MaxText)
+		v.Alias = say.Clean(string(asked), triage.MaxText)
 	}
 	at := c.OccurredAt()
 	v.Around = address("/changes", "from", at.Add(-30*time.Minute).UTC().Format(time.RFC3339), "to", at.Add(30*time.Minute).UTC().Format(time.RFC3339))
@@ -293,5 +294,5 @@ func (w *Web) getChange(r *http.Request) (page, error) {
 	for _, o := range c.RevertedBy {
 		v.Reverts = append(v.Reverts, pair{Value: string(o), URL: changeLink(o)})
 	}
-	return page{template: "change.html", frame: frame{Title: cmp.Or(describe(c), "Change"), Section: "changes", Data: v}}, nil
+	return page{template: "change.html", frame: frame{Title: cmp.Or(say.Change(c), "Change"), Section: "changes", Data: v}}, nil
 }

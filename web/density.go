@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 const (
@@ -127,8 +128,8 @@ func (w *Web) density(ctx context.Context, shownFrom, shownTo time.Time, q triag
 		h := max(3, float64(n)/float64(most)*(densityHigh-6))
 		x := s.X0 + float64(i)*step
 		at := from.Add(time.Duration(i) * bin)
-		s.add(shape{kind: shapeBox, class: "density", pts: []point{{x, densityHigh - h}, {x + step - 1, densityHigh}}, title: fmt.Sprintf("%s from %s UTC", plural(n, "change", "changes"), at.Format("15:04"))})
+		s.add(shape{kind: shapeBox, class: "density", pts: []point{{x, densityHigh - h}, {x + step - 1, densityHigh}}, title: fmt.Sprintf("%s from %s UTC", say.Plural(n, "change", "changes"), at.Format("15:04"))})
 	}
 	s.line("frame", point{s.X0, densityHigh}, point{s.X1, densityHigh})
-	return s.svg("axis density-axis", fmt.Sprintf("Density: %s in 24 hours", plural(sum(counts), "change", "changes"))), nil
+	return s.svg("axis density-axis", fmt.Sprintf("Density: %s in 24 hours", say.Plural(sum(counts), "change", "changes"))), nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // handSource is the source of changes that somebody wrote down on the page.
@@ -72,7 +73,7 @@ func (f changeForm) change(now time.Time) (triage.Change, []string) {
 			problems = append(problems, "When: it lies in the future; the clock here says "+now.Format("15:04")+" UTC")
 		}
 	}
-	if f.URL != "" && safeURL(f.URL) == "" {
+	if f.URL != "" && say.URL(f.URL) == "" {
 		problems = append(problems, "Link: use an address that begins with https://")
 	}
 	for name, s := range map[string]string{"service": f.Service, "environment": f.Environment, "title": f.Title, "version": f.Version} {

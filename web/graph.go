@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 const (
@@ -62,7 +63,7 @@ func pathGraph(r triage.Report) template.HTML {
 	for _, c := range columns {
 		w := 60.0
 		for _, n := range c {
-			w = max(w, textWidth(clean(n, 30))*1.15+24+float64(20*len(ranks[n])))
+			w = max(w, textWidth(say.Clean(n, 30))*1.15+24+float64(20*len(ranks[n])))
 		}
 		for i, n := range c {
 			y := s.H/2 + (float64(i)-float64(len(c)-1)/2)*(nodeHigh+nodeGap)
@@ -87,7 +88,7 @@ func pathGraph(r triage.Report) template.HTML {
 			badge(s, rank, tx+6, b.y, 7.5)
 			tx += 20
 		}
-		s.label("node-text", clean(n, 30), tx, b.y+4, "")
+		s.label("node-text", say.Clean(n, 30), tx, b.y+4, "")
 	}
 	return s.svg("graph", "Calls from the service in trouble to the suspects' services")
 }

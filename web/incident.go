@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // incidentView is everything on an incident's page.
@@ -98,7 +99,7 @@ func (w *Web) getIncident(r *http.Request) (page, error) {
 		}
 		for _, s := range v.Report.Suspects {
 			if s.Change != nil {
-				names[s.Change.ID] = describe(*s.Change)
+				names[s.Change.ID] = say.Change(*s.Change)
 			}
 		}
 	}
@@ -118,7 +119,7 @@ func pick(reports []triage.Report, asked string) (int, error) {
 	n, err := strconv.Atoi(asked)
 	i := slices.IndexFunc(reports, func(r triage.Report) bool { return err == nil && r.Number == n })
 	if i < 0 {
-		return 0, fail(http.StatusNotFound, fmt.Sprintf("This incident has no report %q; it has %d.", clean(asked, 20), len(reports)), nil)
+		return 0, fail(http.StatusNotFound, fmt.Sprintf("This incident has no report %q; it has %d.", say.Clean(asked, 20), len(reports)), nil)
 	}
 	return i, nil
 }
@@ -156,8 +157,8 @@ func (w *Web) fillReport(ctx context.Context, v *incidentView, reports []triage.
 	v.Splits = splits(r, input, a.From, a.To)
 	v.Running = w.running(in.More, r, v.Incident)
 	for i, o := range reports {
-		row := adviceRow{Report: o, Said: said(o), Advice: action(o.Recommendation, o), Shown: i == shown}
-		row.Changed = i > 0 && (said(reports[i-1]) != row.Said || action(reports[i-1].Recommendation, reports[i-1]) != row.Advice)
+		row := adviceRow{Report: o, Said: said(o), Advice: say.Upper(say.Action(o)), Shown: i == shown}
+		row.Changed = i > 0 && (said(reports[i-1]) != row.Said || say.Upper(say.Action(reports[i-1])) != row.Advice)
 		v.Advice = append(v.Advice, row)
 	}
 	slices.Reverse(v.Advice)
@@ -248,9 +249,9 @@ func (w *Web) running(more []triage.Change, r triage.Report, inc triage.Incident
 
 func newHead(inc triage.Incident, r triage.Report) headView {
 	h := headView{
-		Service: clean(cmp.Or(r.Symptom.Service, inc.Service), maxName), Signal: r.Symptom.What(), Sentence: r.Symptom.Sentence,
-		Trend: r.Symptom.Trend, Course: r.Symptom.Course(), Where: place(inc.Scope), Paged: pagedAt(inc.Alerts), Began: r.Onset.Best, BeganFrom: r.Onset.Earliest,
-		BeganTo: r.Onset.Latest, Recovered: inc.RecoveredAt, Firing: inc.Firing(),
+		Service: say.Clean(cmp.Or(r.Symptom.Service, inc.Service), say.MaxName), Signal: say.Measure(r.Symptom.Signal, r.Symptom.Better, r.Symptom.Metric),
+		Sentence: r.Symptom.Sentence, Trend: r.Symptom.Trend, Course: r.Symptom.Course(), Where: place(inc.Scope), Paged: pagedAt(inc.Alerts), Began: r.Onset.Best,
+		BeganFrom: r.Onset.Earliest, BeganTo: r.Onset.Latest, Recovered: inc.RecoveredAt, Firing: inc.Firing(),
 	}
 	switch h.Course { // the colour is that of the course, whichever way the values go
 	case "still falling":
@@ -258,12 +259,11 @@ func newHead(inc triage.Incident, r triage.Report) headView {
 	case "coming back":
 		h.Trend = "falling"
 	}
-	if r.Symptom.Before != nil && r.Symptom.Now != nil {
-		u := unitOf(r.Symptom.Sentence, r.Symptom.Signal, max(*r.Symptom.Before, *r.Symptom.Now))
-		h.Before, h.Now = quantity(*r.Symptom.Before, u), quantity(*r.Symptom.Now, u)
+	if r.Symptom.Before != nil && r.Symptom.Now != nil && r.Symptom.Metric != "" { // a report of 0.1.0 has the numbers in its sentence alone
+		h.Before, h.Now = say.Quantity(*r.Symptom.Before, r.Symptom.Unit), say.Quantity(*r.Symptom.Now, r.Symptom.Unit)
 	}
 	if !h.Began.IsZero() && h.Paged.After(h.Began) {
-		h.PageDelay = span(h.Paged.Sub(h.Began))
+		h.PageDelay = say.Span(h.Paged.Sub(h.Began))
 	}
 	if inc.State == triage.IncidentRecovered || inc.State == triage.IncidentClosed {
 		h.Trend = ""
@@ -275,27 +275,17 @@ func newHead(inc triage.Incident, r triage.Report) headView {
 func symptomLine(r triage.Report) string {
 	h := newHead(triage.Incident{}, r)
 	if h.Before == "" {
-		return cmp.Or(clean(r.Symptom.Sentence, maxSentence), strings.TrimSpace(h.Service+" "+h.Signal), "the symptom")
+		return cmp.Or(say.Clean(r.Symptom.Sentence, maxSentence), strings.TrimSpace(h.Service+" "+h.Signal), "the symptom")
 	}
 	s := fmt.Sprintf("%s %s %s → %s", h.Service, h.Signal, h.Before, h.Now)
 	if !h.Began.IsZero() {
-		s += " since " + h.Began.UTC().Format("15:04:05") + " UTC"
+		s += " since " + say.Clock(h.Began) + " UTC"
 	}
 	return s
 }
 
 // said is a report's headline in one line.
-func said(r triage.Report) string {
-	st := r.Standing()
-	var names []string
-	for _, s := range st.Named {
-		names = append(names, describeSuspect(s))
-	}
-	if len(names) == 0 {
-		return string(st.Word)
-	}
-	return string(st.Word) + ": " + strings.Join(names, " / ")
-}
+func said(r triage.Report) string { return say.Statement(r.Standing()) }
 
 // events tells the picture in words, in order.
 func events(a axis, r triage.Report) []eventRow {
@@ -306,7 +296,7 @@ func events(a axis, r triage.Report) []eventRow {
 		}
 	}
 	for _, m := range a.Marks {
-		row := eventRow{At: m.From, What: describe(m.Change)}
+		row := eventRow{At: m.From, What: say.Change(m.Change)}
 		switch {
 		case m.Rank > 0:
 			row.Note = "suspect " + strconv.Itoa(m.Rank)
@@ -326,7 +316,7 @@ func events(a axis, r triage.Report) []eventRow {
 }
 
 func feedbackText(f triage.Feedback, names map[triage.ChangeID]string) string {
-	name := cmp.Or(names[f.ChangeID], clean(string(f.ChangeID), maxName))
+	name := cmp.Or(names[f.ChangeID], say.Clean(string(f.ChangeID), say.MaxName))
 	switch f.Verdict {
 	case triage.FeedbackConfirm:
 		return "It was " + name
@@ -335,5 +325,5 @@ func feedbackText(f triage.Feedback, names map[triage.ChangeID]string) string {
 	case triage.FeedbackNone:
 		return "It was no change"
 	}
-	return clean(f.Verdict, maxName)
+	return say.Clean(f.Verdict, say.MaxName)
 }

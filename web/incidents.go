@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 const pageSize = 50 // rows of a list
@@ -42,7 +43,7 @@ type option struct {
 
 func (w *Web) getIncidents(r *http.Request) (page, error) {
 	q := r.URL.Query()
-	query := triage.IncidentQuery{Limit: pageSize, After: q.Get("after"), Service: clean(q.Get("service"), triage.MaxText)}
+	query := triage.IncidentQuery{Limit: pageSize, After: q.Get("after"), Service: say.Clean(q.Get("service"), triage.MaxText)}
 	v := incidentsView{Filter: q.Get("state"), Query: query.Service, First: query.After == ""}
 	states := map[string][]triage.IncidentState{
 		"active": {triage.IncidentOpen, triage.IncidentMitigating},
@@ -59,7 +60,7 @@ func (w *Web) getIncidents(r *http.Request) (page, error) {
 			rep, err := w.opts.Store.Report(r.Context(), inc.ID, inc.Reports)
 			switch {
 			case err == nil:
-				row.Said, row.Action = said(rep), action(rep.Recommendation, rep)
+				row.Said, row.Action = said(rep), say.Upper(say.Action(rep))
 				if row.Tone = newCard(inc, rep).Tone; slices.Contains(states["past"], inc.State) {
 					row.Tone = "none"
 				}
@@ -72,7 +73,7 @@ func (w *Web) getIncidents(r *http.Request) (page, error) {
 			}
 		}
 		if end := firstTime(inc.RecoveredAt, inc.ClosedAt); !end.IsZero() {
-			row.Lasted = span(end.Sub(row.Began))
+			row.Lasted = say.Span(end.Sub(row.Began))
 		}
 		if slices.Contains(states["active"], inc.State) {
 			v.Active = append(v.Active, row)

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -36,26 +37,26 @@ func TestSay(t *testing.T) {
 func TestQuantity(t *testing.T) {
 	for _, tc := range []struct {
 		v    float64
-		u    unit
+		u    triage.Unit
 		want string
 	}{
-		{0.145, unitRatio, "14.5 %"},
-		{0.002013, unitRatio, "0.2 %"},
-		{0, unitRatio, "0 %"},
-		{0.058, unitSeconds, "58 ms"},
-		{2.34, unitSeconds, "2.3 s"},
-		{3 << 20, unitBytes, "3 MiB"},
-		{12345, unitPlain, "12.3 k"},
-		{145.2, unitPlain, "145"},
-		{math.NaN(), unitPlain, "–"},
-		{-0.5, unitPlain, "-0.5"},
+		{0.145, triage.UnitRatio, "14.5 %"},
+		{0.002013, triage.UnitRatio, "0.2 %"},
+		{0, triage.UnitRatio, "0 %"},
+		{0.058, triage.UnitSeconds, "58 ms"},
+		{2.34, triage.UnitSeconds, "2.3 s"},
+		{3 << 20, triage.UnitBytes, "3 MiB"},
+		{12345, "", "12.3 k"},
+		{145.2, "", "145"},
+		{math.NaN(), "", "–"},
+		{-0.5, "", "-0.5"},
 	} {
-		if got := quantity(tc.v, tc.u); got != tc.want {
+		if got := say.Quantity(tc.v, tc.u); got != tc.want {
 			t.Errorf("quantity(%v): want %q, got %q", tc.v, tc.want, got)
 		}
 	}
 	for p, want := range map[float64]string{0: "0 %", 1: "100 %", 0.976: "98 %", 0.996: "> 99 %", 0.0004: "< 1 %"} {
-		if got := percent(p); got != want {
+		if got := say.Percent(p); got != want {
 			t.Errorf("percent(%v): want %q, got %q", p, want, got)
 		}
 	}

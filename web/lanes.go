@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 const (
@@ -121,7 +122,7 @@ func (p placed) draw(s *scene, y float64) {
 		group = strconv.Itoa(p.Rank)
 		s.add(shape{kind: shapeLine, class: "hair-" + style, pts: []point{{p.x0, s.Top}, {p.x0, y}}, mark: group})
 	}
-	title := describe(p.Change) + ", " + p.From.UTC().Format("15:04:05")
+	title := say.Change(p.Change) + ", " + p.From.UTC().Format("15:04:05")
 	if p.To.After(p.From) {
 		title += "–" + p.To.UTC().Format("15:04:05")
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // Measures of the picture, in CSS pixels.
@@ -155,7 +156,7 @@ func (p panel) draw(s *scene, y, h float64, narrow bool) {
 	for i := range mids + 1 {
 		v := lo + (hi-lo)*float64(i)/float64(mids)
 		s.line("rule", point{s.X0, at(v)}, point{s.X1, at(v)})
-		s.label("tick", quantity(v, p.Unit), s.X0-6, at(v)+4, "end")
+		s.label("tick", say.Quantity(v, p.Unit), s.X0-6, at(v)+4, "end")
 	}
 	tx := s.X0
 	for i, r := range p.Ranks {
@@ -180,7 +181,7 @@ func (p panel) draw(s *scene, y, h float64, narrow bool) {
 	if p.Threshold != nil && *p.Threshold >= lo && *p.Threshold <= hi {
 		ty := at(*p.Threshold)
 		s.line("threshold", point{s.X0, ty}, point{s.X1, ty})
-		s.label("threshold-text", "alert above "+quantity(*p.Threshold, p.Unit), s.X0+6, ty-4, "")
+		s.label("threshold-text", "alert above "+say.Quantity(*p.Threshold, p.Unit), s.X0+6, ty-4, "")
 	}
 	for _, l := range slices.Backward(p.Lines) {
 		for _, run := range runs(l.Series, s.T0, s.T1) {

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // sourcesView shows who is heard.
@@ -31,13 +32,13 @@ func (w *Web) getSources(*http.Request) (page, error) {
 	for _, s := range w.opts.Collector.Sources() {
 		row := sourceRow{SourceStatus: s}
 		if s.UsualGapS > 0 {
-			row.Usual = "every " + span(seconds(s.UsualGapS))
+			row.Usual = "every " + say.Span(seconds(s.UsualGapS))
 		}
 		if s.LagS > 0 {
-			row.Lag = span(seconds(s.LagS))
+			row.Lag = say.Span(seconds(s.LagS))
 		}
 		if !s.LastEvent.IsZero() {
-			row.Quiet = span(now.Sub(s.LastEvent))
+			row.Quiet = say.Span(now.Sub(s.LastEvent))
 		}
 		if s.State != triage.SourceOK {
 			v.Bad++
@@ -67,9 +68,9 @@ const maxRecordShown = 4 << 10 // bytes of one quarantined record on the page
 
 func (w *Web) getQuarantine(r *http.Request) (page, error) {
 	q := r.URL.Query()
-	v := quarantineView{Source: clean(q.Get("source"), triage.MaxText)}
+	v := quarantineView{Source: say.Clean(q.Get("source"), triage.MaxText)}
 	if n, err := strconv.Atoi(q.Get("taken")); err == nil && n > 0 {
-		v.Taken = "It was read, and brought " + plural(n, "event", "events") + "."
+		v.Taken = "It was read, and brought " + say.Plural(n, "event", "events") + "."
 	} else if err == nil {
 		v.Taken = "It was read, and tells of no change."
 	}
@@ -96,7 +97,7 @@ func printable(r rune) rune {
 	if r == '\n' || r == '\t' {
 		return r
 	}
-	if clean(string(r), 1) == "" && r != ' ' {
+	if say.Clean(string(r), 1) == "" && r != ' ' {
 		return -1
 	}
 	return r

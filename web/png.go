@@ -20,6 +20,7 @@ import (
 	"golang.org/x/image/math/fixed"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // pngScale is the number of pixels for one CSS pixel: sharp in a chat on a good screen, and still a small file.
@@ -249,12 +250,12 @@ func pictureHead(r triage.Report) []string {
 	if len(st.Named) > 0 {
 		var names []string
 		for _, s := range st.Named {
-			names = append(names, describeSuspect(s))
+			names = append(names, say.Suspect(s))
 		}
 		said += ": " + strings.Join(names, " / ")
-		if g := gapTo(st.Named[0], r); g != "" && len(names) == 1 {
+		if g := say.Gap(st.Named[0], r); g != "" && len(names) == 1 {
 			said += ", " + g
 		}
 	}
-	return []string{clean(head, 90), clean(said, 130) + fmt.Sprintf(" · report %d · %s UTC", r.Number, r.CreatedAt.UTC().Format("2006-01-02 15:04:05"))}
+	return []string{say.Clean(head, 90), say.Clean(said, 130) + fmt.Sprintf(" · report %d · %s UTC", r.Number, r.CreatedAt.UTC().Format("2006-01-02 15:04:05"))}
 }

@@ -1,6 +1,7 @@
 package say
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -14,6 +15,9 @@ func Undone(u triage.Undone) string {
 	what, name, moved, title := string(u.Kind), Clean(u.Name, MaxName), Moved(u.From, u.To), Clean(u.Title, MaxPhrase)
 	if what == "" { // a report of 0.1.0 kept no more
 		return firstOf(title, Clean(string(u.ChangeID), MaxName))
+	}
+	if u.Kind == triage.KindConfig && name != "" && u.Name != u.Service && u.Service != "" {
+		name += " of " + Clean(u.Service, MaxName) // a key says little without whose it is
 	}
 	if title == "" || moved != "" && name != "" {
 		return strings.TrimSpace(what + " " + strings.TrimSpace(firstOf(name, Clean(string(u.ChangeID), MaxName))+" "+moved))
@@ -70,16 +74,18 @@ func Suspect(s triage.Suspect) string {
 	return "something unnamed"
 }
 
-// Place is where something is: environment and region or cluster, then the namespace where nothing else is known.
+// Place is where something is, from the wide to the narrow: environment, region, cluster, namespace. A region that the
+// cluster's name holds is not said twice.
+//
+// Worked example: production, eu1, prod-eu1, shop is production/prod-eu1/shop.
 func Place(s triage.Scope) string {
 	var parts []string
-	for _, p := range []string{s.Environment, firstOf(s.Region, s.Cluster)} {
-		if p = Clean(p, MaxName); p != "" {
-			parts = append(parts, p)
+	for _, p := range [...]string{s.Environment, s.Region, s.Cluster, s.Namespace} {
+		p = Clean(p, MaxName)
+		if p == "" || p == Clean(s.Region, MaxName) && strings.Contains(s.Cluster, p) && p != s.Cluster || slices.Contains(parts, p) {
+			continue
 		}
-	}
-	if len(parts) == 0 {
-		return Clean(s.Namespace, MaxName)
+		parts = append(parts, p)
 	}
 	return strings.Join(parts, "/")
 }

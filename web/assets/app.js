@@ -98,9 +98,14 @@
   function quantity(v, unit) {
     const digits = (x) => { const a = Math.abs(x); return String(Number(x.toFixed(a >= 100 || a === 0 ? 0 : Math.min(6, Math.max(1, 1 - Math.floor(Math.log10(a))))))); };
     if (v === null || v === undefined) return "–";
-    if (unit === "ratio") return digits(100 * v) + " %";
-    if (unit === "seconds") return Math.abs(v) < 1 ? digits(1000 * v) + " ms" : digits(v) + " s";
-    return digits(v);
+    const time = { s: 1, ms: 1e-3, us: 1e-6, ns: 1e-9 }[unit];
+    if (time) return Math.abs(v * time) < 1 ? digits(1000 * v * time) + " ms" : digits(v * time) + " s";
+    if (unit === "1" || unit === "%") return digits(unit === "1" ? 100 * v : v) + " %";
+    if (unit === "By" || unit === "By/s") {
+      const i = Math.min(4, Math.max(0, Math.floor(Math.log2(Math.abs(v) || 1) / 10)));
+      return digits(v / 1024 ** i) + " " + ["B", "KiB", "MiB", "GiB", "TiB"][i] + unit.slice(2);
+    }
+    return digits(v) + (unit === "/s" ? "/s" : "");
   }
   let data;
   async function axisData(figure) {

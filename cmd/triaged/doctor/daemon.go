@@ -104,13 +104,13 @@ func (e *examination) sources(ctx context.Context) {
 		case triage.SourceSilent:
 			says := "it is silent" + detail
 			if !s.LastEvent.IsZero() && s.UsualGapS > 0 {
-				says = fmt.Sprintf("it has been silent for %s; usually something comes every %s", span(e.now().Sub(s.LastEvent)), span(time.Duration(s.UsualGapS*float64(time.Second))))
+				says = fmt.Sprintf("it has been silent for %s; usually something comes every %s", say.Span(e.now().Sub(s.LastEvent)), say.Span(time.Duration(s.UsualGapS*float64(time.Second))))
 			}
 			e.wrong("sources", s.Name, says, s.State.Remedy())
 		case triage.SourceDown:
 			e.wrong("sources", s.Name, "it cannot be reached"+detail, s.State.Remedy())
 		case triage.SourceLate:
-			e.wrong("sources", s.Name, fmt.Sprintf("it is %s behind%s", span(time.Duration(s.LagS*float64(time.Second))), detail), s.State.Remedy())
+			e.wrong("sources", s.Name, fmt.Sprintf("it is %s behind%s", say.Span(time.Duration(s.LagS*float64(time.Second))), detail), s.State.Remedy())
 		case triage.SourceRateLimited:
 			e.wrong("sources", s.Name, "it is rate-limited"+detail, s.State.Remedy())
 		default:
@@ -156,7 +156,7 @@ func (e *examination) incidents(ctx context.Context) {
 		}
 	}
 	if share := 1 - float64(len(lost))/float64(len(list.Items)); share < namedShare {
-		e.wrong("services of incidents", "", fmt.Sprintf("%d of the last %d incidents name no service, like %s", len(lost), len(list.Items), short(lost)), "keep a service label in those rules")
+		e.wrong("services of incidents", "", fmt.Sprintf("%d of the last %d incidents name no service, like %s", len(lost), len(list.Items), say.List(lost)), "keep a service label in those rules")
 		return
 	}
 	e.ok("services of incidents", "", "%d of the last %d name a service", len(list.Items)-len(lost), len(list.Items))
@@ -172,16 +172,4 @@ func (e *examination) deliveries(ctx context.Context) {
 		d := list.Items[0]
 		e.wrong("deliveries", d.Receiver, fmt.Sprintf("%d posts were given up, the last because: %s", n, say.Trouble(d)), "mend the receiver, then POST /api/v1/deliveries/"+d.ID+"/resend")
 	}
-}
-
-func span(d time.Duration) string {
-	switch d = d.Abs(); {
-	case d < 90*time.Second:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < 90*time.Minute:
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%.0f h", d.Hours())
-	}
-	return fmt.Sprintf("%.0f d", d.Hours()/24)
 }

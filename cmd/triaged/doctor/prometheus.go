@@ -19,6 +19,7 @@ import (
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/sources/prometheus"
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // maxRules bounds how many paging rules are tried: a few queries each.
@@ -149,21 +150,14 @@ func (e *examination) placed(ctx context.Context, name string, src *prometheus.S
 		}
 	}
 	if len(empty) > 0 {
-		e.hint("rule data", name, fmt.Sprintf("%d of %d paging rules read no series at the moment: %s", len(empty), len(paging), short(empty)), "if their metrics are gone for good, the rules can never fire")
+		e.hint("rule data", name, fmt.Sprintf("%d of %d paging rules read no series at the moment: %s", len(empty), len(paging), say.List(empty)), "if their metrics are gone for good, the rules can never fire")
 	}
 	if tried := found + len(lost); tried > 0 && float64(found) < namedShare*float64(tried) {
-		e.wrong("services of rules", name, fmt.Sprintf("%d of %d paging rules lead to no service: %s", len(lost), tried, short(lost)),
+		e.wrong("services of rules", name, fmt.Sprintf("%d of %d paging rules lead to no service: %s", len(lost), tried, say.List(lost)),
 			"keep a service label in their expression (sum by (service) …) or add one to the rule's labels")
 	} else if tried > 0 {
 		e.ok("services of rules", name, "%d of %d paging rules with data lead to a service", found, tried)
 	}
-}
-
-func short(names []string) string {
-	if len(names) > 4 {
-		return strings.Join(names[:4], ", ") + fmt.Sprintf(" and %d more", len(names)-4)
-	}
-	return strings.Join(names, ", ")
 }
 
 // alertmanagers looks whether alerts find their way to triaged.

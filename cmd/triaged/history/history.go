@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // Followed is how long after a change of the service a firing still counts as having come after it.
@@ -56,20 +56,12 @@ func Of(firings []triage.Alert, changes []triage.Change, service string, topolog
 }
 
 func ending(a triage.Alert, during []triage.Change) string {
-	lasted := Span(a.EndsAt.Sub(a.StartsAt))
+	lasted := say.Span(a.EndsAt.Sub(a.StartsAt))
 	if len(during) == 0 {
 		return "cleared alone after " + lasted
 	}
 	last := during[len(during)-1]
-	return fmt.Sprintf("ended after %s, %s after: %s", lasted, Span(a.EndsAt.Sub(last.OccurredAt())), name(last))
-}
-
-// name is a change in a few words.
-func name(c triage.Change) string {
-	if c.Title != "" {
-		return c.Title
-	}
-	return strings.TrimSpace(fmt.Sprintf("%s %s %s", c.Kind, c.Service, c.Version))
+	return fmt.Sprintf("ended after %s, %s after: %s", lasted, say.Span(a.EndsAt.Sub(last.OccurredAt())), say.Change(last))
 }
 
 // Near are the services at most Hops calls below, itself included.
@@ -108,34 +100,7 @@ func (h History) String() string {
 		}
 		return "fired this once"
 	}
-	return fmt.Sprintf("fired %s: %d cleared alone, %d came after a change of the service", Times(h.Fired), h.Alone, h.Followed)
-}
-
-// Times says how often.
-func Times(n int) string {
-	switch n {
-	case 0:
-		return "never"
-	case 1:
-		return "once"
-	case 2:
-		return "twice"
-	}
-	return fmt.Sprintf("%d times", n)
-}
-
-// Span writes a duration the way people say it.
-func Span(d time.Duration) string {
-	d = d.Abs()
-	switch {
-	case d < 90*time.Second:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < 90*time.Minute:
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	case d < 48*time.Hour:
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", d.Hours()), ".0") + " h"
-	}
-	return fmt.Sprintf("%.0f d", d.Hours()/24)
+	return fmt.Sprintf("fired %s: %d cleared alone, %d came after a change of the service", say.Times(h.Fired), h.Alone, h.Followed)
 }
 
 // Store remembers firings and changes.
@@ -172,10 +137,10 @@ func Note(ctx context.Context, store Store, topology triage.Topology, inc triage
 		return "", err
 	}
 	if next != "" { // too many to know which firing was alone: only what is certain is said
-		return fmt.Sprintf("%s fired %s in the 14 d before", now.Name(), Times(len(earlier))), nil
+		return fmt.Sprintf("%s fired %s in the 14 d before", now.Name(), say.Times(len(earlier))), nil
 	}
 	h := Of(earlier, changes, inc.Service, topology)
-	text := fmt.Sprintf("%s fired %s in the 14 d before, %d cleared alone, %d came after a change of the service", now.Name(), Times(h.Fired), h.Alone, h.Followed)
+	text := fmt.Sprintf("%s fired %s in the 14 d before, %d cleared alone, %d came after a change of the service", now.Name(), say.Times(h.Fired), h.Alone, h.Followed)
 	if h.EndedBy != "" {
 		text += "; last time it " + h.EndedBy
 	}

@@ -35,7 +35,7 @@ func TestOf(t *testing.T) {
 	if want := (History{Fired: 3, Alone: 1, Followed: 1, Last: at(400)}); h != want {
 		t.Errorf("want %+v, got %+v", want, h)
 	}
-	if h := Of([]triage.Alert{firing(0, 20)}, changes, "checkout", topology); h.EndedBy != "ended after 20 min, 8 min after: pricing back to v7" {
+	if h := Of([]triage.Alert{firing(0, 20)}, changes, "checkout", topology); h.EndedBy != "ended after 20 min, 8 min after: deploy pricing back to v7" {
 		t.Errorf("ended by %q", h.EndedBy)
 	}
 	if h := Of([]triage.Alert{firing(0, 20)}, changes, "", topology); h.Followed != 0 || h.Alone != 1 {

@@ -10,6 +10,7 @@ import (
 	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/cmd/triaged/history"
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // What belongs to one page, as the daemon joins alerts by default.
@@ -168,7 +169,7 @@ func (t *trial) hindsight(out *Page, p page, standing triage.Standing) {
 		for _, s := range standing.Named {
 			if s.Change != nil && slices.Contains(c.Undoes, s.Change.ID) {
 				out.Undone = true
-				out.After = fmt.Sprintf("%s was rolled back %s after the page", s.Change.Service, span(c.OccurredAt().Sub(p.start)))
+				out.After = fmt.Sprintf("%s was rolled back %s after the page", s.Change.Service, say.Span(c.OccurredAt().Sub(p.start)))
 			}
 		}
 	}
@@ -176,13 +177,13 @@ func (t *trial) hindsight(out *Page, p page, standing triage.Standing) {
 	case out.End.IsZero():
 		out.After = join(out.After, "it still fires")
 	case out.After != "":
-		out.After += fmt.Sprintf("; it ended %s after the page", span(p.end.Sub(p.start)))
+		out.After += fmt.Sprintf("; it ended %s after the page", say.Span(p.end.Sub(p.start)))
 	case len(during) > 0:
 		last := during[len(during)-1]
-		out.After = fmt.Sprintf("it ended %s after the page, %s after: %s", span(p.end.Sub(p.start)), span(p.end.Sub(last.OccurredAt())), last.Title)
+		out.After = fmt.Sprintf("it ended %s after the page, %s after: %s", say.Span(p.end.Sub(p.start)), say.Span(p.end.Sub(last.OccurredAt())), last.Title)
 	default:
 		out.Alone = true
-		out.After = fmt.Sprintf("it cleared by itself %s after the page: no change was seen until then", span(p.end.Sub(p.start)))
+		out.After = fmt.Sprintf("it cleared by itself %s after the page: no change was seen until then", say.Span(p.end.Sub(p.start)))
 	}
 }
 

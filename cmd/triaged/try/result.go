@@ -2,7 +2,6 @@ package try
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 	"slices"
 	"time"
@@ -152,15 +151,3 @@ func (t *trial) noisy() []Noisy {
 	})
 	return out
 }
-
-// span writes a duration the way people say it.
-func span(d time.Duration) string { return history.Span(d) }
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/triaged-dev/triaged/cmd/triaged/history"
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 func writeJSON(w io.Writer, r Result) error {
@@ -33,18 +33,18 @@ func mark(w triage.Word) string {
 
 // writeText prints the pages, the latest first, and the summary last, where a terminal stops.
 func writeText(w io.Writer, r Result, verbose bool) {
-	fmt.Fprintf(w, "What triaged would have said on the pages of the last %s, from %s alone.\n", plural(r.Summary.Days, "day", "days"), r.Server)
-	fmt.Fprintf(w, "Times are UTC. It knew only what was known %s after the page; what happened afterwards is marked with →.\n\n", span(afterPage))
+	fmt.Fprintf(w, "What triaged would have said on the pages of the last %s, from %s alone.\n", say.Plural(r.Summary.Days, "day", "days"), r.Server)
+	fmt.Fprintf(w, "Times are UTC. It knew only what was known %s after the page; what happened afterwards is marked with →.\n\n", say.Span(afterPage))
 	for _, p := range r.Pages {
 		if verbose {
-			fmt.Fprintf(w, "%s\n%s→ %s. In %s it %s.\n\n", p.title(), p.Card, p.After, plural(r.Summary.Days, "day", "days"), p.History)
+			fmt.Fprintf(w, "%s\n%s→ %s. In %s it %s.\n\n", p.title(), p.Card, p.After, say.Plural(r.Summary.Days, "day", "days"), p.History)
 			continue
 		}
 		fmt.Fprintf(w, "%s %s\n   %s\n", mark(p.Word), p.title(), p.Said)
 		if p.Advice != "" {
 			fmt.Fprintf(w, "   %s\n", p.Advice)
 		}
-		fmt.Fprintf(w, "   → %s. In %s it %s.\n", p.After, plural(r.Summary.Days, "day", "days"), p.History)
+		fmt.Fprintf(w, "   → %s. In %s it %s.\n", p.After, say.Plural(r.Summary.Days, "day", "days"), p.History)
 	}
 	if len(r.Pages) == 0 {
 		fmt.Fprintln(w, "No page was answered.")
@@ -70,14 +70,14 @@ func (p Page) title() string {
 // summaryLines is the summary, the same in the terminal and on the page.
 func (r Result) summaryLines() []string {
 	s := r.Summary
-	out := []string{fmt.Sprintf("%s in %s: named %d, undecided %d, silent %d.", plural(s.Pages, "page", "pages"), plural(s.Days, "day", "days"), s.Named, s.Separate, s.Silent)}
+	out := []string{fmt.Sprintf("%s in %s: named %d, undecided %d, silent %d.", say.Plural(s.Pages, "page", "pages"), say.Plural(s.Days, "day", "days"), s.Named, s.Separate, s.Silent)}
 	if s.Answered < s.Pages {
 		why := "--max-pages raises that"
 		if r.Interrupted {
 			why = "it was ended early"
 		}
-		out[0] = fmt.Sprintf("%s in %s; of the latest %d: named %d, undecided %d, silent %d (%s).", plural(s.Pages, "page", "pages"),
-			plural(s.Days, "day", "days"), s.Answered, s.Named, s.Separate, s.Silent, why)
+		out[0] = fmt.Sprintf("%s in %s; of the latest %d: named %d, undecided %d, silent %d (%s).", say.Plural(s.Pages, "page", "pages"),
+			say.Plural(s.Days, "day", "days"), s.Answered, s.Named, s.Separate, s.Silent, why)
 	}
 	if s.Named > 0 {
 		out = append(out, fmt.Sprintf("Of the %d named, people rolled back that very change before the page ended in %d.", s.Named, s.Undone))
@@ -93,7 +93,7 @@ func (r Result) summaryLines() []string {
 		if n.Service != "" {
 			name += " " + n.Service
 		}
-		out = append(out, fmt.Sprintf("Noise: %s paged %d times and cleared alone %s, after %s in the middle case.", name, n.Fired, history.Times(n.Alone), span(seconds(n.Median))))
+		out = append(out, fmt.Sprintf("Noise: %s paged %d times and cleared alone %s, after %s in the middle case.", name, n.Fired, say.Times(n.Alone), say.Span(say.Seconds(n.Median))))
 	}
 	kinds := make([]string, 0, len(s.ByKind))
 	for _, k := range slices.Sorted(maps.Keys(s.ByKind)) {
@@ -103,8 +103,8 @@ func (r Result) summaryLines() []string {
 	if len(kinds) > 0 {
 		seen = strings.Join(kinds, ", ")
 	}
-	out = append(out, fmt.Sprintf("Seen: %s (%s); %s measured, %s between them.", plural(s.Changes, "change", "changes"), seen,
-		plural(s.Services, "service", "services"), plural(s.Calls, "call", "calls")))
+	out = append(out, fmt.Sprintf("Seen: %s (%s); %s measured, %s between them.", say.Plural(s.Changes, "change", "changes"), seen,
+		say.Plural(s.Services, "service", "services"), say.Plural(s.Calls, "call", "calls")))
 	for _, u := range r.Unseen {
 		out = append(out, "Not seen: "+u+".")
 	}
@@ -116,7 +116,7 @@ func (r Result) summaryLines() []string {
 	}
 	c := r.Cost
 	out = append(out, fmt.Sprintf("It cost your Prometheus %d queries in %s, at most %d at once: %s of work, %s read, the slowest %.1f s.",
-		c.Queries, span(seconds(c.ElapsedS)), c.MaxInFlight, span(seconds(c.QueryS)), size(c.Bytes), c.SlowestS))
+		c.Queries, say.Span(say.Seconds(c.ElapsedS)), c.MaxInFlight, say.Span(say.Seconds(c.QueryS)), size(c.Bytes), c.SlowestS))
 	if c.Failed > 0 {
 		out = append(out, fmt.Sprintf("%d queries had no answer.", c.Failed))
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // unseen says what this Prometheus cannot show, and which one further source would help most on these very pages.
@@ -35,7 +36,7 @@ func (t *trial) unseen() (out []string, next string) {
 	add(!rollouts && versions, "rollouts: there is no kube-state-metrics; deploys show only where a version metric changes")
 	add(!configs, "configuration: kube_configmap_metadata_resource_version is not there; a ConfigMap changed in place is invisible")
 	add(!calls, "who calls whom: no service graph and no mesh metrics; a change of a service below the one that pages is taken as unrelated")
-	add(nameless > 0, fmt.Sprintf("whose alert it is: %s no label that names a service", plural(nameless, "page has", "pages have")))
+	add(nameless > 0, fmt.Sprintf("whose alert it is: %s no label that names a service", say.Plural(nameless, "page has", "pages have")))
 	if quiet := t.unmeasured(); len(quiet) > 0 {
 		out = append(out, "request metrics of "+list(quiet, 5)+": rates, errors and latency of these were not found under any convention known")
 	}
@@ -47,14 +48,14 @@ func (t *trial) unseen() (out []string, next string) {
 	switch {
 	case len(t.answered) == 0:
 	case nameless*2 > len(t.answered):
-		next = "a label that names the service, on your paging rules: " + plural(nameless, "page", "pages") + " could not be placed without it"
+		next = "a label that names the service, on your paging rules: " + say.Plural(nameless, "page", "pages") + " could not be placed without it"
 	case !rollouts && !versions:
 		next = "kube-state-metrics, or a build_info metric with the version: without either no deploy is seen at all"
 	case len(open) == 0:
 		next = "none is missing for these pages; flags and CI would make the answers more exact"
 	case !calls:
 		next = fmt.Sprintf("a service graph (Tempo, an OpenTelemetry connector, a mesh) or topology.calls in the configuration: %s not named, and what lies below their services is not known",
-			plural(len(open), "page was", "pages were"))
+			say.Plural(len(open), "page was", "pages were"))
 	case !given:
 		next = t.suggestFlags(open)
 	default:
@@ -82,7 +83,7 @@ func (t *trial) suggestFlags(open []Page) string {
 		}
 	}
 	text := fmt.Sprintf("changes pushed by your flag tool or CI (one line of curl, POST /api/v1/changes): %s neither a change that fits nor a surge of traffic",
-		plural(len(open), "page has", "pages have"))
+		say.Plural(len(open), "page has", "pages have"))
 	if sudden > 0 {
 		text += fmt.Sprintf("; %d of them began at once, as a flag or a provider's trouble does", sudden)
 	}
