@@ -25,10 +25,7 @@ type Anomaly struct {
 
 // Measured is the unit of From and To.
 func (a Anomaly) Measured() Unit {
-	if a.Unit != "" {
-		return a.Unit
-	}
-	return UnitOf(a.Series)
+	return Series{Metric: a.Series, Unit: a.Unit}.Measured()
 }
 
 // Interval is a time known only to lie between Earliest and Latest; Best is the likeliest point. All three may be equal.

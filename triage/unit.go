@@ -21,11 +21,12 @@ const (
 	UnitBytes        Unit = "By"
 	UnitBytesRate    Unit = "By/s"
 	UnitRate         Unit = "/s" // of whatever is counted
+	UnitUnknown      Unit = "?"  // not what the name has: something was done with it
 )
 
 // Units lists every Unit.
 func Units() []Unit {
-	return []Unit{UnitRatio, UnitPercent, UnitSeconds, UnitMilliseconds, UnitMicroseconds, UnitNanoseconds, UnitBytes, UnitBytesRate, UnitRate}
+	return []Unit{UnitRatio, UnitPercent, UnitSeconds, UnitMilliseconds, UnitMicroseconds, UnitNanoseconds, UnitBytes, UnitBytesRate, UnitRate, UnitUnknown}
 }
 
 // Share reports whether the unit is a part of a whole.
@@ -88,7 +89,7 @@ func (u Unit) rated() Unit {
 		return UnitBytesRate
 	case "":
 		return UnitRate
-	case UnitRatio, UnitPercent, UnitBytesRate, UnitRate: // a rule's ratio_rate5m is a ratio of rates
+	case UnitRatio, UnitPercent, UnitBytesRate, UnitRate, UnitUnknown: // a rule's ratio_rate5m is a ratio of rates
 		return u
 	case UnitSeconds, UnitMilliseconds, UnitMicroseconds, UnitNanoseconds:
 	}
@@ -101,6 +102,8 @@ func UnitOfRate(counter string) Unit { return UnitOf(counter).rated() }
 // Measured is the unit of the samples as they are ranked and shown: of a counter, its increase per second.
 func (s Series) Measured() Unit {
 	switch {
+	case s.Unit == UnitUnknown:
+		return ""
 	case s.Unit != "":
 		return s.Unit
 	case s.Kind == "counter":

@@ -80,6 +80,7 @@ func fillRatio(e parser.Expr) parser.Expr {
 type seriesOf struct {
 	metric, bad string
 	signal      triage.Signal
+	unit        triage.Unit
 }
 
 // series turns the answer into symptom series, at most maxSymptomSeries in order of their labels. Where the comparison does not say
@@ -95,6 +96,7 @@ func (q *symptomQuery) series(m model.Matrix, g grid, of seriesOf) []triage.Seri
 		}
 		sr := g.series(v)
 		sr.Metric, sr.Signal, sr.Better, sr.Role = of.metric, of.signal, better, triage.RoleSymptom
+		sr.Unit = of.unit
 		sr.Labels = q.s.symptomLabels(q.alert.Labels, st.Metric)
 		if out = append(out, sr); len(out) == maxSymptomSeries {
 			break

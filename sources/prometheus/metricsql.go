@@ -48,7 +48,7 @@ func (q *symptomQuery) foreign(ctx context.Context, cause error, sym *triage.Sym
 			}
 			return err
 		}
-		if sym.Series = q.series(m, g, seriesOf{name, l.BadDirection, signal}); len(sym.Series) > 0 {
+		if sym.Series = q.series(m, g, seriesOf{name, l.BadDirection, signal, triage.UnitUnknown}); len(sym.Series) > 0 {
 			sym.SeriesExpr = x
 			sym.Notes = append(sym.Notes, what+": it was asked as it stands, windows and recording rules included")
 			return nil

@@ -142,6 +142,7 @@ func (r *signalReader) part(ctx context.Context, p part) ([]triage.Series, error
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		sr := r.grid.series(values[key].values)
 		sr.Metric, sr.Signal, sr.Better = p.metric(r.s.signals), p.signal, p.better()
+		sr.Unit = p.unit()
 		sr.Labels = values[key].labels
 		if !p.isGauge() || p.gauge.Counter {
 			sr.RangeS = r.windowFor(r.grid).Seconds()
@@ -222,6 +223,23 @@ func (p part) metric(cfg SignalsConfig) string {
 	default:
 		return p.conv.Name
 	}
+}
+
+// unit is that of the values as they are read: a share of requests, seconds, requests per second.
+func (p part) unit() triage.Unit {
+	switch {
+	case p.isGauge() && p.gauge.Counter:
+		return known(triage.UnitOfRate(p.gauge.Metric))
+	case p.isGauge():
+		return known(triage.UnitOf(p.gauge.Metric))
+	case p.signal == triage.SignalTraffic:
+		return triage.UnitRate
+	case p.signal == triage.SignalErrors:
+		return triage.UnitRatio
+	case p.signal == triage.SignalLatency:
+		return triage.UnitSeconds
+	}
+	return triage.UnitUnknown
 }
 
 func (p part) isGauge() bool { return p.gauge.Metric != "" }

@@ -167,7 +167,7 @@ func (q *symptomQuery) read(ctx context.Context, l leg, as readAs, sym *triage.S
 			}
 			return err
 		}
-		series := q.series(m, as.grid, seriesOf{symptomName(l.expr), l.bad, signal})
+		series := q.series(m, as.grid, seriesOf{symptomName(l.expr), l.bad, signal, unitOfText(c.expr)})
 		if len(series) == 0 {
 			continue
 		}

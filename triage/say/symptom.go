@@ -15,6 +15,8 @@ const maxMetric = 80
 // errors that is good when high is the share of successes, and called that.
 func Measure(signal triage.Signal, better triage.Better, metric string) string {
 	switch {
+	case triage.IsLiveness(metric): // up is no share of requests
+		return metric
 	case signal == triage.SignalErrors && better == triage.BetterHigher:
 		return "success"
 	case signal == triage.SignalErrors, signal == triage.SignalLatency, signal == triage.SignalTraffic:
