@@ -57,6 +57,9 @@ var (
 // service:errors:ratio_rate5m a ratio, network_receive_bytes:rate in By/s; of x_seconds_count, a count, nothing is known.
 func UnitOf(metric string) Unit {
 	name, _, _ := strings.Cut(metric, "{")
+	if IsLiveness(name) {
+		return UnitRatio // 1 of 1 is there
+	}
 	words := nameWords.FindAllString(strings.ToLower(name), -1)
 	var unit Unit
 	timed, rated, ranked := false, false, false

@@ -15,8 +15,8 @@ const maxMetric = 80
 // errors that is good when high is the share of successes, and called that.
 func Measure(signal triage.Signal, better triage.Better, metric string) string {
 	switch {
-	case triage.IsLiveness(metric): // up is no share of requests
-		return metric
+	case signal == triage.SignalErrors && better == triage.BetterHigher && triage.IsLiveness(metric):
+		return "availability" // whether it is there: no share of requests
 	case signal == triage.SignalErrors && better == triage.BetterHigher:
 		return "success"
 	case signal == triage.SignalErrors, signal == triage.SignalLatency, signal == triage.SignalTraffic:
