@@ -54,7 +54,7 @@ func (c *Card) sinceUndone(in CardInput, v triage.Standing) bool {
 		return false
 	}
 	if was := in.Previous.Standing(); was.Word != v.Word || !sameNamed(was, v) {
-		c.add("DONE", fmt.Sprintf("what report %d advised: %s; what it did decides now, not the ranking, which says %s", in.Previous.Number, adviceInShort(*in.Previous), statement(v)))
+		c.add("DONE", fmt.Sprintf("what report %d advised: %s; what it did decides now, not the ranking, which says %s", in.Previous.Number, adviceInShort(*in.Previous), say.Statement(v)))
 	}
 	return true
 }
