@@ -20,10 +20,26 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, (*plain)(r)); err != nil {
 		return err
 	}
+	if s := &r.Symptom; s.Unit == "" && s.Metric == "" && s.Before != nil {
+		s.Unit = oldUnit(s.Sentence)
+	}
 	if r.Kind == "" && r.old() {
 		r.fromOld()
 	}
 	return nil
+}
+
+// oldUnit is the unit of a symptom's values, which 0.1.0 told in its sentence alone.
+func oldUnit(sentence string) Unit {
+	for _, u := range [...]struct {
+		mark string
+		unit Unit
+	}{{" % →", UnitRatio}, {" ms →", UnitSeconds}, {" s →", UnitSeconds}} {
+		if strings.Contains(sentence, u.mark) {
+			return u.unit
+		}
+	}
+	return ""
 }
 
 // old reports whether anything is to be read back: the other reports of 0.1.0 are ranked ones on an open incident.

@@ -259,7 +259,7 @@ func newHead(inc triage.Incident, r triage.Report) headView {
 	case "coming back":
 		h.Trend = "falling"
 	}
-	if r.Symptom.Before != nil && r.Symptom.Now != nil && r.Symptom.Metric != "" { // a report of 0.1.0 has the numbers in its sentence alone
+	if r.Symptom.Before != nil && r.Symptom.Now != nil && r.Symptom.Metric+string(r.Symptom.Unit) != "" { // else the sentence has them
 		h.Before, h.Now = say.Quantity(*r.Symptom.Before, r.Symptom.Unit), say.Quantity(*r.Symptom.Now, r.Symptom.Unit)
 	}
 	if !h.Began.IsZero() && h.Paged.After(h.Began) {
