@@ -105,7 +105,7 @@ func (d Digest) Text() string {
 func (d Digest) Title() string {
 	if d.Truth != nil {
 		return fmt.Sprintf("What was said against what became of it, since %s: %s, %d of which ended in a way that tells",
-			d.From.UTC().Format("Mon 2 Jan"), count(d.Truth.Incidents, "incident"), d.Truth.Known)
+			d.From.UTC().Format("Mon 2 Jan"), say.Count(d.Truth.Incidents, "incident"), d.Truth.Known)
 	}
 	n := len(d.Incidents) + d.More
 	return fmt.Sprintf("In shadow since %s: %s about %s kept back", d.From.UTC().Format("Mon 2 Jan 15:04 UTC"), say.Count(d.Posts, "post"), say.Count(n, "incident"))

@@ -64,10 +64,10 @@ func endRows(l *triage.Ledger) []endRow {
 	}
 	rows := []endRow{row("all", "every incident", l.Record)}
 	for _, p := range triage.Parts(l.ByService, maxEndParts) {
-		rows = append(rows, row("service", clean(p.Name, maxName), p.Record))
+		rows = append(rows, row("service", say.Clean(p.Name, say.MaxName), p.Record))
 	}
 	for _, p := range triage.Parts(l.ByBlindness, maxEndParts) {
-		rows = append(rows, row("could not see", clean(p.Name, maxName), p.Record))
+		rows = append(rows, row("could not see", say.Clean(p.Name, say.MaxName), p.Record))
 	}
 	return rows
 }
