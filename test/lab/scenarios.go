@@ -155,7 +155,8 @@ var guilty = []scenario{
 		begin: badConfig("store", "op_ms", 0.4, 240, atOnce),
 	},
 	{
-		name: "rollback-trigger", about: "pay goes back to a version that fails", action: rollback, keep: []string{"pay"},
+		name: "rollback-trigger", about: "pay goes back to a version that fails", keep: []string{"pay"},
+		action: []triage.Action{triage.ActionRollback, triage.ActionFixForward, triage.ActionDoNotRollBack}, // forward again is no rollback
 		begin: func(ctx context.Context, t *town) (fault, error) {
 			return blame(t.deployer.deploy(ctx, triage.KindRollback, "pay", staffOf("pay").version(-3), service.Build{ErrorShare: .5}, false, atOnce))
 		},
