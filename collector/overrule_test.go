@@ -16,6 +16,7 @@ func TestPushedReportOverrulesNobody(t *testing.T) {
 			Refs: []triage.Ref{{System: "github-deployment", ID: "acme/shop/7"}},
 		}
 		if source != "github" {
+			c.ObservedAt = at(2.5)
 			c.Labels = map[string]string{triage.LabelPushedBy: source}
 		}
 		change(&c)
