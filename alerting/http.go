@@ -80,9 +80,33 @@ type strictTransport struct {
 // RoundTrip implements http.RoundTripper.
 func (s strictTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := s.next.RoundTrip(req)
-	if err != nil || resp.StatusCode < http.StatusBadRequest {
-		return resp, err
+	if err == nil && resp.StatusCode < http.StatusBadRequest {
+		resp.Body = &boundedAnswer{resp.Body, maxAnswer}
+		return resp, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	Drain(resp.Body)
 	return nil, StatusError(s.doing, resp, s.now())
+}
+
+// maxAnswer bounds what is read of a receiver's answer, after decompression: a page of a hundred messages is about 1 MB.
+const maxAnswer = 8 << 20
+
+var errAnswerTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
+
+// boundedAnswer fails instead of reading on for ever.
+type boundedAnswer struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *boundedAnswer) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errAnswerTooLarge
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
 }

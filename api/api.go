@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -70,6 +71,7 @@ type API struct {
 	patterns []string // in the order of routes
 	origin   *http.CrossOriginProtection
 	probe    singleflight.Group
+	answers  *semaphore.Weighted // bytes of answers on their way
 	draining chan struct{}
 	working  atomic.Int64
 	drain    sync.Once
@@ -111,6 +113,7 @@ func New(o Options) (*API, error) {
 		origin:   http.NewCrossOriginProtection(),
 		draining: make(chan struct{}),
 		bodies:   make(map[laneName]*Budget),
+		answers:  semaphore.NewWeighted(maxAnswers),
 	}
 	for name, b := range budgets {
 		a.bodies[name] = NewBudget(b.most, b.share)

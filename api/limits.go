@@ -8,10 +8,12 @@ import (
 
 // Bounds that are not configurable.
 const (
-	maxBatchBytes    = 24 << 20 // of one body of changes
-	maxAlertBytes    = 16 << 20 // of one body of alerts
-	maxSmallBytes    = 4 << 20  // of one body of anything else
-	maxListLimit     = 1000     // items on a page: at 64 KiB a change, 64 MiB at the very worst
+	maxBatchBytes    = 24 << 20         // of one body of changes
+	maxAlertBytes    = 16 << 20         // of one body of alerts
+	maxSmallBytes    = 4 << 20          // of one body of anything else
+	maxAnswers       = 96 << 20         // bytes of answers that wait for their clients to read them
+	answerTime       = 20 * time.Second // for a client to read its answer
+	maxListLimit     = 1000             // items on a page; the journal ends a page after 2 MiB
 	defaultListLimit = 100
 	eventBuffer      = 64 // events waiting for one client of /api/v1/events
 )

@@ -251,10 +251,21 @@ func (a *API) finish(w *writer, r *request, rep reply) error {
 		rep.handler.ServeHTTP(w, r.Request)
 		return nil
 	}
+	// Alerts and small answers are never refused: what fits the kernel's buffer does not wait.
+	if n := int64(len(rep.raw)); n > smallAnswer {
+		if !a.answers.TryAcquire(n) {
+			return problem(kindBusy, "Too many answers are being read; ask again, or for fewer items.").retryAfter(time.Second)
+		}
+		defer a.answers.Release(n)
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(answerTime))
+	}
 	maps.Copy(w.Header(), rep.header)
 	w.send(rep.status, rep.raw)
 	return nil
 }
+
+// smallAnswer is what the kernel takes at once, as a rule.
+const smallAnswer = 64 << 10
 
 // fail answers with a problem and logs, once, what the caller is not told.
 func (a *API) fail(w *writer, r *request, err error) {

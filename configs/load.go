@@ -209,9 +209,22 @@ func (c *Config) setDirectory(dir string) {
 
 // Redacted is the running configuration as YAML, secrets shown as <secret>.
 func (c *Config) Redacted() (string, error) {
+	var doc yaml.Node
 	b, err := yaml.Marshal(c)
+	if err == nil {
+		err = yaml.Unmarshal(b, &doc)
+	}
 	if err != nil {
 		return "", fmt.Errorf("write configuration: %w", err)
 	}
-	return string(b), nil
+	if !conceal(&doc, false) {
+		return string(b), nil
+	}
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(4)
+	if err := enc.Encode(&doc); err != nil {
+		return "", fmt.Errorf("write configuration: %w", err)
+	}
+	return out.String(), nil
 }

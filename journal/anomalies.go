@@ -11,7 +11,10 @@ import (
 type anomalyFound struct {
 	triage.Anomaly
 	onset int64
+	bytes int
 }
+
+func (f anomalyFound) size() int { return f.bytes }
 
 // FindAnomalies is FindChanges for anomalies, by the best estimate of their onset. An anomaly has no kind, so Kind is
 // not looked at; Text is sought in series, signal and service. One that has not ended lasts at least until it was last observed.
@@ -29,6 +32,7 @@ func (j *Journal) FindAnomalies(ctx context.Context, q triage.ChangeQuery) ([]tr
 		if err := rows.Scan(&f.onset, &body); err != nil {
 			return f, err
 		}
+		f.bytes = len(body)
 		if err := json.Unmarshal(body, &f.Anomaly); err != nil {
 			return f, fmt.Errorf("decode anomaly: %w", err)
 		}

@@ -20,7 +20,10 @@ const changeColumns = `c.id, c.source, c.kind, c.status, c.packed, c.started_at,
 type changeFound struct {
 	triage.Change
 	occurred int64
+	bytes    int // of the body
 }
+
+func (f changeFound) size() int { return f.bytes }
 
 // scanChange reads changeColumns. Where the body is past its retention, the Change is made of the columns alone.
 func scanChange(rows rowScanner) (changeFound, error) {
@@ -34,6 +37,7 @@ func scanChange(rows rowScanner) (changeFound, error) {
 	if err != nil {
 		return f, err
 	}
+	f.bytes = len(body)
 	if body != nil {
 		if err := json.Unmarshal(body, &f.Change); err != nil {
 			return f, fmt.Errorf("decode change %s: %w", c.ID, err)
@@ -213,12 +217,18 @@ func readAll[T any](ctx context.Context, j *Journal, doing string, scan func(row
 	}
 	defer rows.Close()
 	out := []T{} // a list is never null in JSON
+	bytes := 0
 	for rows.Next() {
 		v, err := scan(rows)
 		if err != nil {
 			return nil, j.failed(doing, err)
 		}
 		out = append(out, v)
+		if s, ok := any(v).(sized); ok {
+			if bytes += s.size(); bytes > pageBytes {
+				break // page sees the same, and makes the cursor
+			}
+		}
 	}
 	return out, j.failed(doing, cmp.Or(rows.Err(), rows.Close()))
 }

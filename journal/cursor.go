@@ -62,9 +62,25 @@ func parseCursor(s string, list byte, beginning position) (position, error) {
 
 // page cuts rows that were read one more than wanted, and returns the cursor of the next page, empty at the end.
 func page[T any](rows []T, limit int, list byte, at func(T) position) ([]T, string) {
+	bytes := 0
+	for i, r := range rows[:min(len(rows), limit)] {
+		if s, ok := any(r).(sized); ok {
+			if bytes += s.size(); bytes > pageBytes {
+				limit = max(1, i)
+				break
+			}
+		}
+	}
 	if len(rows) <= limit {
 		return rows, ""
 	}
 	rows = rows[:limit]
 	return rows, at(rows[limit-1]).cursor(list)
 }
+
+// pageBytes bounds a page of a list by the bytes of its bodies: decoded and encoded again they take about four times that. A page has
+// one row at least.
+const pageBytes = 2 << 20
+
+// sized are rows that know how many bytes they were in the journal.
+type sized interface{ size() int }

@@ -91,7 +91,7 @@ func TestDeliveriesOfAnEarlierVersion(t *testing.T) {
 		}
 		ids = append(ids, row.ID)
 		insert := func(w *writer) error {
-			_, err := w.exec(`INSERT INTO deliveries (id, incident_id, state, created_at, next_attempt, body) VALUES (?,?,?,?,?,?)`, row.ID, "i", row.State, 1, 1, []byte(body))
+			_, err := w.exec(`INSERT INTO deliveries (id, incident_id, state, created_at, next_attempt, body) VALUES (?,?,?,?,?,?)`, row.ID, "i", row.State, nanos(t0), nanos(t0), []byte(body)) // recent: the sweep runs beside
 			return err
 		}
 		if err := j.write(t.Context(), "insert an old row", 1, insert); err != nil {

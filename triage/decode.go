@@ -87,6 +87,9 @@ func decodeWhole[T any](data []byte) (v T, err error) {
 	return v, nil
 }
 
+// maxComplaints bounds what is said about one record: the answer must not be larger than the question.
+const maxComplaints = 50
+
 // decodeStrict tries the whole value at once, and only if that fails goes field by field to say what is wrong with each.
 func decodeStrict[T any](data []byte, prefix string) (T, error) {
 	v, err := decodeWhole[T](data)
@@ -105,7 +108,11 @@ func decodeStrict[T any](data []byte, prefix string) (T, error) {
 	}
 	known := fieldsByName(reflect.TypeFor[T]())
 	var problems []error
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
+	for i, name := range slices.Sorted(maps.Keys(fields)) {
+		if len(problems) == maxComplaints {
+			problems = append(problems, &FieldError{Field: prefix, Remedy: fmt.Sprintf("has %d further fields that were not looked at; these are the first %d problems", len(fields)-i, maxComplaints)})
+			break
+		}
 		path := join(prefix, name)
 		typ, ok := known[name]
 		if !ok {

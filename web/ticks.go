@@ -21,20 +21,29 @@ func tickLayout(from, to time.Time) string {
 
 // timeTicks are round times in [from, to], at most n of them.
 func timeTicks(from, to time.Time, n int) []time.Time {
-	step := tickSteps[len(tickSteps)-1]
+	if n < 1 || to.Before(from) {
+		return nil
+	}
+	// In seconds: a Duration ends at 292 years, and anybody may ask for more.
+	first, last := from.Unix(), to.Unix()
+	step := int64(0)
 	for _, s := range tickSteps {
-		if int(to.Sub(from)/s) < n {
-			step = s
+		if step = int64(s / time.Second); (last-first)/step < int64(n) {
 			break
 		}
 	}
+	for (last-first)/step >= int64(n) {
+		step *= 2
+	}
 	var out []time.Time
-	for t := from.UTC().Truncate(step); !t.After(to); t = t.Add(step) {
-		if !t.Before(from) {
-			out = append(out, t)
+	// Whole steps since the beginning of the first year, as time.Truncate counts them.
+	zero := time.Time{}.Unix()
+	for t := zero + (first-zero)/step*step; t <= last; t += step {
+		if at := time.Unix(t, 0).UTC(); !at.Before(from) && !at.After(to) {
+			out = append(out, at)
 		}
 	}
-	return out
+	return out[:min(len(out), n)]
 }
 
 // niceCeil is the next number at or above v of the form 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten. v is positive.

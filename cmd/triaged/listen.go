@@ -25,6 +25,7 @@ const (
 // serve runs the daemon until ctx ends. A journal that is damaged while it runs is recovered as at any start: checked, moved aside if need
 // be, and served from what could be saved.
 func serve(ctx context.Context, o serveOptions, log *slog.Logger) error {
+	limitMemory(log)
 	for soon := 0; ; {
 		began := time.Now()
 		err := serveOnce(ctx, o, log)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ type parts struct {
 	bodies    *api.Budget  // of hooks; outlives what is replaced
 	working   atomic.Int64 // hooks being served
 	told      *told.Tracker
+	swap      sync.RWMutex // so that nobody begins to ask a generation that is being let go of
 	current   atomic.Pointer[generation]
 }
 
@@ -52,6 +54,8 @@ type generation struct {
 	book       *playbooks.Book
 	receivers  alerting.Receivers
 	hooks      *hooks.Set
+	servers    []*prometheus.Source
+	inUse      sync.WaitGroup // questions under way; the sources are closed after the last
 }
 
 // build does the fallible work for a configuration and changes nothing.
@@ -111,7 +115,7 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	for _, name := range g.hooks.Names() {
 		g.sources = append(g.sources, g.hooks.Source(name))
 	}
-	g.metrics = prometheus.NewSet(servers)
+	g.metrics, g.servers = prometheus.NewSet(servers), servers
 	opts := correlate.Options{
 		Config: cfg.Correlate, Window: p.collector, Store: p.store, Alerts: p.store, Topology: p, Coverage: p.collector, Told: p.told,
 		Directory: g.directory, Logger: p.log.With("component", "correlate"), Registerer: p.reg,
@@ -131,11 +135,32 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	return g, errors.Join(errs...)
 }
 
-// use swaps a generation in. It cannot fail.
+// use swaps a generation in. It cannot fail. What the one before held is let go of when nobody asks it any more.
 func (p *parts) use(g *generation) {
-	p.current.Store(g)
+	p.swap.Lock()
+	old := p.current.Swap(g)
+	p.swap.Unlock()
 	p.collector.SetDirectory(g.directory)
 	p.collector.SetSources(g.sources)
+	if old != nil {
+		go old.close()
+	}
+}
+
+func (g *generation) close() {
+	g.inUse.Wait()
+	for _, s := range g.servers {
+		s.Close()
+	}
+}
+
+// ask is the generation in force, which stays open until done is called.
+func (p *parts) ask() (g *generation, done func()) {
+	p.swap.RLock()
+	defer p.swap.RUnlock()
+	g = p.current.Load()
+	g.inUse.Add(1)
+	return g, g.inUse.Done
 }
 
 // open reads the body of a hook under the bound of all hooks.
@@ -187,7 +212,8 @@ func (p *parts) GraphCoverage() triage.GraphCoverage {
 // Triage asks the current correlator and adds what else is firing and how to do what it advises. The case of the answer stays what the ranking saw, so
 // it replays to the same report up to the steps of the playbook.
 func (p *parts) Triage(ctx context.Context, r triage.Request) (triage.Answer, error) {
-	g := p.current.Load()
+	g, done := p.ask()
+	defer done()
 	others := g.otherAlerts(ctx, r.Incident, time.Now())
 	answer, err := g.correlator.Triage(ctx, r)
 	active := others()
@@ -201,12 +227,16 @@ func (p *parts) Triage(ctx context.Context, r triage.Request) (triage.Answer, er
 
 // Symptom reads an alert's own series from the servers there are now.
 func (p *parts) Symptom(ctx context.Context, al triage.Alert, from, to time.Time) (triage.Symptom, error) {
-	return p.current.Load().metrics.Symptom(ctx, al, from, to)
+	g, done := p.ask()
+	defer done()
+	return g.metrics.Symptom(ctx, al, from, to)
 }
 
 // Signals reads the signals of services from the servers there are now.
 func (p *parts) Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error) {
-	return p.current.Load().metrics.Signals(ctx, q)
+	g, done := p.ask()
+	defer done()
+	return g.metrics.Signals(ctx, q)
 }
 
 // Health says whether services are up, as the servers there are now scrape them.

@@ -182,7 +182,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	server := &http.Server{
 		Handler: doors(handler.Handler(), parts, pages.Handler(), cfg.Global.ExternalURL), ReadHeaderTimeout: api.ReadHeaderTimeout, ReadTimeout: api.ReadTimeout, WriteTimeout: api.WriteTimeout, IdleTimeout: api.IdleTimeout, MaxHeaderBytes: api.MaxHeaderBytes,
 		ConnState: connections.State,
-		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:  connectionLog(log),
 	}
 
 	// Work goes on until the doors are shut, so that a request in flight is still answered.

@@ -79,9 +79,21 @@ func New(o Options) (*Pagers, error) {
 		if o.Transport != nil {
 			client.Transport = o.Transport
 		}
+		client.CheckRedirect = sameHost
 		p.servers = append(p.servers, &server{cfg: c, client: client, now: o.Now})
 	}
 	return p, nil
+}
+
+// sameHost follows no redirect to another host or to an unencrypted scheme: credentials stay where they were configured to go.
+func sameHost(req *http.Request, via []*http.Request) error {
+	if req.URL.Host != via[0].URL.Host || via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return errors.New("the server redirects to another host, which is not followed")
+	}
+	if len(via) >= 5 {
+		return errors.New("too many redirects")
+	}
+	return nil
 }
 
 // DedupKeys are the keys under which PagerDuty may know the alerts, in the order of alerts, servers and routes. It asks every

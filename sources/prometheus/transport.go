@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,6 +22,8 @@ func newTransport(cfg Config, base http.RoundTripper) (http.RoundTripper, error)
 	return &transport{base: base, tenant: cfg.Tenant, limit: cfg.MaxResponseBytes}, nil
 }
 
+var errOtherHost = errors.New("the server redirects to another host, which is not followed; configure the address it redirects to")
+
 type transport struct {
 	base   http.RoundTripper
 	tenant string
@@ -29,6 +32,10 @@ type transport struct {
 
 // RoundTrip adds the tenant and bounds the body, counted after decompression.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	// The client follows redirects, and the tenant and the query must not go where nobody configured them to go.
+	if from := req.Response; from != nil && from.Request != nil && (req.URL.Host != from.Request.URL.Host || from.Request.URL.Scheme == "https" && req.URL.Scheme != "https") {
+		return nil, errOtherHost
+	}
 	if t.tenant != "" {
 		req = req.Clone(req.Context())
 		req.Header.Set("X-Scope-OrgID", t.tenant)
