@@ -20,13 +20,17 @@ IMAGE         ?= triaged:$(VERSION)
 # REQUIRE_PEERS=1 turns a test that would be skipped for want of a peer into a failure.
 export REQUIRE_PEERS
 
-.PHONY: run build test check fmt lint bench crash chaos lab sbom fuzz vuln image clean
+.PHONY: run build demo test check fmt lint bench crash chaos lab sbom fuzz vuln image clean
 
-run: build
-	./bin/triaged demo
+run: demo
+	./bin/triaged-demo demo
 
-build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/triaged ./cmd/triaged
+# What ships, without the Kafka broker and the Prometheus of the demo; its command demo runs bin/triaged-demo.
+build: demo
+	CGO_ENABLED=0 $(GO) build -trimpath -tags nodemo -ldflags '$(LDFLAGS)' -o bin/triaged ./cmd/triaged
+
+demo:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/triaged-demo ./cmd/triaged
 
 test:
 	./tools/peers.sh
