@@ -54,7 +54,7 @@ type generation struct {
 	book       *playbooks.Book
 	receivers  alerting.Receivers
 	hooks      *hooks.Set
-	servers    []*prometheus.Source
+	opened     []*prometheus.Source
 	inUse      sync.WaitGroup // questions under way; the sources are closed after the last
 }
 
@@ -115,7 +115,7 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	for _, name := range g.hooks.Names() {
 		g.sources = append(g.sources, g.hooks.Source(name))
 	}
-	g.metrics, g.servers = prometheus.NewSet(servers), servers
+	g.metrics, g.opened = prometheus.NewSet(servers), servers
 	opts := correlate.Options{
 		Config: cfg.Correlate, Window: p.collector, Store: p.store, Alerts: p.store, Topology: p, Coverage: p.collector, Told: p.told,
 		Directory: g.directory, Logger: p.log.With("component", "correlate"), Registerer: p.reg,
@@ -149,7 +149,7 @@ func (p *parts) use(g *generation) {
 
 func (g *generation) close() {
 	g.inUse.Wait()
-	for _, s := range g.servers {
+	for _, s := range g.opened {
 		s.Close()
 	}
 }
