@@ -29,6 +29,11 @@ func (n *none) add(m *ranking, factor string, nats float64, sentence string) *tr
 func (m *ranking) weighNone() none {
 	var n none
 	n.add(m, "rate", ln(float64(m.w.NoneRate*perLookback))+m.quiet(), "some incidents have no change behind them: about 3 in 10")
+	if t := m.in.Told; t != nil && t.Seen > 0 {
+		// Of ten incidents three have no change behind them, and of the other seven as many go unheard as changes do here.
+		heard := (float64(t.Told) + toldPrior) / (float64(t.Seen) + toldPrior + 1)
+		n.add(m, "untold", ln(1+float64((1-heard)*(1-noneShare)/noneShare)), fmt.Sprintf("of %s that the metrics showed here in 14 d, %d were told", plural(t.Seen, "rollout"), t.Told))
+	}
 	if !m.w.omits("own") || !m.w.omits("cascade") {
 		m.noneOrigin(&n)
 	}
@@ -67,6 +72,13 @@ func (m *ranking) quiet() float64 {
 	per := (m.lookback + m.onset.latest - m.onset.earliest).minutes() / perLookback
 	return float64(m.w.NoneQuiet * clamp(ln(n/per/(noneUsual+1)), -3, 0.7))
 }
+
+// What is believed of an installation's hearing before it is measured: nine of ten rollouts are told. noneShare is the share of
+// incidents without a change behind them.
+const (
+	toldPrior = 9
+	noneShare = 0.3
+)
 
 // noneUsual is how many changes in reach within half an hour none.rate is given for.
 const noneUsual = 8

@@ -198,6 +198,30 @@ func (m *ranking) loadSeries() {
 	}
 	slices.Sort(m.names)
 	m.loadGone()
+	m.forgetEarlier(all)
+}
+
+// An alert fires when it has gone on for a while and clears when it is over for a while.
+const (
+	firedAfter   = ms(180_000)
+	clearedAfter = ms(60_000)
+)
+
+// forgetEarlier takes earlier episodes of this alert that are over out of what "before" means.
+func (m *ranking) forgetEarlier(all []*prepared) {
+	for i := range m.in.Earlier {
+		a := &m.in.Earlier[i]
+		if a.StartsAt.IsZero() || a.EndsAt.IsZero() || !a.EndsAt.Before(m.alert.StartsAt) {
+			continue
+		}
+		from, to := m.rel(a.StartsAt)-firedAfter, m.rel(a.EndsAt)+clearedAfter
+		for _, p := range all {
+			p.forget(from, to)
+		}
+		for _, p := range m.symptom {
+			p.forget(from, to)
+		}
+	}
 }
 
 // scaleErrors measures counts of errors against the most that any service shows of the same metric: a service that never
@@ -219,6 +243,7 @@ func scaleErrors(all []*prepared) {
 			for i, v := range p.raw {
 				p.bad[i] = p.badness(v)
 			}
+			p.calm = p.bad
 			p.reference()
 		}
 	}

@@ -25,7 +25,7 @@ func (m *ranking) measureRise() {
 	now := sh.after
 	m.rise.signal = p.signal
 	switch {
-	case p.signal == triage.SignalErrors && p.ratio && p.floor == floorRatio:
+	case p.errs:
 		m.rise.errors = max(0, p.dir*(now-sh.before))
 	case p.signal == triage.SignalLatency:
 		m.rise.seconds = max(0, p.dir*(now-sh.before)*secondsOf(p.src.Metric))
@@ -36,7 +36,7 @@ func (m *ranking) measureRise() {
 func (m *ranking) felt(p *prepared, before, after float64) bool {
 	up := p.dir * (after - before)
 	switch {
-	case p.signal == triage.SignalErrors && p.ratio && p.floor == floorRatio:
+	case p.errs:
 		return up >= leastErrors*m.rise.errors
 	case p.signal == triage.SignalLatency:
 		unit := secondsOf(p.src.Metric)

@@ -25,10 +25,13 @@ type prepared struct {
 	signal   triage.Signal
 	dir      float64   // +1: higher raw values are worse; −1: lower are
 	twoWay   bool      // no bad direction is known: any shift counts, at less weight
-	ratio    bool      // in points
+	ratio    bool      // differences count as they are, not in logarithms
+	errs     bool      // a share of requests that failed, as its root: counting noise is then alike at every level
 	offset   float64   // added before the logarithm
 	raw      []float64 // rates where src counts; NaN is a gap
 	bad      []float64 // transformed
+	counts   []float64 // requests behind each sample; nil: not known
+	calm     []float64 // bad without what is known to have been trouble before: what "before" means
 	from     []ms      // sample i describes [from, from+step)
 	step     ms
 	floor    float64 // smallest spread believed
@@ -46,8 +49,8 @@ type prepared struct {
 
 // Smallest believable spreads: below these a shift is not worth waking up for, however quiet the series was.
 const (
-	floorRatio   = 0.005 // half a point
-	floorLatency = 0.05  // 5 %
+	floorErrors  = 0.03 // of roots: from nothing to a tenth of a point, from 1 % to 1.7 %
+	floorLatency = 0.05 // 5 %
 	floorOther   = 0.10
 )
 
@@ -71,6 +74,9 @@ func prepare(s *triage.Series, service string, at time.Time) (p *prepared, ok bo
 	p.from = make([]ms, len(p.raw))
 	for i := range p.from {
 		p.from[i] = base + ms(i)*step
+	}
+	if n := len(cut.Values); len(cut.Counts) == n && s.Kind != "counter" {
+		p.counts = cut.Counts
 	}
 	if s.Kind == "counter" {
 		p.raw, p.from = rates(p.raw, float64(step)/1000), p.from[1:]
@@ -106,6 +112,17 @@ func (p *prepared) coarsen(least ms) {
 	n := len(p.raw) / k
 	skip := len(p.raw) - n*k
 	raw, from := make([]float64, n), make([]ms, n)
+	if p.counts != nil {
+		sums := make([]float64, n)
+		for i := range sums {
+			for _, v := range p.counts[skip+i*k : skip+(i+1)*k] {
+				if v == v {
+					sums[i] += v
+				}
+			}
+		}
+		p.counts = sums
+	}
 	for i := range raw {
 		sum, seen := 0.0, 0
 		for _, v := range p.raw[skip+i*k : skip+(i+1)*k] {
@@ -164,7 +181,7 @@ func (p *prepared) transform() {
 	ref := p.src.Reference
 	switch {
 	case p.signal == triage.SignalErrors && n > 0 && lo >= 0 && hi <= 1.0000001:
-		p.ratio, p.floor = true, floorRatio
+		p.ratio, p.errs, p.floor = true, true, floorErrors
 	case lo < 0: // a signed quantity has no logarithm: scale by its own size
 		p.ratio, p.floor = true, float64(0.05*hi)
 	case p.signal == triage.SignalLatency:
@@ -185,7 +202,38 @@ func (p *prepared) transform() {
 	for i, v := range p.raw {
 		p.bad[i] = p.badness(v)
 	}
+	p.calm = p.bad
 	p.reference()
+}
+
+// forget takes a stretch out of what "before" means: an outage of its own is no sign of how things usually are.
+func (p *prepared) forget(from, to ms) {
+	k := p.firstAfter(from)
+	if k >= len(p.bad) || p.from[k] >= to {
+		return
+	}
+	if &p.calm[0] == &p.bad[0] {
+		p.calm = slices.Clone(p.bad)
+	}
+	for i := k; i < len(p.calm) && p.from[i] < to; i++ {
+		p.calm[i] = math.NaN()
+	}
+}
+
+// counting is the standard deviation of the root of a share over so many requests, 1/(2√n) at any level: the requests behind
+// the samples k to hi. 0 where they are not known.
+func (p *prepared) counting(k, hi int) float64 {
+	if !p.errs || p.counts == nil {
+		return 0
+	}
+	n := 0.0
+	for i := k; i < min(hi, len(p.counts)); i++ {
+		n += p.counts[i]
+	}
+	if hi = min(hi, len(p.counts)); hi <= k || n <= 0 {
+		return 0
+	}
+	return 0.5 / math.Sqrt(max(1, n/float64(hi-k)))
 }
 
 // reference transforms the quantiles of quiet days, where there are enough.
@@ -209,7 +257,12 @@ func (p *prepared) badness(v float64) float64 {
 	if v != v {
 		return v
 	}
-	if p.ratio {
+	switch {
+	case p.errs && p.dir < 0: // a share of requests that went well
+		return math.Sqrt(max(0, 1-v))
+	case p.errs:
+		return math.Sqrt(max(0, v))
+	case p.ratio:
 		return float64(p.dir * v)
 	}
 	return float64(p.dir * ln(max(v, 0)+p.offset))

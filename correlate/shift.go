@@ -38,15 +38,16 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 		return out
 	}
 	lo := max(0, k-beforeMax)
-	med, mad, nb := medianMAD(p.bad[lo:k], buf[:0])
+	med, mad, nb := medianMAD(p.calm[lo:k], buf[:0])
 	out.nBefore = nb
 	loc, spread := p.baseline(med, mad, nb)
 	if loc != loc {
 		return out
 	}
 	if nb >= 10 {
-		spread = max(spread, upperTail(p.bad[lo:k], med, buf[:0]))
+		spread = max(spread, upperTail(p.calm[lo:k], med, buf[:0]))
 	}
+	spread = max(spread, p.counting(k, k+afterMax))
 	out.usedRef = nb < 3
 	span := int(clamp(float64(afterSpan/p.step), 3, 20))
 	var afterBuf [20]float64
@@ -145,7 +146,12 @@ func (p *prepared) baseline(med, mad float64, n int) (loc, spread float64) {
 
 // unbad is badness undone, for sentences.
 func (p *prepared) unbad(b float64) float64 {
-	if p.ratio {
+	switch {
+	case p.errs && p.dir < 0:
+		return 1 - float64(b*b)
+	case p.errs:
+		return b * b
+	case p.ratio:
 		return p.dir * b
 	}
 	return max(0, exp(float64(p.dir*b))-p.offset)
