@@ -139,6 +139,9 @@ func (m *ranking) harm(c *candidate) string {
 		return ""
 	}
 	for _, o := range m.candidates {
+		if m.undoOf(o.ch) != nil || o.ch.Status == triage.StatusCancelled {
+			continue // taken back before it was through: what ran before still fits
+		}
 		if o.ch.Kind == triage.KindMigration && o.ch.Service == ch.Service && o.act.last >= c.act.start-migrationGap && o.ch.Reversible.Value != triage.ReversibleYes {
 			return fmt.Sprintf("%s ran with or after it at %s, and the old version may not fit the new schema", label(o.ch), clock(m.abs(o.act.start)))
 		}
@@ -146,8 +149,9 @@ func (m *ranking) harm(c *candidate) string {
 	return ""
 }
 
-// migrationGap is how long before a deploy its migration may run and still belong to it.
-const migrationGap = ms(15 * 60_000)
+// migrationGap is how long before a deploy its migration may run and still belong to it. After that the version before has
+// been seen to run on what it made.
+const migrationGap = ms(5 * 60_000)
 
 // running reports whether a rollout is still going on.
 func running(ch *triage.Change, at time.Time) bool {

@@ -87,8 +87,11 @@ func prepare(s *triage.Series, service string, at time.Time) (p *prepared, ok bo
 		}
 	}
 	least := finest
-	if s.Role == triage.RoleSymptom {
+	switch {
+	case s.Role == triage.RoleSymptom:
 		least = finestSymptom
+	case splitLabel(s.Labels) != "": // an average over a gap sets those who were there against those who were not
+		least = 0
 	}
 	p.coarsen(least)
 	p.direct()
@@ -99,8 +102,8 @@ func prepare(s *triage.Series, service string, at time.Time) (p *prepared, ok bo
 // The finest resolution that is looked at: below it, samples are averaged. Scrapes are rarely closer; the alert's own
 // series, which places the onset, is taken finer.
 const (
-	finest        = ms(10_000)
-	finestSymptom = ms(5_000)
+	finest        = ms(5_000)
+	finestSymptom = ms(2_000)
 )
 
 // coarsen averages samples that are closer than least into bins of at least that length, the newest bin whole.

@@ -147,16 +147,25 @@ func (m *ranking) compare(c *candidate, s *service, series []*prepared, label st
 			from, cool = max(from, born+max(coldSpan, p.step)), born+coolSpan // its first minute says nothing
 		}
 	}
+	// A rate reaches back its window, and so does what it says of a version that is gone: only samples that began when the new
+	// one was there compare the same time, unless a gauge shows that the old one was.
+	settled := ms(math.MinInt64)
+	if label != "region" {
+		settled = max(born, c.act.first) + p.window()
+		if s.hasGauge(old, label) {
+			settled -= p.window() / 2
+		}
+	}
 	pairs := slices.DeleteFunc(m.pairs(s, fresh, old, label), s.handover(fresh, old, label))
 	var after, before, news, olds, oldBefore []float64
 	warm := false
 	for _, q := range pairs {
 		switch {
 		case q.at >= until:
-		case q.at >= from:
+		case q.at >= from && q.at+p.step >= settled:
 			after, news, olds = append(after, q.fresh-q.old), append(news, q.fresh), append(olds, q.old)
 			warm = warm || q.at >= cool
-		case q.at < c.act.first && q.at >= born: // an earlier life of the same version is another one
+		case q.at < c.act.first && q.at+p.step <= c.act.first && q.at >= born: // an earlier life of the same version is another one
 			before = append(before, q.fresh-q.old)
 		}
 	}
@@ -235,7 +244,7 @@ func (s *service) alive(series []*prepared, label string) map[ms]meanOf {
 	for _, p := range series {
 		until := s.goneAt(p, label)
 		for i, v := range p.bad {
-			if v == v && p.end(i) <= until {
+			if v == v && p.end(i) <= until && s.asked(p, label, i) {
 				m := out[p.from[i]]
 				out[p.from[i]] = meanOf{m.sum + v, m.n + 1}
 			}
@@ -258,11 +267,67 @@ func (s *service) goneAt(p *prepared, label string) ms {
 	if gauge < never-max(p.step, goneAfter) {
 		return gauge
 	}
-	if end < never-p.step {
-		return end - max(p.step, echo)
+	if end < never-p.step/2 {
+		return end - max(p.step, p.window())
 	}
 	return never
 }
+
+// hasGauge reports whether a gauge tells when what the series measure was alive.
+func (s *service) hasGauge(series []*prepared, label string) bool {
+	for _, q := range s.signals[signalIndex(triage.SignalSaturation)] {
+		if v := valueOf(q, label); v != "" && slices.ContainsFunc(series, func(p *prepared) bool { return valueOf(p, label) == v }) {
+			return true
+		}
+	}
+	return false
+}
+
+// window is the time a sample of a rate averages over, as far as is known.
+func (p *prepared) window() ms {
+	if r := seconds2ms(p.src.RangeS); r > 0 {
+		return r
+	}
+	return echo
+}
+
+// asked reports whether a share of requests rests on any at all: of a version whose traffic has fallen to a fraction of what it
+// was, a rate only echoes what it answered before.
+func (s *service) asked(p *prepared, label string, i int) bool {
+	if p.counts != nil && i < len(p.counts) {
+		if v := p.counts[i]; v == v && v < 1 {
+			return false
+		}
+	}
+	value, t := valueOf(p, label), p.from[i]
+	for _, q := range s.signals[signalIndex(triage.SignalTraffic)] {
+		if valueOf(q, label) != value || isEdge(q) {
+			continue
+		}
+		k := int((t - q.from[0] + q.step/2) / q.step)
+		if k < 0 || k >= len(q.raw) {
+			continue
+		}
+		now := q.raw[k]
+		if now != now || now <= 0 {
+			return false
+		}
+		was := 0.0
+		for j := max(0, k-int(askedSpan/q.step)); j < k; j++ {
+			if v := q.raw[j]; v == v {
+				was = max(was, v)
+			}
+		}
+		return now >= float64(askedLeast*was)
+	}
+	return true
+}
+
+// A version that is being replaced loses its share step by step; what falls below a quarter within a minute and a half is going.
+const (
+	askedSpan  = ms(90_000)
+	askedLeast = 0.25
+)
 
 // What a rate echoes of a process that is gone, and for how long a gauge must be missing to be gone.
 const (
