@@ -37,7 +37,21 @@ func (m *ranking) ownFactor(c *candidate) finding {
 	n := m.ownNats(c)
 	f := finding{nats: n, about: o.best, before: o.shift.before, after: o.shift.after, say: func() string { return m.ownSentence(c) }}
 	f.direct = n > 1 && o.shift.z > 3 && !o.shift.small
+	if c.ch.Service == m.scope.Service { // it shifts whatever the cause: that speaks for its change where nothing it calls did
+		f.direct = o.ratio > 3 && o.shift.z > 3 && m.calleesStill(c.ch.Service)
+	}
 	return f
+}
+
+// calleesStill reports whether all that a service calls, as far as is known, is measured and did not shift with the symptom.
+func (m *ranking) calleesStill(name string) bool {
+	callees := m.in.Topology.Callees(name)
+	for _, callee := range callees {
+		if m.services[callee] == nil || m.ratioAtOnset(callee) >= 1 {
+			return false
+		}
+	}
+	return len(callees) > 0
 }
 
 // ownNats is what the shift of the changed service says for an origin there.

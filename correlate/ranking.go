@@ -141,7 +141,7 @@ func signalIndex(s triage.Signal) int {
 
 // loadSeries prepares every series, sorted so that the order of the input does not matter.
 func (m *ranking) loadSeries() {
-	var all []*prepared
+	var all, edges []*prepared
 	for i := range m.in.Series {
 		s := &m.in.Series[i]
 		if p, ok := prepare(s, s.Labels["service"], m.at); ok {
@@ -168,21 +168,14 @@ func (m *ranking) loadSeries() {
 			m.symptom = append(m.symptom, p)
 			continue
 		}
-		if p.service == "" {
-			continue
-		}
-		s := m.services[p.service]
-		if s == nil {
-			s = &service{name: p.service, logs: make(map[ms]float64)}
-			m.services[p.service] = s
-			m.names = append(m.names, p.service)
-		}
-		i := signalIndex(p.signal)
-		s.signals[i] = append(s.signals[i], p)
-		if splitLabel(p.src.Labels) != "" {
-			s.split = append(s.split, p)
+		switch {
+		case p.service == "" && isEdge(p):
+			edges = append(edges, p)
+		case p.service != "":
+			m.addSeries(p)
 		}
 	}
+	m.loadEdges(edges)
 	m.loadAnomalies()
 	m.loadRestarts()
 	for _, s := range m.services {
@@ -220,6 +213,43 @@ func (m *ranking) forgetEarlier(all []*prepared) {
 		}
 		for _, p := range m.symptom {
 			p.forget(from, to)
+		}
+	}
+}
+
+// addSeries files a series under its service.
+func (m *ranking) addSeries(p *prepared) {
+	s := m.services[p.service]
+	if s == nil {
+		s = &service{name: p.service, logs: make(map[ms]float64)}
+		m.services[p.service] = s
+		m.names = append(m.names, p.service)
+	}
+	i := signalIndex(p.signal)
+	s.signals[i] = append(s.signals[i], p)
+	if splitLabel(p.src.Labels) != "" {
+		s.split = append(s.split, p)
+	}
+}
+
+// loadEdges lets what callers see of a service stand for what it does not measure itself: databases, caches and vendors seldom
+// have series of their own. What it says of itself, of the same signal, is nearer.
+func (m *ranking) loadEdges(edges []*prepared) {
+	type seen struct {
+		service string
+		signal  int
+	}
+	own := make(map[seen]bool)
+	for _, p := range edges {
+		k := seen{p.src.Labels["destination"], signalIndex(p.signal)}
+		if s := m.services[k.service]; s != nil && len(s.signals[k.signal]) > 0 {
+			own[k] = true
+		}
+	}
+	for _, p := range edges {
+		if k := (seen{p.src.Labels["destination"], signalIndex(p.signal)}); !own[k] && p.signal != triage.SignalTraffic {
+			p.service = k.service
+			m.addSeries(p)
 		}
 	}
 }
