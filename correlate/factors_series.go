@@ -56,7 +56,7 @@ func (m *ranking) calleesStill(name string) bool {
 
 // ownNats is what the shift of the changed service says for an origin there.
 func (m *ranking) ownNats(c *candidate) float64 {
-	base := m.base(c.ch.Service)
+	base := m.ownBase(c.ch.Service)
 	return explained(c.own.ratio, max(m.w.OriginShows, base), base)
 }
 

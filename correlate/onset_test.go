@@ -125,8 +125,8 @@ func TestFineSeriesAreAveraged(t *testing.T) {
 		s.Values = append(s.Values, float64(1+i%2))
 	}
 	p, ok := prepare(&s, "a", t0)
-	if !ok || p.step != 10_000 || len(p.raw) != 60 || p.raw[59] != 1.5 || p.end(59) != 0 {
-		t.Errorf("want 60 bins of 10 s ending now: step %d, n %d, last %g, end %d", p.step, len(p.raw), p.raw[len(p.raw)-1], p.end(len(p.raw)-1))
+	if !ok || p.step != 5_000 || len(p.raw) != 120 || p.raw[119] != 1.6 || p.end(119) != 0 { // 2 1 2 1 2
+		t.Errorf("want 120 bins of 5 s ending now: step %d, n %d, last %g, end %d", p.step, len(p.raw), p.raw[len(p.raw)-1], p.end(len(p.raw)-1))
 	}
 }
 

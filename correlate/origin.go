@@ -126,6 +126,15 @@ func (m *ranking) base(name string) float64 {
 	return m.w.OriginNoise
 }
 
+// ownBase is base for a fault at the service itself: what it passes on from a callee is not its own.
+func (m *ranking) ownBase(name string) float64 {
+	base := m.base(name)
+	if m.passedOn(name) {
+		base = max(base, m.w.OriginCaller)
+	}
+	return base
+}
+
 // callerShows is how likely a fault shows on who calls it over d calls.
 func (w *Weights) callerShows(d int) float64 {
 	q := w.OriginCaller
@@ -216,7 +225,7 @@ func (m *ranking) origins() []originShare {
 			continue
 		}
 		r := m.ratioAtOnset(name)
-		base := m.base(name)
+		base := m.ownBase(name)
 		own := explained(r, max(m.w.OriginShows, base), base)
 		up, _, _ := m.cascadeCached(name)
 		up = believed(up, r)

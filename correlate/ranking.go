@@ -38,6 +38,7 @@ type ranking struct {
 	undone     map[triage.ChangeID]*triage.Change // by what they undid
 	wordCount  map[string]int
 	cascades   map[string]cascadeResult
+	passed     map[string]bool // services whose shift is a callee's
 }
 
 // newRanking puts the input in order. It keeps nothing of the caller's that it changes.

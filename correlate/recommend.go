@@ -149,9 +149,8 @@ func (m *ranking) harm(c *candidate) string {
 	return ""
 }
 
-// migrationGap is how long before a deploy its migration may run and still belong to it. After that the version before has
-// been seen to run on what it made.
-const migrationGap = ms(5 * 60_000)
+// migrationGap is how long before a deploy its migration may run and still belong to it.
+const migrationGap = ms(15 * 60_000)
 
 // running reports whether a rollout is still going on.
 func running(ch *triage.Change, at time.Time) bool {
