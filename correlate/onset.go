@@ -120,7 +120,7 @@ func (m *ranking) findOnset() {
 func (m *ranking) settleState() {
 	feel := m.usualLatency() * m.w.ShiftMaterial
 	set := func(p *prepared) {
-		if unit := secondsOf(p.src.Metric); p.signal == triage.SignalLatency && unit > 0 && p.service != m.scope.Service {
+		if unit := p.seconds(); p.signal == triage.SignalLatency && unit > 0 && p.service != m.scope.Service {
 			p.least = feel / unit
 		}
 		p.state = 0
@@ -149,7 +149,7 @@ func (m *ranking) usualLatency() float64 {
 	}
 	var levels []float64
 	for _, p := range s.signals[signalIndex(triage.SignalLatency)] {
-		if unit := secondsOf(p.src.Metric); unit > 0 && p.src.Labels["source"] == "" {
+		if unit := p.seconds(); unit > 0 && p.src.Labels["source"] == "" {
 			if med, _, n := medianMAD(p.raw, make([]float64, 0, len(p.raw))); n > 0 {
 				levels = append(levels, med*unit)
 			}
@@ -161,17 +161,20 @@ func (m *ranking) usualLatency() float64 {
 	return middle(levels)
 }
 
-// secondsOf is how many seconds one unit of a metric is, by the units that names end in by convention; 0: unknown.
-func secondsOf(metric string) float64 {
-	switch {
-	case strings.Contains(metric, "milliseconds"), strings.HasSuffix(metric, "_ms"):
-		return 0.001
-	case strings.Contains(metric, "microseconds"):
-		return 1e-6
-	case strings.Contains(metric, "seconds"):
+// seconds is how many seconds one unit of the series is, 0 where that is not known.
+func (p *prepared) seconds() float64 {
+	switch p.src.Measured() {
+	case triage.UnitSeconds:
 		return 1
+	case triage.UnitMilliseconds:
+		return 1e-3
+	case triage.UnitMicroseconds:
+		return 1e-6
+	case triage.UnitNanoseconds:
+		return 1e-9
+	default:
+		return 0
 	}
-	return 0
 }
 
 // seconds2ms reads seconds from outside; nothing in a rule is longer than 30 days.

@@ -45,7 +45,7 @@ func (m *ranking) riseOf(s *service, signal triage.Signal) float64 {
 	for _, p := range s.signals[signalIndex(signal)] {
 		unit := 1.0
 		if signal == triage.SignalLatency {
-			unit = secondsOf(p.src.Metric)
+			unit = p.seconds()
 		}
 		if p.part || unit == 0 || signal == triage.SignalErrors && !p.errs {
 			continue

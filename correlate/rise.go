@@ -28,7 +28,7 @@ func (m *ranking) measureRise() {
 	case p.errs:
 		m.rise.errors = max(0, p.dir*(now-sh.before))
 	case p.signal == triage.SignalLatency:
-		m.rise.seconds = max(0, p.dir*(now-sh.before)*secondsOf(p.src.Metric))
+		m.rise.seconds = max(0, p.dir*(now-sh.before)*p.seconds())
 	}
 }
 
@@ -39,7 +39,7 @@ func (m *ranking) felt(p *prepared, before, after float64) bool {
 	case p.errs:
 		return up >= leastErrors*m.rise.errors
 	case p.signal == triage.SignalLatency:
-		unit := secondsOf(p.src.Metric)
+		unit := p.seconds()
 		return unit == 0 || up*unit >= leastSeconds*m.rise.seconds
 	}
 	return true
