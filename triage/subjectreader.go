@@ -31,9 +31,7 @@ func newSubjectReader(labels map[string]string, owners PodOwners) *subjectReader
 			r.labels[folded] = v
 		}
 	}
-	for k, v := range r.labels {
-		r.own[k] = v
-	}
+	maps.Copy(r.own, r.labels)
 	for _, l := range append(targetLabels, "app", "node", "deployment", "app_kubernetes_io_name") {
 		r.exported = r.exported || r.labels["exported_"+l] != ""
 	}

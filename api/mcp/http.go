@@ -70,11 +70,12 @@ func problem(status int, body []byte) error {
 	if json.Unmarshal(body, &p) != nil || p.Title == "" {
 		return fmt.Errorf("triaged answers %d", status)
 	}
-	text := strings.TrimSpace(p.Title + ". " + p.Detail)
+	var text strings.Builder
+	text.WriteString(strings.TrimSpace(p.Title + ". " + p.Detail))
 	for _, e := range p.Errors {
-		text += fmt.Sprintf("\n%s: %q: %s", e.Field, e.Value, e.Remedy)
+		text.WriteString(fmt.Sprintf("\n%s: %q: %s", e.Field, e.Value, e.Remedy))
 	}
-	return errors.New(text)
+	return errors.New(text.String())
 }
 
 // kept is an answer that stays here. It is bounded, since what it holds goes through an assistant's memory.

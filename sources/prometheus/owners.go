@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -77,9 +78,7 @@ func (s *Source) OwnersOf(ctx context.Context, pods []string, from, to time.Time
 		if err != nil {
 			return all.of, err
 		}
-		for k, v := range o {
-			all[k] = v
-		}
+		maps.Copy(all, o)
 	}
 	return all.of, nil
 }

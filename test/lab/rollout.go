@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"maps"
 
 	"github.com/triaged-dev/triaged/test/lab/service"
 )
@@ -67,9 +68,7 @@ func (f *fleet) adjust(name string, edit func(values map[string]float64, flags m
 func (f *fleet) detour(caller, callee, address string) error {
 	f.mu.Lock()
 	via := make(map[string]string, len(f.via))
-	for k, v := range f.via {
-		via[k] = v
-	}
+	maps.Copy(via, f.via)
 	if delete(via, caller+">"+callee); address != "" {
 		via[caller+">"+callee] = address
 	}
