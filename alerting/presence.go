@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -98,14 +99,14 @@ func recent(s triage.Series, now time.Time) float64 {
 // lastLow is the latest value, and since when it has been this low.
 func lastLow(s triage.Series, now time.Time) (last float64, since time.Time) {
 	points := between(s, time.Time{}, now)
-	for i := len(points) - 1; i >= 0; i-- {
+	for i, point := range slices.Backward(points) {
 		if i == len(points)-1 {
-			last = points[i].v
+			last = point.v
 		}
-		if points[i].v >= aliveFrom {
+		if point.v >= aliveFrom {
 			break
 		}
-		since = points[i].at
+		since = point.at
 	}
 	return last, since
 }

@@ -109,7 +109,9 @@ func (m *ranking) doubt(l *candidate, n *none, p, margin float64) string {
 		return fmt.Sprintf("%s leads on timing and place alone: nothing measured on it moved", name)
 	case !m.together(l):
 		return fmt.Sprintf("%s leads, but %s shifted well before the symptom did: that may be another matter", name, orUnknown(l.ch.Service))
-	case p < m.threshold(l.ch.Kind):
+	case p >= m.threshold(l) && m.rival(l) != nil:
+		return fmt.Sprintf("%s leads, and what %s did fits %s as well", name, l.ch.Service, label(m.rival(l).ch))
+	case p < m.threshold(l):
 		return fmt.Sprintf("%s leads, but not by enough to act on", name)
 	case margin < m.cfg.MinMargin && len(m.candidates) > 1 && m.candidates[1].micros >= n.micros:
 		return fmt.Sprintf("%s and %s cannot be told apart", name, label(m.candidates[1].ch))

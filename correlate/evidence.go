@@ -78,8 +78,8 @@ func (g *gathering) series(ctx context.Context) {
 	}
 	cancel()
 	for i, q := range questions {
-		switch a := got[i]; {
-		case a == nil:
+		switch a := got[i]; a {
+		case nil:
 			g.missed(q.part, context.DeadlineExceeded)
 		default:
 			g.take(q.part, *a)

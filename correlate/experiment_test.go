@@ -60,8 +60,10 @@ func TestExperiment(t *testing.T) {
 		target  triage.ChangeID
 	}{
 		"a flag at half, and a deploy": {
-			map[string]float64{"flag": .5, "dep": .4}, []triage.Change{percent(flag, 50), deploy},
-			[]string{"compare requests with and without flag new-pricing: if only those with it fail, it is likelier flag new-pricing; if not, deploy checkout v42"}, false, "flag",
+			map[string]float64{"flag": .5, "dep": .4},
+			[]triage.Change{percent(flag, 50), deploy},
+			[]string{"compare requests with and without flag new-pricing: if only those with it fail, it is likelier flag new-pricing; if not, deploy checkout v42"},
+			false, "flag",
 		},
 		"a canary, and something unseen": {
 			map[string]float64{"dep": .5}, []triage.Change{canary}, []string{"compare what runs v42 with what does not", "if not, something unseen"}, false, "dep",

@@ -126,10 +126,11 @@ func (m *ranking) base(name string) float64 {
 	return m.w.OriginNoise
 }
 
-// ownBase is base for a fault at the service itself: what it passes on from a callee is not its own.
+// ownBase is base for a fault at the service itself: what it passes on from a callee is not its own, nor what it suffers because
+// it is asked more.
 func (m *ranking) ownBase(name string) float64 {
 	base := m.base(name)
-	if m.passedOn(name) {
+	if m.passedOn(name) || m.askedMore(name) {
 		base = max(base, m.w.OriginCaller)
 	}
 	return base

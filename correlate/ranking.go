@@ -39,6 +39,7 @@ type ranking struct {
 	wordCount  map[string]int
 	cascades   map[string]cascadeResult
 	passed     map[string]bool // services whose shift is a callee's
+	asked      map[string]bool // services that are asked more than before
 }
 
 // newRanking puts the input in order. It keeps nothing of the caller's that it changes.

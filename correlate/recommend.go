@@ -23,9 +23,9 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 	p, margin := float64(l.micros)/million, m.margin(n)
 	m.avoidHarm(&rec, l)
 	rec.Owner = m.ownerOf(l.ch.Service)
-	likely := p >= m.threshold(l.ch.Kind) && margin >= m.cfg.MinMargin
+	likely := p >= m.threshold(l) && margin >= m.cfg.MinMargin
 	harm := m.harm(l)
-	sure := likely && l.direct && m.together(l) && !l.veto && !m.long(l) && harm == ""
+	sure := likely && l.direct && m.together(l) && m.rival(l) == nil && !l.veto && !m.long(l) && harm == ""
 	act := sure && reversal(l.ch) != ""
 	switch {
 	case !act && running(l.ch, m.at) && p >= m.cfg.MinPause && !l.veto && harm == "" && !m.long(l):
@@ -78,9 +78,14 @@ func (m *ranking) margin(n *none) float64 {
 	return float64(m.candidates[0].micros-next) / million
 }
 
-func (m *ranking) threshold(k triage.Kind) float64 {
-	switch k {
+// threshold is the probability from which a reversal is advised. A cheap undo of the alerting service's own, with nothing but
+// the stillness of what it calls for it, is worth no more than any other.
+func (m *ranking) threshold(c *candidate) float64 {
+	switch c.ch.Kind {
 	case triage.KindFlag:
+		if c.place == placeSelf && contribution(c, "split") <= 0 {
+			return max(m.cfg.MinFlag, m.cfg.MinProbability)
+		}
 		return m.cfg.MinFlag
 	case triage.KindDeploy, triage.KindRollback:
 		return max(m.cfg.MinProbability, m.cfg.MinRollback)
@@ -88,6 +93,23 @@ func (m *ranking) threshold(k triage.Kind) float64 {
 	}
 	return m.cfg.MinProbability
 }
+
+// rival is another candidate of the same service that shares the leader's evidence and is not far behind: what their service did
+// does not part the two. A split does, for it tells who had the change. Nil where there is none.
+func (m *ranking) rival(l *candidate) *candidate {
+	if contribution(l, "split") > 0 || l.ch.Service == "" {
+		return nil
+	}
+	for _, o := range m.candidates {
+		if o != l && o.ch.Service == l.ch.Service && !o.veto && float64(o.micros) >= rivalLeast*million {
+			return o
+		}
+	}
+	return nil
+}
+
+// rivalLeast is the probability from which a change of the same service is a rival.
+const rivalLeast = 0.15
 
 // apart is how long after a fault shows on its service it may show at the symptom: calls carry it at once.
 const apart = ms(2 * 60_000)

@@ -337,8 +337,8 @@ const (
 
 // lastEnd is when the last sample that is no gap was complete.
 func (p *prepared) lastEnd() ms {
-	for i := len(p.bad) - 1; i >= 0; i-- {
-		if v := p.bad[i]; v == v {
+	for i, v := range slices.Backward(p.bad) {
+		if v == v {
 			return p.end(i)
 		}
 	}

@@ -121,6 +121,27 @@ func (m *ranking) findSurge() *surge {
 	return &surge{at: top.s, series: top.p, before: top.before, after: top.after, rose: rose, watched: len(all), log: log}
 }
 
+// askedMore reports whether the service's own traffic rose with the symptom by half or more: a caller's retries, a cache that no
+// longer helps, a new call, a surge. What it then suffers is load, and says little for a change of its own.
+func (m *ranking) askedMore(name string) bool {
+	if m.asked == nil {
+		m.asked = make(map[string]bool)
+	}
+	if was, ok := m.asked[name]; ok {
+		return was
+	}
+	asked := false
+	if s := m.services[name]; s != nil {
+		t, ok := m.trafficOf(s)
+		asked = ok && t.rose && t.log >= askedLog
+	}
+	m.asked[name] = asked
+	return asked
+}
+
+// askedLog is ln 1.5.
+const askedLog = 0.405
+
 // entrance reports whether requests enter the system at the service, as far as is known: people use it, or it is in the graph
 // above the symptom and nothing in the graph calls it.
 func (m *ranking) entrance(name string) bool {

@@ -151,7 +151,7 @@ func (l *Ledger) Add(inc Incident, first, last Report, said []Feedback) {
 	if ok {
 		l.ByBasis[t.Basis]++
 	}
-	l.Record = l.Record.with(t, ok, j)
+	l.Record = l.with(t, ok, j)
 	if inc.Service != "" {
 		l.ByService[inc.Service] = l.ByService[inc.Service].with(t, ok, j)
 	}

@@ -1,12 +1,12 @@
 package web
 
 import (
-	"github.com/triaged-dev/triaged/triage"
-
 	"encoding/json"
 	"math"
 	"net/http"
 	"time"
+
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // axisData is the picture's content for the script that zooms into it. Times are Unix seconds.

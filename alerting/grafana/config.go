@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 
 	"github.com/prometheus/common/config"
 
@@ -55,7 +56,7 @@ func (c *Config) Validate() error {
 		add("token", "", "give either token or token_file, of a service account that may write annotations")
 	}
 	if len(c.Tags) > maxTags {
-		add("tags", fmt.Sprint(len(c.Tags)), fmt.Sprintf("give at most %d", maxTags))
+		add("tags", strconv.Itoa(len(c.Tags)), fmt.Sprintf("give at most %d", maxTags))
 	}
 	if err := c.HTTP.Validate(); err != nil {
 		problems = append(problems, fmt.Errorf("grafana_configs.http_config: %w", err))

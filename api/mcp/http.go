@@ -73,7 +73,7 @@ func problem(status int, body []byte) error {
 	var text strings.Builder
 	text.WriteString(strings.TrimSpace(p.Title + ". " + p.Detail))
 	for _, e := range p.Errors {
-		text.WriteString(fmt.Sprintf("\n%s: %q: %s", e.Field, e.Value, e.Remedy))
+		fmt.Fprintf(&text, "\n%s: %q: %s", e.Field, e.Value, e.Remedy)
 	}
 	return errors.New(text.String())
 }

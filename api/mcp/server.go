@@ -172,7 +172,7 @@ func (t *tools) incident(ctx context.Context, _ *sdk.CallToolRequest, in inciden
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d incidents, latest first:\n", len(list.Items))
 	for _, i := range list.Items {
-		fmt.Fprintf(&b, "%s %s %s %q id=%s\n", i.OpenedAt.UTC().Format(time.RFC3339), i.State, dash(i.Scope.Service), i.Title, i.ID)
+		fmt.Fprintf(&b, "%s %s %s %q id=%s\n", i.OpenedAt.UTC().Format(time.RFC3339), i.State, dash(i.Service), i.Title, i.ID)
 	}
 	return answer(b.String(), raw)
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	stdlog "log"
+	stdlog "log" //nolint:depguard // what net/http wants its errors in
 	"log/slog"
 	"strings"
 	"sync"

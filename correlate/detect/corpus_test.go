@@ -67,6 +67,7 @@ func (m *maker) daily(amp, weekend float64, shape func(phase float64) float64) {
 
 func humped(p float64) float64  { return math.Pow(max(0, math.Sin(math.Pi*p)), 2) }
 func plateau(p float64) float64 { return 1 / (1 + math.Exp(-60*(p-.37))) / (1 + math.Exp(60*(p-.75))) }
+
 func twoPeaks(p float64) float64 {
 	return .6*math.Exp(-200*(p-.35)*(p-.35)) + math.Exp(-80*(p-.8)*(p-.8)) + .3*humped(p)
 }

@@ -272,6 +272,7 @@ func settle(c *triage.Change, now time.Time) {
 		if c.StartedAt.IsZero() {
 			c.StartedAt, c.TimeUncertaintyS = heard, unreadTime.Seconds()
 		}
+	default: // superseded has no time of its own
 	}
 	skewed := false
 	for _, t := range []*time.Time{&c.StartedAt, &c.FinishedAt} {

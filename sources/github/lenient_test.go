@@ -72,7 +72,7 @@ func TestUnreadableDeliveriesAreKeptAndReadAgain(t *testing.T) {
 	u := serve(t, s, (&recorder{}).emit)
 	good := fixture(t, "deployment_status.success")
 	for name, body := range map[string]string{
-		"not JSON": "{", "no repository": "{}", "id of another form": strings.Replace(string(good), `"id":`, `"id":[],"was":`, -1),
+		"not JSON": "{", "no repository": "{}", "id of another form": strings.ReplaceAll(string(good), `"id":`, `"id":[],"was":`),
 	} {
 		*aside = nil
 		status, answer := deliverTo(t, u, headers("deployment_status", name, []byte(body)), []byte(body))

@@ -66,9 +66,10 @@ func splitComparison(expr string) (lhs string, l triage.SymptomLeg, ok bool) {
 		c := expr[i]
 		switch {
 		case quote != 0:
-			if c == '\\' {
+			switch c {
+			case '\\':
 				i++
-			} else if c == quote {
+			case quote:
 				quote = 0
 			}
 		case c == '"' || c == '\'' || c == '`':

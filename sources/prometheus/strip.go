@@ -97,7 +97,7 @@ func throughArithmetic(e *parser.BinaryExpr) ([][]leg, bool) {
 		left      bool
 	}{{e.LHS, e.RHS, true}, {e.RHS, e.LHS, false}} {
 		b, ok := unparen(side.of).(*parser.BinaryExpr)
-		if !ok || !(b.Op.IsComparisonOperator() && !b.ReturnBool || b.Op.IsSetOperator()) {
+		if !ok || ((!b.Op.IsComparisonOperator() || b.ReturnBool) && !b.Op.IsSetOperator()) {
 			continue
 		}
 		alts := disjuncts(b)

@@ -57,7 +57,7 @@ func (s *Source) Survey(ctx context.Context) (Survey, error) {
 		out.Conventions = append(out.Conventions, UsedConvention{Name: c.Name, Label: c.service, Services: slices.Sorted(maps.Keys(c.raw))})
 	}
 	for _, e := range found.edges {
-		out.Edges = append(out.Edges, e.EdgeConvention.Name)
+		out.Edges = append(out.Edges, e.Name)
 	}
 	for _, m := range changeMetrics {
 		if found.names[m] {

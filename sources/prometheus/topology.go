@@ -40,11 +40,11 @@ func (s *Source) refreshTopology(ctx context.Context) error {
 		}
 		es, err := s.calls(ctx, found, u)
 		if r := reasonFor(s.cfg.Name, err); r == ReasonRefused || r == ReasonTooLarge {
-			s.log.Warn("calls of a convention are left out of the graph because the server refuses the question", "convention", u.EdgeConvention.Name, "err", err)
+			s.log.Warn("calls of a convention are left out of the graph because the server refuses the question", "convention", u.Name, "err", err)
 			continue
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("read call graph of %s: %w", u.EdgeConvention.Name, err))
+			errs = append(errs, fmt.Errorf("read call graph of %s: %w", u.Name, err))
 		}
 		edges = append(edges, es...)
 	}
@@ -80,7 +80,7 @@ func (s *Source) calls(ctx context.Context, found *inUse, u *usedEdge) ([]triage
 }
 
 func edgeQuery(u *usedEdge, lookback time.Duration) string {
-	by, sel := strings.Join(u.by(), ", "), selector(u.Metric, u.EdgeConvention.Match)
+	by, sel := strings.Join(u.by(), ", "), selector(u.Metric, u.Match)
 	if u.Info {
 		return fmt.Sprintf("count by (%s) (last_over_time(%s[%s])) > 0", by, sel, model.Duration(lookback))
 	}

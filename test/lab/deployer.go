@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -164,7 +165,7 @@ func (d *deployer) flip(ctx context.Context, name, flag string, on bool, how tel
 func (d *deployer) scale(ctx context.Context, name string, from, to int, how telling) (triage.Change, error) {
 	c := d.change("scaler", triage.KindScale, name)
 	c.Title = fmt.Sprintf("scale %s from %d to %d", name, from, to)
-	c.Labels = map[string]string{"from": fmt.Sprint(from), "to": fmt.Sprint(to)}
+	c.Labels = map[string]string{"from": strconv.Itoa(from), "to": strconv.Itoa(to)}
 	err := d.fleet.resize(ctx, name, to)
 	c.FinishedAt = time.Now().UTC()
 	d.tell(ctx, c, how)

@@ -34,8 +34,9 @@ func Quantity(v float64, u triage.Unit) string {
 		return scaled(v, 1024, "B", "KiB", "MiB", "GiB", "TiB") + "/s"
 	case triage.UnitRate:
 		return Number(v) + "/s"
+	default: // unknown: a bare number
+		return Number(v)
 	}
-	return Number(v)
 }
 
 // Shift says from what to what a quantity went.

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -98,12 +99,16 @@ func fees(p *process) error {
 }
 
 // spin uses the processor: about a microsecond for every ten rounds.
-func spin(rounds int) (n uint64) {
+func spin(rounds int) {
+	n := uint64(0)
 	for i := range rounds * 20 {
 		n = n*6364136223846793005 + uint64(i)
 	}
-	return n
+	spun.Store(n)
 }
+
+// spun keeps the compiler from leaving the work out.
+var spun atomic.Uint64
 
 // pay takes the money, at a vendor's over TLS.
 func pay(p *process) error {
