@@ -43,7 +43,7 @@ func TestReportsOfAnEarlierVersion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			insert := func(w *writer) error {
-				_, err := w.exec(`INSERT INTO reports (incident_id, number, created_at, body, input) VALUES (?,?,?,?,?)`, name, 1, 1, []byte(rows[name]), []byte("{}"))
+				_, err := w.exec(`INSERT INTO reports (incident_id, number, created_at, body, input) VALUES (?,?,?,?,?)`, name, 1, nanos(t0), []byte(rows[name]), []byte("{}")) // recent: the sweep runs beside
 				return err
 			}
 			if err := j.write(t.Context(), "insert an old row", 1, insert); err != nil {
