@@ -38,10 +38,16 @@ func (m *ranking) ownFactor(c *candidate) finding {
 	f := finding{nats: n, about: o.best, before: o.shift.before, after: o.shift.after, say: func() string { return m.ownSentence(c) }}
 	f.direct = n > 1 && o.shift.z > 3 && !o.shift.small
 	if c.ch.Service == m.scope.Service { // it shifts whatever the cause: that speaks for its change where nothing it calls did
-		f.direct = o.ratio > 3 && o.shift.z > 3 && m.calleesStill(c.ch.Service)
+		if f.direct = false; o.ratio > 3 && o.shift.z > 3 {
+			f.nats, f.direct = sinceIt, m.calleesStill(c.ch.Service)
+		}
 	}
 	return f
 }
+
+// sinceIt is what it says for a change of the alerting service that the service shifted since: next to nothing, for it shifts
+// whatever the cause, but more than timing alone.
+const sinceIt = 0.05
 
 // calleesStill reports whether all that a service calls, as far as is known, is measured and did not shift with the symptom.
 func (m *ranking) calleesStill(name string) bool {

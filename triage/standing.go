@@ -15,6 +15,7 @@ const (
 	LikelyFrom   = 0.5  // a leader below this is never likely
 	CloseBy      = 0.25 // suspects this near the leader cannot be told from it
 	PossibleFrom = 0.2  // below this a further hypothesis is called unlikely
+	AloneFrom    = 0.65 // a leader that nothing accuses directly is likely from here on
 )
 
 // Standing is the headline of a Report: its word, and the suspects it names, in order, at most three.
@@ -42,7 +43,7 @@ func (r Report) Standing() Standing {
 		return Standing{WordLikely, r.Suspects[:1]}
 	case r.None.Probability >= lead.Probability && rec.Verdict != VerdictHarmful:
 		return Standing{Word: WordNone}
-	case lead.Probability >= LikelyFrom && !undecided && (!lead.OnlyTiming() || rec.Verdict == VerdictHarmful):
+	case lead.Probability >= lead.likelyFrom() && !undecided && (!lead.OnlyTiming() || rec.Verdict == VerdictHarmful):
 		return Standing{WordLikely, r.Suspects[:1]}
 	}
 	s := Standing{Word: WordSeparate}
@@ -52,6 +53,20 @@ func (r Report) Standing() Standing {
 		}
 	}
 	return s
+}
+
+// likelyFrom is where a leader is called likely: later where it changed the alerting service itself and nothing accuses it
+// directly, for that service shifts whatever the cause.
+func (s Suspect) likelyFrom() float64 {
+	if s.Hops != nil && *s.Hops == 0 {
+		for _, e := range s.For {
+			if e.Direct {
+				return LikelyFrom
+			}
+		}
+		return AloneFrom
+	}
+	return LikelyFrom
 }
 
 // neutralFactors say when, what and how often, but not that a change touched what fails. A factor not listed counts as evidence.

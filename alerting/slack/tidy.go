@@ -21,7 +21,11 @@ func (b bot) look(ctx context.Context, nt alerting.Notification, root place) (pl
 	if err != nil || at.ts != "" || b.settle <= 0 {
 		return at, err
 	}
-	t := time.NewTimer(b.settle)
+	wait := b.settle
+	if end, ok := ctx.Deadline(); ok { // a short timeout leaves room for the look and the post
+		wait = min(wait, time.Until(end)/3)
+	}
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

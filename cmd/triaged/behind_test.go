@@ -227,6 +227,12 @@ func TestCommandsOverMutualTLS(t *testing.T) {
 		"healthcheck": {"healthcheck"}, "change send": {"change", "send", "--service=checkout", "--new-version=v2"},
 		"change run": {"change", "run", "--service=checkout"}, "suspects": {"suspects", "checkout"}, "doctor": {"doctor"},
 	} {
+		if name == "suspects" { // of a service that is not known it would say so
+			sent := append([]string{"change", "send", "--service=checkout", "--new-version=v1"}, to...)
+			if code := run(t.Context(), sent, streams{strings.NewReader(""), io.Discard, io.Discard}); code != 0 {
+				t.Fatalf("change send: %d", code)
+			}
+		}
 		ask := func(flags ...string) (int, string) {
 			out := &lockedBuffer{}
 			all := append(append([]string{}, args...), flags...)
