@@ -126,7 +126,7 @@ var captured = map[string]string{
 	"argocd/triaged-template.yaml":                  `error: mapping argocd: is not JSON: invalid character '#' looking for beginning of value`,
 	"flagsmith/audit_log.feature_created.json":      `ignored: a line of the audit log; send the environment webhook instead`,
 	"flagsmith/flag_updated.enabled.json":           `flagsmith:23/7168/2021-06-18T07:50:26.595298Z flag succeeded env=Development flag=butter_bar from=off to=on reversible=yes 2021-06-18T07:50:26Z–? "flag butter_bar turned on in Development"`,
-	"launchdarkly/webhook.environment_renamed.json": `ignored: LaunchDarkly changed something else than a flag`,
+	"launchdarkly/webhook.environment_renamed.json": `ignored: LaunchDarkly changed something else than a flag or a segment`,
 	"flux/kustomization.validation_failed.json":     `ignored: nothing was applied`,
 	"gitlab/deployment.canceled.derived.json":       `gitlab:root/test-deployment-webhooks/deployment/15 deploy cancelled service=root/test-deployment-webhooks env=staging version=279484c0 sha=279484c09fbe69ededfced8c1bb6e6d24616b468 ?–2021-04-28T19:50:00Z "Add new file"`,
 	"gitlab/deployment.failed.derived.json":         `gitlab:root/test-deployment-webhooks/deployment/15 deploy failed service=root/test-deployment-webhooks env=staging version=279484c0 sha=279484c09fbe69ededfced8c1bb6e6d24616b468 ?–2021-04-28T19:50:00Z "Add new file"`,
