@@ -47,7 +47,7 @@ func (m *ranking) ownFactor(c *candidate) finding {
 
 // sinceIt is what it says for a change of the alerting service that the service shifted since: next to nothing, for it shifts
 // whatever the cause, but more than timing alone.
-const sinceIt = 0.05
+const sinceIt = 0.002
 
 // calleesStill reports whether all that a service calls, as far as is known, is measured and did not shift with the symptom.
 func (m *ranking) calleesStill(name string) bool {

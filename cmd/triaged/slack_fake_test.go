@@ -130,6 +130,9 @@ func (s *slackServer) do(method string, form url.Values) map[string]any {
 		if form.Get("filename") == "" || form.Get("length") == "" {
 			return no("invalid_arguments")
 		}
+		if s.Server == nil { // served by another: it has no address to upload to
+			return no("unknown_method")
+		}
 		s.uploads = append(s.uploads, nil)
 		id := fmt.Sprint("F", len(s.uploads)-1)
 		return map[string]any{"ok": true, "upload_url": s.URL + "/upload/" + id, "file_id": id}
