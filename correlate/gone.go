@@ -9,9 +9,9 @@ import (
 // A process that is gone has no errors and no latency: its rates echo what was before, and its gauges end. So absence is a
 // signal of its own, and the strongest: a service whose gauges end, or pause, while those of others go on, was not there.
 type gone struct {
-	from, to ms // to is the report time while it lasts
-	metric   *prepared
-	log      float64
+	from   ms
+	metric *prepared
+	log    float64
 }
 
 // How sure an absence is: one sample may be a scrape that failed, several are not.
@@ -38,7 +38,11 @@ func (m *ranking) loadGone() {
 			}
 		}
 	}
-	each(func(_ *service, p *prepared) { latest[p.src.Metric] = max(latest[p.src.Metric], p.lastEnd()) })
+	each(func(_ *service, p *prepared) {
+		if was, ok := latest[p.src.Metric]; !ok || p.lastEnd() > was { // times lie before the report's, which is 0
+			latest[p.src.Metric] = p.lastEnd()
+		}
+	})
 	each(func(s *service, p *prepared) {
 		if g, ok := p.absence(m.at, latest[p.src.Metric]); ok && g.log > s.gone.log {
 			s.gone = g
@@ -83,7 +87,7 @@ func (p *prepared) absence(at time.Time, until ms) (gone, bool) {
 	if last == n-1 && (!long || first == last) {
 		return gone{}, false // the newest samples may only be late
 	}
-	g := gone{from: end(first) - step, to: end(last), metric: p, log: goneOnce}
+	g := gone{from: end(first) - step, metric: p, log: goneOnce}
 	if last > first {
 		g.log = goneTwice
 	}

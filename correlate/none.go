@@ -47,7 +47,7 @@ func (m *ranking) weighNone() none {
 		n.add(m, "blind", float64(m.w.NoneBlind*float64(min(blind, 3))), fmt.Sprintf("%s could not be heard as usual", plural(blind, "source")))
 	}
 	m.recurs(&n)
-	if s := m.findSurge(); s != nil && !m.w.omits("surge") {
+	if s := m.findSurge(); s != nil {
 		// Beside what else may be without a change, a surge is one of NoneSurge cases, and explains what it reaches.
 		was := exp(n.origin)
 		speakOf(n.add(m, "surge", ln((was+float64(m.w.NoneSurge*exp(m.surgeExplains(s))))/was), s.say()), s.series, s.before, s.after)

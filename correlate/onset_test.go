@@ -204,3 +204,26 @@ func TestARunLongerThanTheOlderHalf(t *testing.T) {
 		t.Errorf("want earliest towards 48 minutes before, got %s before: %+v", t0.Sub(r.Onset.Earliest), r.Onset)
 	}
 }
+
+// A second outage has the first in its past, which must not pass for usual.
+func TestAnEarlierEpisodeIsNoBaseline(t *testing.T) {
+	in := flagScene()
+	for i := range in.Series {
+		if s := &in.Series[i]; s.Labels["service"] == "pricing" && s.Signal == triage.SignalErrors {
+			for j := range s.Values {
+				if at := s.Start.Add(time.Duration(j) * 15 * time.Second); at.After(before("14m")) && at.Before(before("8m")) {
+					s.Values[j] = 0.3
+				}
+			}
+		}
+	}
+	own := func() triage.MilliNats {
+		n, _ := evidenceFor(find(Rank(in), "flag-1"), "own")
+		return n
+	}
+	unknown := own()
+	in.Episodes = []triage.Span{{From: before("13m"), To: before("8m")}}
+	if known := own(); known < unknown+500 {
+		t.Errorf("want the episode out of the baseline to weigh more: %+d without knowing of it, %+d with", unknown, known)
+	}
+}

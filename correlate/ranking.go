@@ -202,14 +202,22 @@ const (
 	clearedAfter = ms(60_000)
 )
 
-// forgetEarlier takes earlier episodes of this alert that are over out of what "before" means.
+// forgetEarlier takes earlier episodes that are over out of what "before" means: those the input knows, else the earlier firings
+// of this alert, which cases from before episodes were kept have alone.
 func (m *ranking) forgetEarlier(all []*prepared) {
-	for i := range m.in.Earlier {
-		a := &m.in.Earlier[i]
-		if a.StartsAt.IsZero() || a.EndsAt.IsZero() || !a.EndsAt.Before(m.alert.StartsAt) {
+	spans := slices.Clip(m.in.Episodes)
+	if len(spans) == 0 {
+		for i := range m.in.Earlier {
+			if a := &m.in.Earlier[i]; !a.StartsAt.IsZero() && !a.EndsAt.IsZero() {
+				spans = append(spans, triage.Span{From: a.StartsAt, To: a.EndsAt})
+			}
+		}
+	}
+	for _, e := range spans {
+		if !e.To.Before(m.alert.StartsAt) {
 			continue
 		}
-		from, to := m.rel(a.StartsAt)-firedAfter, m.rel(a.EndsAt)+clearedAfter
+		from, to := m.rel(e.From)-firedAfter, m.rel(e.To)+clearedAfter
 		for _, p := range all {
 			p.forget(from, to)
 		}

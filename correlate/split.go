@@ -165,7 +165,7 @@ func (m *ranking) compare(c *candidate, s *service, series []*prepared, label st
 		case q.at >= from && q.at+p.step >= settled:
 			after, news, olds = append(after, q.fresh-q.old), append(news, q.fresh), append(olds, q.old)
 			warm = warm || q.at >= cool
-		case q.at < c.act.first && q.at+p.step <= c.act.first && q.at >= born: // an earlier life of the same version is another one
+		case q.at+p.step <= c.act.first && q.at >= born: // an earlier life of the same version is another one
 			before = append(before, q.fresh-q.old)
 		}
 	}

@@ -2,7 +2,6 @@ package correlate
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -179,9 +178,6 @@ func (s *surge) say() string {
 
 // explains is what a surge explains of the other services' shifts, in nats.
 func (m *ranking) surgeExplains(s *surge) float64 {
-	if s == nil {
-		return math.Inf(-1)
-	}
 	wide, _, _ := m.breadth()
 	return s.log + max(0, wide)
 }
