@@ -177,7 +177,6 @@ func (j *Journal) writeLoop(ctx context.Context) error {
 			j.metrics.commit(entries, time.Since(start))
 		}
 		clear(batch)
-		j.noteTrouble(err)
 		if isDamage(err) {
 			return j.stopWriting(err)
 		}
@@ -213,6 +212,7 @@ func (j *Journal) gather(batch []*request) []*request {
 // became durable is returned, and the error if it was the disk.
 func (j *Journal) commit(batch []*request) (entries int, err error) {
 	if err := j.unharmed(); isDamage(err) {
+		j.markDamaged(err)
 		for _, r := range batch {
 			r.done <- err
 		}
@@ -244,6 +244,10 @@ func (j *Journal) commit(batch []*request) (entries int, err error) {
 		for i := range results {
 			results[i] = cmp.Or(results[i], nerr)
 		}
+	}
+	j.noteTrouble(err) // before the answers: who was refused and then asks Ready hears the same
+	if isDamage(err) {
+		j.markDamaged(err)
 	}
 	for i, r := range batch {
 		r.done <- results[i]
