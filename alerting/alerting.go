@@ -21,10 +21,9 @@ type Options struct {
 	Store     Store
 	Triager   Triager
 	Directory *triage.Directory
-	Topology  TopologySource // nil: no calls are known
-	Metrics   Metrics        // nil: what an undo did is not measured
-	History   History        // nil: whether it would have ended anyway is judged without the alert's past
-	Labels    Labels         // nil: verified undos are not kept as labels
+	Topology  triage.TopologySource // nil: no calls are known
+	Verifier  Verifier              // nil: what an undo did is not measured
+	Labels    Labels                // nil: verified undos are not kept as labels
 
 	// State remembers when the last digest was posted. Nil: there are no digests.
 	State State
@@ -55,7 +54,6 @@ type Alerting struct {
 	metrics *metrics
 
 	queue *queue
-	undos restores // of watchUndos alone
 	out   *dispatcher
 	subs  subscribers
 
@@ -139,7 +137,7 @@ func (a *Alerting) Run(ctx context.Context) error {
 		wg.Go(func() { a.work(ctx) })
 	}
 	wg.Go(func() { a.sweep(ctx) })
-	if a.opts.Metrics != nil {
+	if a.opts.Verifier != nil {
 		wg.Go(func() { a.watchUndos(ctx) })
 	}
 	wg.Go(func() { a.out.run(ctx) })

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // SeverityInput is what a severity is proposed from.
@@ -63,7 +64,7 @@ func ProposeSeverity(in SeverityInput) triage.Severity {
 	}
 	switch failing, what, known := failingShare(in.Report.Symptom); {
 	case known:
-		reason := fmt.Sprintf("%s of %s", share(failing), what)
+		reason := fmt.Sprintf("%s of %s", say.Quantity(failing, triage.UnitRatio), what)
 		switch {
 		case failing >= hugeShare:
 			add(2, reason)

@@ -40,27 +40,13 @@ type Triager interface {
 	Triage(context.Context, triage.Request) (triage.Answer, error)
 }
 
-// Metrics reads the alert's own series, the signals of services, and whether their processes are up. It may hang: it is given a
-// deadline.
-type Metrics interface {
-	Symptom(ctx context.Context, al triage.Alert, from, to time.Time) (triage.Symptom, error)
-	Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error)
-	// Health is one series per service named "up", the share of its processes that answered the scrape.
-	Health(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error)
-}
-
-// History knows the earlier firings of an alert; "" as service means any.
-type History interface {
-	AlertHistory(ctx context.Context, name, service string, since time.Time) ([]triage.Alert, error)
+// Verifier says what taking a suspect back did; blind where nothing of the symptom could be read. It must return by ctx's deadline.
+type Verifier interface {
+	Verify(context.Context, triage.UndoRequest) (got triage.Checked, blind bool)
 }
 
 // Labels keeps what was found about suspects, apart from what people said, and knows both.
 type Labels interface {
 	SaveFeedback(context.Context, triage.Feedback) error
 	Feedback(ctx context.Context, incidentID string) ([]triage.Feedback, error)
-}
-
-// TopologySource says who calls whom, as known now.
-type TopologySource interface {
-	Topology() triage.Topology
 }

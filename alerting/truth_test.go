@@ -17,9 +17,9 @@ import (
 func TestWeeklyTruth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, reg := &digestNotifier{}, prometheus.NewRegistry()
-		m := &fakeMetrics{symptom: broken(6), own: broken(6)}
+		m := &fakeVerifier{back: 6}
 		b := newBench(t, newFakeStore(), func(o *Options) {
-			o.State, o.Metrics, o.Labels, o.Registerer = &fakeState{}, m, &fakeLabels{}, reg
+			o.State, o.Verifier, o.Labels, o.Registerer = &fakeState{}, m, &fakeLabels{}, reg
 			o.Topology = fakeTopology{triage.NewTopology([]triage.Edge{{From: "checkout", To: "pricing"}})}
 			o.Config.SecondLooks = nil
 			o.Config.Truth = DefaultTruthConfig()

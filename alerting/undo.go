@@ -8,15 +8,14 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // Bounds on what one incident remembers of what was done since.
 const (
 	maxUndos  = 10
 	maxMoving = 20
-	maxHold   = 5         // changes named under "hold others"
-	seriesPad = time.Hour // of quiet past read before the onset
-	pastSpan  = 14 * 24 * time.Hour
+	maxHold   = 5 // changes named under "hold others"
 )
 
 // undoing is one undo of a suspect and what was seen of it. Guarded by Alerting.mu.
@@ -93,7 +92,7 @@ func (a *Alerting) noteUndo(e *entry, undid triage.Change, c triage.Change, now 
 	case i >= 0:
 		u := e.undos[i]
 		u.undo = c
-		if at := undoneAt(c).UTC(); !at.Equal(u.checked.At) && !u.settled() {
+		if at := c.EffectAt().UTC(); !at.Equal(u.checked.At) && !u.settled() {
 			u.checked.At, u.next = at, now.Add(time.Duration(a.cfg.Verify.Interval))
 		}
 		return false
@@ -104,8 +103,8 @@ func (a *Alerting) noteUndo(e *entry, undid triage.Change, c triage.Change, now 
 	e.undos = append(slices.Clone(e.undos), &undoing{
 		undid: undid, undo: c, onset: e.report.Onset.Interval, named: triage.UndoneOf(c),
 		checked: triage.Checked{
-			Undid: undid.ID, By: c.ID, At: undoneAt(c).UTC(), Asked: now.UTC(), Outcome: triage.CheckWatching,
-			Sentence: undoneWord(undid) + " at " + clock(undoneAt(c)) + "; the symptom is being watched",
+			Undid: undid.ID, By: c.ID, At: c.EffectAt().UTC(), Asked: now.UTC(), Outcome: triage.CheckWatching,
+			Sentence: say.WentBack(undid) + " at " + clock(c.EffectAt()) + "; the symptom is being watched",
 		},
 		next: now.Add(time.Duration(a.cfg.Verify.Interval)),
 	})
@@ -216,11 +215,6 @@ func (a *Alerting) watchUndos(ctx context.Context) {
 		case <-tick.C:
 		}
 		due := a.undosDue(a.now())
-		if len(due) > 0 {
-			if err := a.undos.refresh(ctx, a.store, a.now()); err != nil && ctx.Err() == nil {
-				a.log.Warn("how long undos took before cannot be read; the configured limit holds", "err", err)
-			}
-		}
 		for _, d := range due {
 			if ctx.Err() != nil {
 				return
@@ -254,18 +248,20 @@ func (a *Alerting) undosDue(now time.Time) []dueUndo {
 
 // lookAt measures what one undo did, and tells if that is news.
 func (a *Alerting) lookAt(ctx context.Context, e *entry, u *undoing) {
-	in := a.measure(ctx, e, u)
+	req := a.question(e, u)
+	asking, cancel := context.WithTimeout(ctx, time.Duration(a.cfg.Deadline))
+	got, blind := a.opts.Verifier.Verify(asking, req)
+	cancel()
 	if ctx.Err() != nil {
 		return
 	}
-	got := Verify(in)
 	a.mu.Lock()
 	was := u.checked.Outcome
 	if was == triage.CheckRedone { // taken back while it was measured
 		a.mu.Unlock()
 		return
 	}
-	u.checked, u.blind = got, len(in.Symptom.Series) == 0
+	u.checked, u.blind = got, blind
 	news := was != got.Outcome && got.Outcome != triage.CheckWatching && got.Outcome != triage.CheckUnmeasured
 	recovered := e.inc.State == triage.IncidentRecovered
 	if news && got.Outcome.Recovered() {
@@ -303,55 +299,27 @@ func (e *entry) anyActive() bool {
 	return slices.ContainsFunc(e.undos, func(u *undoing) bool { return u.checked.Outcome.Active() })
 }
 
-// measure gathers what Verify reads. What cannot be read is left out.
-func (a *Alerting) measure(ctx context.Context, e *entry, u *undoing) VerifyInput {
+// question is what is asked about one undo, as things stand.
+func (a *Alerting) question(e *entry, u *undoing) triage.UndoRequest {
 	a.mu.Lock()
-	inc := e.snapshot()
-	in := VerifyInput{
-		Undid: u.undid, Undo: u.undo, Service: inc.Service, Onset: u.onset, Now: a.now(), Firing: inc.Firing(), Limits: a.cfg.Verify,
+	defer a.mu.Unlock()
+	v := a.cfg.Verify
+	q := triage.UndoRequest{
+		Incident: e.snapshot(), Undid: u.undid, Undo: u.undo, Onset: u.onset, Moving: e.moving, Near: slices.Sorted(maps.Keys(e.reach)), At: a.now(),
+		Limits: triage.UndoLimits{
+			RetryCycle: time.Duration(v.RetryCycle), GiveUp: time.Duration(v.GiveUp), MoveOn: time.Duration(v.MoveOn), MinTraffic: v.MinTraffic,
+		},
 	}
-	in.Undo.FinishedAt = later(in.Undo.FinishedAt, u)
+	q.Undo.FinishedAt = later(q.Undo.FinishedAt, u)
 	if e.report != nil {
-		in.Signal = e.report.Symptom.Signal
+		q.Signal = e.report.Symptom.Signal
 	}
 	for _, o := range e.undos {
 		if o != u {
-			in.Others = append(in.Others, o.undo)
+			q.Undos = append(q.Undos, o.undo)
 		}
 	}
-	rolling := e.moving
-	a.mu.Unlock()
-	if p90, n := a.undos.p90(u.undid.Kind); n > 0 {
-		in.Restores = n
-		in.Limits.GiveUp = durationOf(p90)
-		in.Limits.MoveOn = max(in.Limits.MoveOn, 2*in.Limits.GiveUp)
-	}
-	since := undoneAt(in.Undo).Add(-time.Duration(in.Limits.GiveUp)) // what acted before that would have shown before the undo
-	for _, c := range rolling {
-		if c.LastActivity().After(since) {
-			in.Others = append(in.Others, c)
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.cfg.Deadline))
-	defer cancel()
-	from := u.onset.Earliest.Add(-seriesPad)
-	if len(inc.Alerts) > 0 {
-		s, err := a.opts.Metrics.Symptom(ctx, inc.Alerts[0], from, in.Now)
-		if err != nil {
-			a.log.Debug("symptom after an undo cannot be read; it is asked again", "incident", inc.ID, "err", err)
-		}
-		in.Symptom = s
-	}
-	a.measureServices(ctx, e, u, &in, from)
-	if a.opts.History != nil && len(inc.Alerts) > 0 {
-		al := inc.Alerts[0]
-		earlier, err := a.opts.History.AlertHistory(ctx, al.Name(), inc.Service, al.StartsAt.Add(-pastSpan))
-		if err != nil {
-			a.log.Debug("the alert's past cannot be read; it is judged without", "incident", inc.ID, "err", err)
-		}
-		in.Earlier = slices.DeleteFunc(earlier, func(o triage.Alert) bool { return !o.StartsAt.Before(al.StartsAt) })
-	}
-	return in
+	return q
 }
 
 // later keeps the time an undo took effect across a restart, where its body is no longer at hand.
@@ -375,7 +343,7 @@ func (a *Alerting) noteChecked(ctx context.Context, e *entry) error {
 
 // undecided reports whether the note on a recovery should wait for what is being measured. Needs Alerting.mu.
 func (a *Alerting) undecided(e *entry, now time.Time) bool {
-	if a.opts.Metrics == nil || now.Sub(e.inc.RecoveredAt) > time.Duration(a.cfg.Verify.GiveUp) {
+	if a.opts.Verifier == nil || now.Sub(e.inc.RecoveredAt) > time.Duration(a.cfg.Verify.GiveUp) {
 		return false
 	}
 	return slices.ContainsFunc(e.undos, func(u *undoing) bool { return !u.settled() && !u.blind && u.checked.Outcome != triage.CheckNotHelped })

@@ -2,7 +2,6 @@ package alerting
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -11,38 +10,35 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
-// fakeMetrics answers with what the tests' functions say at the time asked.
-type fakeMetrics struct {
-	mu      sync.Mutex
-	symptom func(float64) float64
-	own     func(float64) float64
-	err     error
+// fakeVerifier answers as the real one would where everything turns back minutes after the onset, and stays; 0: never.
+// That measuring leads to these answers is tested where it is done.
+type fakeVerifier struct {
+	back  float64
+	blind bool
 }
 
-func (f *fakeMetrics) Symptom(_ context.Context, _ triage.Alert, _, to time.Time) (triage.Symptom, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.err != nil {
-		return triage.Symptom{}, f.err
+func (f *fakeVerifier) Verify(_ context.Context, q triage.UndoRequest) (triage.Checked, bool) {
+	at, turned := q.Undo.EffectAt(), t0.Add(time.Duration(f.back*float64(time.Minute)))
+	out := triage.Checked{Undid: q.Undid.ID, By: q.Undo.ID, At: at.UTC(), Asked: q.At.UTC(), Outcome: triage.CheckWatching, Sentence: "it is being watched"}
+	what, since := say.WentBack(q.Undid), q.At.Sub(at)
+	switch {
+	case f.blind && since >= q.Limits.GiveUp:
+		out.Outcome = triage.CheckUnmeasured
+	case f.blind:
+	case f.back > 0 && q.At.Sub(turned) >= q.Limits.RetryCycle:
+		out.Outcome, out.Turned = triage.CheckVerified, turned
+		out.Sentence = q.Incident.Service + " recovered " + say.Span(turned.Sub(at)) + " after " + what
+	case f.back > 0 || since < q.Limits.GiveUp:
+	case since >= q.Limits.MoveOn:
+		out.Outcome, out.Sentence = triage.CheckNotHelped, what+": undoing it did not help, and pricing itself has not moved"
+	default:
+		out.Outcome, out.Sentence = triage.CheckStuck, "trigger removed, system may be stuck: "+what
+		out.Steps = []string{"shed load on " + q.Incident.Service}
 	}
-	return triage.Symptom{LongestRangeS: 60, Series: []triage.Series{seriesOf(triage.SignalErrors, "checkout", to, f.symptom)}}, nil
-}
-
-func (f *fakeMetrics) Signals(_ context.Context, q triage.SignalQuery) ([]triage.Series, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return []triage.Series{
-		seriesOf(triage.SignalTraffic, "checkout", q.To, steady(200)),
-		seriesOf(triage.SignalErrors, "pricing", q.To, f.own),
-	}, f.err
-}
-
-func (f *fakeMetrics) Health(context.Context, triage.SignalQuery) ([]triage.Series, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return nil, f.err
+	return out, f.blind
 }
 
 // fakeLabels keeps labels.
@@ -64,7 +60,7 @@ func (f *fakeLabels) Feedback(_ context.Context, id string) ([]triage.Feedback, 
 	return slices.DeleteFunc(slices.Clone(f.got), func(o triage.Feedback) bool { return o.IncidentID != id }), nil
 }
 
-// onsetReport is flagReport with its onset where the fake metrics break.
+// onsetReport is flagReport with its onset where the fake verifier counts from.
 func onsetReport(triage.Request) triage.Report {
 	r := flagReport(.86)
 	r.Onset.Interval = triage.Interval{Earliest: t0, Best: t0, Latest: t0.Add(15 * time.Second)}
@@ -79,9 +75,9 @@ func undoEvent(at time.Time, of triage.ChangeID) triage.Event {
 	}}
 }
 
-func watchBench(t *testing.T, m *fakeMetrics, labels *fakeLabels) *bench {
+func watchBench(t *testing.T, m *fakeVerifier, labels *fakeLabels) *bench {
 	b := newBench(t, newFakeStore(), func(o *Options) {
-		o.Metrics, o.Labels = m, labels
+		o.Verifier, o.Labels = m, labels
 		o.Topology = fakeTopology{triage.NewTopology([]triage.Edge{{From: "checkout", To: "pricing"}})}
 		o.Config.SecondLooks = nil
 	})
@@ -92,7 +88,7 @@ func watchBench(t *testing.T, m *fakeMetrics, labels *fakeLabels) *bench {
 // The flag goes back, the symptom turns a minute later: verified, told with the recovery in one message, and kept as a label.
 func TestUndoIsVerified(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, labels := &fakeMetrics{symptom: broken(6), own: broken(6)}, &fakeLabels{}
+		m, labels := &fakeVerifier{back: 6}, &fakeLabels{}
 		b := watchBench(t, m, labels)
 		time.Sleep(2 * time.Minute)
 		al := alert("checkout", time.Now())
@@ -125,7 +121,7 @@ func TestUndoIsVerified(t *testing.T) {
 // open again. Another change that goes live meanwhile is called out.
 func TestUndoDoesNotHelp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0)}, &fakeLabels{})
+		b := watchBench(t, &fakeVerifier{}, &fakeLabels{})
 		time.Sleep(2 * time.Minute)
 		b.accept(t, alert("checkout", time.Now()))
 		time.Sleep(time.Minute)
@@ -164,7 +160,7 @@ func TestUndoDoesNotHelp(t *testing.T) {
 // What was watched goes on after a restart.
 func TestUndoSurvivesRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &fakeMetrics{symptom: broken(6), own: broken(6)}
+		m := &fakeVerifier{back: 6}
 		b := watchBench(t, m, &fakeLabels{})
 		time.Sleep(2 * time.Minute)
 		b.accept(t, alert("checkout", time.Now()))
@@ -174,7 +170,7 @@ func TestUndoSurvivesRestart(t *testing.T) {
 		b.stop()
 		store := b.store
 		labels := &fakeLabels{}
-		c := newBench(t, store, func(o *Options) { o.Metrics, o.Labels = m, labels; o.Config.SecondLooks = nil })
+		c := newBench(t, store, func(o *Options) { o.Verifier, o.Labels = m, labels; o.Config.SecondLooks = nil })
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		last := c.notifier.got()
@@ -190,7 +186,7 @@ func TestUndoSurvivesRestart(t *testing.T) {
 // Without metrics the note on the recovery does not wait.
 func TestRecoveryIsToldWithoutMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0), err: errors.New("no server")}, &fakeLabels{})
+		b := watchBench(t, &fakeVerifier{blind: true}, &fakeLabels{})
 		al := alert("checkout", time.Now())
 		b.accept(t, al)
 		time.Sleep(time.Minute)
@@ -208,7 +204,7 @@ func TestRecoveryIsToldWithoutMetrics(t *testing.T) {
 // An undo that fails is no undo.
 func TestFailedUndo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0)}, &fakeLabels{})
+		b := watchBench(t, &fakeVerifier{}, &fakeLabels{})
 		b.accept(t, alert("checkout", time.Now()))
 		time.Sleep(time.Minute)
 		ev := undoEvent(time.Now(), "ld#1")
@@ -232,7 +228,7 @@ func TestFailedUndo(t *testing.T) {
 // What goes live in the blast radius while the incident is open is called out, once.
 func TestHoldOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0)}, &fakeLabels{})
+		b := watchBench(t, &fakeVerifier{}, &fakeLabels{})
 		b.accept(t, alert("checkout", time.Now()))
 		time.Sleep(time.Minute)
 		deploy := triage.Change{ID: "d9", Kind: triage.KindDeploy, Scope: triage.Scope{Service: "pricing"}, Version: "v9", StartedAt: time.Now(), ObservedAt: time.Now()}
@@ -250,34 +246,10 @@ func TestHoldOthers(t *testing.T) {
 	})
 }
 
-// From ten of their own on, the team's times decide how long to wait.
-func TestRestores(t *testing.T) {
-	store := newFakeStore()
-	for i := range 12 {
-		r := flagReport(.9)
-		r.IncidentID, r.Number = string(rune('a'+i)), 1
-		r.Checked = []triage.Checked{{Undid: "ld#1", Outcome: triage.CheckVerified, At: t0, Turned: t0.Add(time.Duration(i+1) * time.Minute)}}
-		inc := triage.Incident{ID: r.IncidentID, State: triage.IncidentClosed, Reports: 1, OpenedAt: t0}
-		if err := store.SaveReport(t.Context(), inc, triage.Answer{Report: r}, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var r restores
-	if err := r.refresh(t.Context(), store, t0); err != nil {
-		t.Fatal(err)
-	}
-	if p90, n := r.p90(triage.KindFlag); p90 != 11*time.Minute || n != 12 {
-		t.Errorf("want 11 min of 12, got %s of %d", p90, n)
-	}
-	if _, n := r.p90(triage.KindDeploy); n != 0 {
-		t.Errorf("want none for deploys, got %d", n)
-	}
-}
-
 // An undo that is itself taken back is told as what it is: what was undone acts again, and nothing is claimed of the undo any more.
 func TestUndoIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0)}, &fakeLabels{})
+		b := watchBench(t, &fakeVerifier{}, &fakeLabels{})
 		b.accept(t, alert("checkout", time.Now()))
 		time.Sleep(time.Minute)
 		undo := undoEvent(time.Now(), "ld#1")
@@ -312,7 +284,7 @@ func TestUndoIsTakenBack(t *testing.T) {
 // A suspect that cannot reach what fails is no remedy when it is taken back: nobody is told of it.
 func TestUndoOutOfReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := watchBench(t, &fakeMetrics{symptom: broken(0), own: broken(0)}, &fakeLabels{})
+		b := watchBench(t, &fakeVerifier{}, &fakeLabels{})
 		b.triager.set(func(r triage.Request) triage.Report {
 			rep := onsetReport(r)
 			far := deploySuspect("d9", "mail", "v1", "v2", "03:00:00", .02)

@@ -1,7 +1,6 @@
 package alerting
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
@@ -19,13 +18,7 @@ func clean(s string, n int) string { return say.Clean(s, n) }
 
 func describeChange(c *triage.Change) string { return say.Change(*c) }
 
-func firstNonEmpty(ss ...string) string { return cmp.Or(ss...) }
-
 func clock(t time.Time) string { return say.Clock(t) }
-
-func span(d time.Duration) string { return say.Span(d) }
-
-func secs(s float64) time.Duration { return say.Seconds(s) }
 
 // odds is a probability in words, or in per cent where enough of the team's own labels stand behind it.
 func odds(p float64, percentages bool) string {
@@ -37,5 +30,3 @@ func odds(p float64, percentages bool) string {
 	}
 	return "unlikely"
 }
-
-func plural(n int, one, many string) string { return say.Plural(n, one, many) }

@@ -40,7 +40,7 @@ type Options struct {
 	Triager   Triager
 	NotFound  func(error) bool // tells the store's "no such thing" from a failure
 
-	Topology      TopologySource                                             // optional
+	Topology      Graph                                                      // optional
 	Directory     func() *triage.Directory                                   // optional
 	Picture       func(triage.Report, triage.Case) ([]byte, error)           // optional: paints timeline.png; 404 without
 	FeedbackLinks LinkTokens                                                 // optional: /feedback/{token} says that there are none

@@ -113,9 +113,9 @@ type Triager interface {
 	Triage(ctx context.Context, r triage.Request) (triage.Answer, error)
 }
 
-// TopologySource knows who calls whom, and how much of it.
-type TopologySource interface {
-	Topology() triage.Topology
+// Graph knows who calls whom, and how much of it.
+type Graph interface {
+	triage.TopologySource
 	GraphCoverage() triage.GraphCoverage
 }
 

@@ -37,9 +37,6 @@ type Metrics interface {
 	Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error)
 }
 
-// TopologySource knows who calls whom. It must not block.
-type TopologySource interface{ Topology() triage.Topology }
-
 // CoverageSource knows how well each source could be heard. It must not block.
 type CoverageSource interface {
 	Coverage(from, to time.Time) []triage.Coverage
@@ -57,7 +54,7 @@ type Options struct {
 	Store      Store
 	Alerts     AlertLog
 	Metrics    Metrics
-	Topology   TopologySource
+	Topology   triage.TopologySource
 	Coverage   CoverageSource
 	Told       ToldSource
 	Directory  *triage.Directory

@@ -118,3 +118,6 @@ func MergeTopologies(ts ...Topology) Topology {
 	}
 	return NewTopology(edges)
 }
+
+// TopologySource says who calls whom, as known now. It must not block.
+type TopologySource interface{ Topology() Topology }

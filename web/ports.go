@@ -45,11 +45,6 @@ type Resender interface {
 	Resend(ctx context.Context, deliveryID string) error
 }
 
-// TopologySource knows who calls whom.
-type TopologySource interface {
-	Topology() triage.Topology
-}
-
 // Scope is what a visitor must be allowed for a route. The words are those of the API's auth section.
 type Scope string
 

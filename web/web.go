@@ -23,7 +23,7 @@ type Options struct {
 	NotFound  func(error) bool // tells the store's "no such thing" from a failure
 
 	Protect    Protect                  // optional: nobody is asked who they are
-	Topology   TopologySource           // optional
+	Topology   triage.TopologySource    // optional
 	Directory  func() *triage.Directory // optional
 	ConfigYAML func() string            // optional: the running configuration, secrets hidden
 	Version    string                   // optional: shown at the foot

@@ -30,6 +30,7 @@ var mayImport = []struct {
 	{"sources/catalog", []string{"triage", "triage/say"}},
 	{"collector", []string{"triage", "triage/say"}},
 	{"correlate", []string{"triage", "triage/say"}},
+	{"correlate/verify", []string{"triage", "triage/say"}},
 	{"correlate/detect", []string{"triage", "triage/say", "correlate"}},
 	{"correlate/replay", []string{"triage", "triage/say", "correlate"}},
 	{"journal", []string{"triage", "triage/say"}},

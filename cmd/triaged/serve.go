@@ -32,6 +32,7 @@ import (
 	"github.com/triaged-dev/triaged/cmd/triaged/told"
 	"github.com/triaged-dev/triaged/collector"
 	"github.com/triaged-dev/triaged/configs"
+	"github.com/triaged-dev/triaged/correlate/verify"
 	"github.com/triaged-dev/triaged/journal"
 	"github.com/triaged-dev/triaged/sources/cloudevents"
 	"github.com/triaged-dev/triaged/triage"
@@ -125,9 +126,15 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 		}
 		return pages.TimelinePNG(r, c)
 	}
+	verifier, err := verify.New(verify.Options{
+		Metrics: parts, Past: store, Alerts: store, Topology: parts, Directory: parts.directory, Logger: log.With("component", "verify"),
+	})
+	if err != nil {
+		return err
+	}
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Metrics: parts, History: store, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Owners: parts.PodOwner, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Verifier: verifier, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Owners: parts.PodOwner, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err

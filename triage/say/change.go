@@ -98,3 +98,18 @@ func firstOf(ss ...string) string {
 	}
 	return ""
 }
+
+// WentBack says that a change was taken back, as a clause: "flag new-pricing went back".
+func WentBack(c triage.Change) string {
+	name := Clean(firstOf(c.Name(), c.Service, c.Title, string(c.ID)), MaxName)
+	switch c.Kind {
+	case triage.KindFlag:
+		return "flag " + name + " went back"
+	case triage.KindConfig:
+		return "config " + name + " was reverted"
+	case triage.KindDeploy, triage.KindRollback:
+		return name + " was rolled back"
+	default: // of the rest only the kind can be said
+		return string(c.Kind) + " " + name + " was undone"
+	}
+}

@@ -1,8 +1,9 @@
-package alerting
+package verify
 
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -14,15 +15,18 @@ const (
 	restoresEvery = time.Hour
 )
 
-// restores are how long the team's own verified undos took to show, by kind of what was undone. Used by one goroutine.
+// restores are how long the team's own verified undos took to show, by kind of what was undone.
 type restores struct {
+	mu   sync.Mutex
 	took map[triage.Kind][]time.Duration
 	read time.Time
 }
 
 // p90 is the time within which nine of ten took effect, and how many there were; 0, 0 where there were too few.
 func (r *restores) p90(k triage.Kind) (time.Duration, int) {
+	r.mu.Lock()
 	d := r.took[k]
+	r.mu.Unlock()
 	if len(d) < restoresFrom {
 		return 0, 0
 	}
@@ -30,11 +34,16 @@ func (r *restores) p90(k triage.Kind) (time.Duration, int) {
 }
 
 // refresh reads the latest incidents again once an hour. What cannot be read leaves what was known.
-func (r *restores) refresh(ctx context.Context, store Store, now time.Time) error {
-	if !r.read.IsZero() && now.Sub(r.read) < restoresEvery {
+func (r *restores) refresh(ctx context.Context, store Past, now time.Time) error {
+	r.mu.Lock()
+	fresh := !r.read.IsZero() && now.Sub(r.read) < restoresEvery
+	if !fresh {
+		r.read = now
+	}
+	r.mu.Unlock()
+	if fresh {
 		return nil
 	}
-	r.read = now
 	incidents, _, err := store.Incidents(ctx, triage.IncidentQuery{States: []triage.IncidentState{triage.IncidentRecovered, triage.IncidentClosed}, Limit: restoresRead})
 	if err != nil {
 		return err
@@ -59,6 +68,8 @@ func (r *restores) refresh(ctx context.Context, store Store, now time.Time) erro
 	for _, d := range took {
 		slices.Sort(d)
 	}
+	r.mu.Lock()
 	r.took = took
+	r.mu.Unlock()
 	return nil
 }

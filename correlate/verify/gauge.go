@@ -1,11 +1,13 @@
-package alerting
+package verify
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // level is where a group of series stands now.
@@ -25,25 +27,17 @@ func (l level) words(service string) string {
 	if l.down != "" {
 		return l.down
 	}
-	s := firstNonEmpty(service, "it") + " still fails"
+	s := cmp.Or(service, "it") + " still fails"
 	if l.known {
-		s = fmt.Sprintf("%s still at %s, usual %s", firstNonEmpty(service, "it"), share(l.now), share(l.before))
+		s = fmt.Sprintf("%s still at %s, usual %s", cmp.Or(service, "it"), say.Quantity(l.now, triage.UnitRatio), say.Quantity(l.before, triage.UnitRatio))
 	}
 	switch {
 	case l.level < backBelow:
-		return firstNonEmpty(service, "it") + " is back, for now"
+		return cmp.Or(service, "it") + " is back, for now"
 	case l.level < sameFrom:
 		return s + ", better than it was"
 	}
 	return s
-}
-
-// share prints a share with the two digits that count.
-func share(v float64) string {
-	if v >= 0.0995 {
-		return fmt.Sprintf("%.0f %%", 100*v)
-	}
-	return fmt.Sprintf("%.2g %%", 100*v)
 }
 
 // view is the stretch of time in which series are looked at, and which side of them is bad.
@@ -235,16 +229,16 @@ func median(ps []point) middle {
 	for i, p := range ps {
 		vs[i] = p.v
 	}
-	out := middle{v: half(vs), n: len(vs)}
+	out := middle{v: middleOf(vs), n: len(vs)}
 	for i, v := range vs {
 		vs[i] = abs(v - out.v)
 	}
-	out.spread = half(vs)
+	out.spread = middleOf(vs)
 	return out
 }
 
-// half sorts vs and returns its middle.
-func half(vs []float64) float64 {
+// middleOf sorts vs and returns its median.
+func middleOf(vs []float64) float64 {
 	slices.Sort(vs)
 	n := len(vs)
 	return (vs[(n-1)/2] + vs[n/2]) / 2
@@ -267,3 +261,10 @@ func trafficShare(series []triage.Series, onset triage.Interval, turned, now tim
 }
 
 func abs(v float64) float64 { return max(v, -v) }
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,4 +1,4 @@
-package alerting
+package verify
 
 import (
 	"math"
@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/model"
-
 	"github.com/triaged-dev/triaged/triage"
 )
 
 const verifyStep = 15 * time.Second
+
+var t0 = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // the onset
 
 // seriesOf samples f every 15 s from an hour before t0 until now; f is given minutes since t0, the onset.
 func seriesOf(signal triage.Signal, service string, now time.Time, f func(minutes float64) float64) triage.Series {
@@ -68,13 +68,13 @@ func firings(minutes ...float64) []triage.Alert {
 
 func steady(v float64) func(float64) float64 { return func(float64) float64 { return v } }
 
-func TestVerify(t *testing.T) {
+func TestJudge(t *testing.T) {
 	threshold := .05
 	// The onset is at minute 0; pricing's flag goes back at minute 8.
-	base := func(now float64, symptom func(float64) float64) VerifyInput {
+	base := func(now float64, symptom func(float64) float64) Input {
 		at := t0.Add(time.Duration(now * float64(time.Minute)))
-		limits := DefaultVerifyConfig()
-		return VerifyInput{
+		limits := triage.UndoLimits{RetryCycle: 2 * time.Minute, GiveUp: 10 * time.Minute, MoveOn: 20 * time.Minute, MinTraffic: .5}
+		return Input{
 			Undid: triage.Change{ID: "on", Kind: triage.KindFlag, Scope: triage.Scope{Service: "pricing"}, Labels: map[string]string{"flag": "new-pricing"}},
 			Undo:  triage.Change{ID: "off", Kind: triage.KindFlag, Scope: triage.Scope{Service: "pricing"}, StartedAt: t0.Add(8 * time.Minute)},
 			Onset: triage.Interval{Earliest: t0, Best: t0, Latest: t0.Add(15 * time.Second)}, Service: "checkout", Signal: triage.SignalErrors, Now: at,
@@ -88,14 +88,14 @@ func TestVerify(t *testing.T) {
 		s.Metric, s.Better = "up", triage.BetterHigher
 		return s
 	}
-	control := func(service string, back float64) func(*VerifyInput) {
-		return func(in *VerifyInput) {
+	control := func(service string, back float64) func(*Input) {
+		return func(in *Input) {
 			in.Controls = []triage.Series{seriesOf(triage.SignalErrors, service, in.Now, broken(back)), seriesOf(triage.SignalErrors, "search", in.Now, steady(.01))}
 		}
 	}
 	// gone is a service whose traffic ends at the onset, with whatever else says whether it is there.
-	gone := func(back float64, more ...func(*VerifyInput)) func(*VerifyInput) {
-		return func(in *VerifyInput) {
+	gone := func(back float64, more ...func(*Input)) func(*Input) {
+		return func(in *Input) {
 			traffic := func(m float64) float64 {
 				if m > 0 && (back == 0 || m < back) {
 					return math.NaN()
@@ -109,16 +109,16 @@ func TestVerify(t *testing.T) {
 			}
 		}
 	}
-	upIs := func(service string, f func(float64) float64) func(*VerifyInput) {
-		return func(in *VerifyInput) { in.Alive = append(in.Alive, upOf(service, in.Now, f)) }
+	upIs := func(service string, f func(float64) float64) func(*Input) {
+		return func(in *Input) { in.Alive = append(in.Alive, upOf(service, in.Now, f)) }
 	}
-	own := func(in *VerifyInput, f func(float64) float64) {
+	own := func(in *Input, f func(float64) float64) {
 		in.Own = []triage.Series{seriesOf(triage.SignalErrors, "pricing", in.Now, f)}
 	}
 	for name, tc := range map[string]struct {
 		now     float64
 		symptom func(float64) float64
-		change  func(*VerifyInput)
+		change  func(*Input)
 		want    triage.CheckOutcome
 		says    []string
 	}{
@@ -126,9 +126,9 @@ func TestVerify(t *testing.T) {
 		"back, but not for long": {10, broken(9), nil, triage.CheckWatching, []string{"checkout is back, for now"}},
 		"verified":               {12, broken(9), nil, triage.CheckVerified, []string{"checkout recovered 60 s after flag new-pricing went back", "has stayed so for 3 min"}},
 		"verified, its service too": {
-			12, broken(9), func(in *VerifyInput) { own(in, broken(8.5)) }, triage.CheckVerified, []string{"so has pricing"},
+			12, broken(9), func(in *Input) { own(in, broken(8.5)) }, triage.CheckVerified, []string{"so has pricing"},
 		},
-		"its service is still bad": {12, broken(9), func(in *VerifyInput) { own(in, broken(0)) }, triage.CheckWatching, nil},
+		"its service is still bad": {12, broken(9), func(in *Input) { own(in, broken(0)) }, triage.CheckWatching, nil},
 		"a relapse starts it anew": {
 			12, func(m float64) float64 {
 				if m > 10.4 && m < 11 {
@@ -137,7 +137,7 @@ func TestVerify(t *testing.T) {
 				return broken(9)(m)
 			}, nil, triage.CheckWatching, nil,
 		},
-		"traffic gone": {12, broken(9), func(in *VerifyInput) {
+		"traffic gone": {12, broken(9), func(in *Input) {
 			in.Traffic[0] = seriesOf(triage.SignalTraffic, "checkout", in.Now, func(m float64) float64 {
 				if m > 8 {
 					return 60
@@ -145,45 +145,45 @@ func TestVerify(t *testing.T) {
 				return 200
 			})
 		}, triage.CheckConsistent, []string{"its traffic is at 30 % of before", "consistent with flag new-pricing as the trigger, not proof"}},
-		"traffic not measured": {12, broken(9), func(in *VerifyInput) { in.Traffic = nil }, triage.CheckConsistent, []string{"its traffic is not measured"}},
-		"two undos": {12, broken(9), func(in *VerifyInput) {
+		"traffic not measured": {12, broken(9), func(in *Input) { in.Traffic = nil }, triage.CheckConsistent, []string{"its traffic is not measured"}},
+		"two undos": {12, broken(9), func(in *Input) {
 			in.Others = []triage.Change{{ID: "rb", Kind: triage.KindRollback, Scope: triage.Scope{Service: "cart"}, Version: "v7"}}
 		}, triage.CheckConsistent, []string{"1 other change was moving: rollback cart v7"}},
 		"back at the limit, but not for long": {19, broken(18), nil, triage.CheckWatching, []string{"checkout is back, for now", "watched until 00:19:45"}},
 		"back, its service still not at the limit": {
-			19, broken(9), func(in *VerifyInput) { own(in, broken(0)) }, triage.CheckConsistent, []string{"pricing itself is not back"},
+			19, broken(9), func(in *Input) { own(in, broken(0)) }, triage.CheckConsistent, []string{"pricing itself is not back"},
 		},
 		"turned before the undo": {12, broken(5), nil, triage.CheckElsewhere, []string{"it had turned at 00:05:00, 3 min before flag new-pricing went back: something else ended it"}},
 		"turned too late":        {40, broken(35), nil, triage.CheckConsistent, []string{"it turned 27 min later, more than the 10 min an undo takes"}},
-		"alert lags":             {12, broken(9), func(in *VerifyInput) { in.Firing = 1 }, triage.CheckConsistent, []string{"1 alert still fires"}},
+		"alert lags":             {12, broken(9), func(in *Input) { in.Firing = 1 }, triage.CheckConsistent, []string{"1 alert still fires"}},
 		"stuck":                  {19, broken(0), nil, triage.CheckStuck, []string{"trigger removed, system may be stuck", "checkout still at 14 %, usual 0.2 % after more than 10 min"}},
 		"stuck though its service is back, for good": {
-			40, broken(0), func(in *VerifyInput) { own(in, broken(8.5)) }, triage.CheckStuck, []string{"pricing itself is back"},
+			40, broken(0), func(in *Input) { own(in, broken(8.5)) }, triage.CheckStuck, []string{"pricing itself is back"},
 		},
 		"stuck by the team's own times": {
-			13, broken(0), func(in *VerifyInput) { in.Limits.GiveUp, in.Restores = model.Duration(4*time.Minute), 12 }, triage.CheckStuck, []string{"90 % of 12 restores here were faster"},
+			13, broken(0), func(in *Input) { in.Limits.GiveUp, in.Restores = 4*time.Minute, 12 }, triage.CheckStuck, []string{"90 % of 12 restores here were faster"},
 		},
-		"stuck, or not the trigger":      {19, broken(0), func(in *VerifyInput) { own(in, broken(0)) }, triage.CheckStuck, []string{"or it was not the trigger: pricing itself has not moved"}},
+		"stuck, or not the trigger":      {19, broken(0), func(in *Input) { own(in, broken(0)) }, triage.CheckStuck, []string{"or it was not the trigger: pricing itself has not moved"}},
 		"did not help":                   {29, broken(0), nil, triage.CheckNotHelped, []string{"undoing it did not help"}},
-		"did not help, nor its service":  {29, broken(0), func(in *VerifyInput) { own(in, broken(0)) }, triage.CheckNotHelped, []string{"and pricing itself has not moved"}},
+		"did not help, nor its service":  {29, broken(0), func(in *Input) { own(in, broken(0)) }, triage.CheckNotHelped, []string{"and pricing itself has not moved"}},
 		"half way is better, not back":   {19, func(m float64) float64 { return min(broken(0)(m), max(.06, .14-max(0, m-8)*.05)) }, nil, triage.CheckStuck, []string{"better than it was"}},
-		"nothing to measure, at first":   {10, broken(0), func(in *VerifyInput) { in.Symptom = triage.Symptom{} }, triage.CheckWatching, []string{"waiting for a sample"}},
-		"nothing to measure, in the end": {19, broken(0), func(in *VerifyInput) { in.Symptom = triage.Symptom{} }, triage.CheckUnmeasured, []string{"cannot be measured"}},
-		"the rate window is waited out":  {12, broken(9), func(in *VerifyInput) { in.Symptom.LongestRangeS = 300 }, triage.CheckWatching, nil},
-		"past the threshold is not back": {12, func(m float64) float64 { return min(broken(0)(m), map[bool]float64{true: .14, false: .03}[m < 9]) }, func(in *VerifyInput) { *in.Symptom.Threshold = .02 }, triage.CheckWatching, nil},
-		"a signal that should be high":   {12, func(m float64) float64 { return .999 - broken(9)(m) }, func(in *VerifyInput) { in.Symptom.BadDirection = "lower"; in.Symptom.Threshold = nil }, triage.CheckVerified, nil},
-		"a vendor healed by itself": {12, broken(9), func(in *VerifyInput) {
+		"nothing to measure, at first":   {10, broken(0), func(in *Input) { in.Symptom = triage.Symptom{} }, triage.CheckWatching, []string{"waiting for a sample"}},
+		"nothing to measure, in the end": {19, broken(0), func(in *Input) { in.Symptom = triage.Symptom{} }, triage.CheckUnmeasured, []string{"cannot be measured"}},
+		"the rate window is waited out":  {12, broken(9), func(in *Input) { in.Symptom.LongestRangeS = 300 }, triage.CheckWatching, nil},
+		"past the threshold is not back": {12, func(m float64) float64 { return min(broken(0)(m), map[bool]float64{true: .14, false: .03}[m < 9]) }, func(in *Input) { *in.Symptom.Threshold = .02 }, triage.CheckWatching, nil},
+		"a signal that should be high":   {12, func(m float64) float64 { return .999 - broken(9)(m) }, func(in *Input) { in.Symptom.BadDirection = "lower"; in.Symptom.Threshold = nil }, triage.CheckVerified, nil},
+		"a vendor healed by itself": {12, broken(9), func(in *Input) {
 			control("acmepay", 8.8)(in)
 			in.Vendors = []string{"acmepay"}
 		}, triage.CheckConsistent, []string{"not proof: acmepay at 00:09:00 turned too, and is a vendor's own"}},
 		"out of its reach, at the same time": {
 			12, broken(9), control("ledger", 9), triage.CheckConsistent, []string{"ledger at 00:09:00 turned too, where what was undone does not reach"},
 		},
-		"not joined with it, one": {12, broken(9), func(in *VerifyInput) {
+		"not joined with it, one": {12, broken(9), func(in *Input) {
 			control("ledger", 9)(in)
 			in.Far = []string{"ledger", "search"}
 		}, triage.CheckVerified, nil},
-		"not joined with it, two": {12, broken(9), func(in *VerifyInput) {
+		"not joined with it, two": {12, broken(9), func(in *Input) {
 			control("ledger", 9)(in)
 			in.Controls = append(in.Controls, seriesOf(triage.SignalErrors, "mail", in.Now, broken(9)))
 			in.Far = []string{"ledger", "mail", "search"}
@@ -191,21 +191,21 @@ func TestVerify(t *testing.T) {
 		"out of its reach, and it stays":             {12, broken(9), control("ledger", 0), triage.CheckVerified, nil},
 		"out of its reach, and it turned afterwards": {14, broken(9), control("ledger", 12), triage.CheckVerified, nil},
 		"it ends by itself as soon": {
-			12, broken(9), func(in *VerifyInput) { in.Earlier = firings(8.5, 9, 9.5, 40, 2, 3) }, triage.CheckConsistent,
+			12, broken(9), func(in *Input) { in.Earlier = firings(8.5, 9, 9.5, 40, 2, 3) }, triage.CheckConsistent,
 			[]string{"3 of the 4 earlier firings that had lasted as long ended within this time too"},
 		},
 		"it ends by itself sooner": {
-			12, broken(9), func(in *VerifyInput) { in.Earlier = firings(4, 5, 6, 60) }, triage.CheckConsistent, []string{"3 of 4 earlier firings were over within 9 min too"},
+			12, broken(9), func(in *Input) { in.Earlier = firings(4, 5, 6, 60) }, triage.CheckConsistent, []string{"3 of 4 earlier firings were over within 9 min too"},
 		},
-		"earlier firings lasted longer":   {12, broken(9), func(in *VerifyInput) { in.Earlier = firings(30, 40, 50, 3) }, triage.CheckVerified, nil},
-		"two earlier firings say nothing": {12, broken(9), func(in *VerifyInput) { in.Earlier = firings(5, 5) }, triage.CheckVerified, nil},
-		"up, every process dead, and it comes back": {12, between0(0, 9), func(in *VerifyInput) {
+		"earlier firings lasted longer":   {12, broken(9), func(in *Input) { in.Earlier = firings(30, 40, 50, 3) }, triage.CheckVerified, nil},
+		"two earlier firings say nothing": {12, broken(9), func(in *Input) { in.Earlier = firings(5, 5) }, triage.CheckVerified, nil},
+		"up, every process dead, and it comes back": {12, between0(0, 9), func(in *Input) {
 			in.Symptom = triage.Symptom{Series: []triage.Series{upOf("checkout", in.Now, between0(0, 9))}}
 		}, triage.CheckVerified, []string{"checkout recovered 60 s after"}},
-		"up, every process dead, and it stays so": {19, between0(0, 0), func(in *VerifyInput) {
+		"up, every process dead, and it stays so": {19, between0(0, 0), func(in *Input) {
 			in.Symptom = triage.Symptom{Series: []triage.Series{upOf("checkout", in.Now, between0(0, 0))}}
 		}, triage.CheckStuck, []string{"checkout still at 0 %, usual 100 %"}},
-		"a probe without a direction of its own": {19, between0(0, 0), func(in *VerifyInput) {
+		"a probe without a direction of its own": {19, between0(0, 0), func(in *Input) {
 			s := seriesOf(triage.SignalErrors, "checkout", in.Now, between0(0, 0))
 			s.Metric = "probe_success"
 			in.Symptom = triage.Symptom{Series: []triage.Series{s}}
@@ -222,19 +222,19 @@ func TestVerify(t *testing.T) {
 		"dead or not measured, which is not known": {
 			19, broken(9), gone(0), triage.CheckUnmeasured, []string{"while others go on: whether it is dead is not known"},
 		},
-		"nothing at all is measured any more": {19, until(0, broken(0)), func(in *VerifyInput) {
+		"nothing at all is measured any more": {19, until(0, broken(0)), func(in *Input) {
 			gone(0)(in)
 			in.Alive[1] = seriesOf(triage.SignalTraffic, "search", in.Now, until(0, steady(30)))
 		}, triage.CheckUnmeasured, []string{"so did those of others: the measuring itself may have failed"}},
 		"gone, and back": {12, broken(9), gone(9, upIs("checkout", between0(0, 9))), triage.CheckVerified, nil},
-		"the alert's own series ended, and came back": {12, broken(9), func(in *VerifyInput) {
+		"the alert's own series ended, and came back": {12, broken(9), func(in *Input) {
 			gone(9)(in)
 			in.Symptom = triage.Symptom{BadDirection: "lower", Series: []triage.Series{in.Traffic[0]}}
 		}, triage.CheckVerified, []string{"checkout recovered 60 s after"}},
-		"the changed service is dead": {29, broken(0), func(in *VerifyInput) {
+		"the changed service is dead": {29, broken(0), func(in *Input) {
 			upIs("pricing", between0(0, 0))(in)
 		}, triage.CheckNotHelped, []string{"undoing it did not help, and pricing is down"}},
-		"a slow rollback counts from end": {12, broken(9), func(in *VerifyInput) {
+		"a slow rollback counts from end": {12, broken(9), func(in *Input) {
 			in.Undo = triage.Change{ID: "off", StartedAt: t0.Add(4 * time.Minute), FinishedAt: t0.Add(8 * time.Minute), Status: triage.StatusSucceeded}
 		}, triage.CheckVerified, []string{"60 s after"}},
 	} {
@@ -244,7 +244,7 @@ func TestVerify(t *testing.T) {
 			if tc.change != nil {
 				tc.change(&in)
 			}
-			got := Verify(in)
+			got := Judge(in)
 			if got.Outcome != tc.want {
 				t.Errorf("want %s, got %s: %s", tc.want, got.Outcome, got.Sentence)
 			}

@@ -1,4 +1,4 @@
-package alerting
+package verify
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // presence says whether a service is there. "No metrics" and "dead" look alike in its own series and are kept apart: by up, by
@@ -115,12 +116,12 @@ func sinceClock(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return " since " + clock(t)
+	return " since " + say.Clock(t)
 }
 
 func atClock(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return " at " + clock(t)
+	return " at " + say.Clock(t)
 }

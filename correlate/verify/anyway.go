@@ -1,4 +1,4 @@
-package alerting
+package verify
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // Would it have turned without the undo? A person who acts on a guess does not make the guess truer: what is measured after it
@@ -20,7 +21,7 @@ const leastFar = 2
 const together = time.Minute
 
 // anyway says what speaks for the symptom having turned by itself, a clause each.
-func anyway(in VerifyInput, symptom level) []string {
+func anyway(in Input, symptom level) []string {
 	var out []string
 	if s := turnedToo(in, symptom); s != "" {
 		out = append(out, s)
@@ -33,7 +34,7 @@ func anyway(in VerifyInput, symptom level) []string {
 
 // turnedToo finds services that the undone change cannot reach, and vendors, that were in trouble at the same time and came
 // back before the symptom or with it: then what ended theirs may have ended it all.
-func turnedToo(in VerifyInput, symptom level) string {
+func turnedToo(in Input, symptom level) string {
 	byService := make(map[string][]triage.Series)
 	for _, s := range in.Controls {
 		byService[s.Labels["service"]] = append(byService[s.Labels["service"]], s)
@@ -44,7 +45,7 @@ func turnedToo(in VerifyInput, symptom level) string {
 	}
 	var found []turn
 	for name, series := range byService {
-		l, ok := gauge(series, view{onset: in.Onset, undo: undoneAt(in.Undo), now: in.Now, hold: together})
+		l, ok := gauge(series, view{onset: in.Onset, undo: in.Undo.EffectAt(), now: in.Now, hold: together})
 		if ok && !l.turned.IsZero() && !l.turned.After(symptom.turned.Add(max(together, 2*l.step))) {
 			found = append(found, turn{name, l.turned})
 		}
@@ -56,7 +57,7 @@ func turnedToo(in VerifyInput, symptom level) string {
 	slices.SortFunc(found, func(a, b turn) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.service, b.service)) })
 	names := make([]string, 0, 2)
 	for _, f := range found[:min(len(found), 2)] {
-		names = append(names, clean(f.service, maxName)+" at "+clock(f.at))
+		names = append(names, say.Clean(f.service, say.MaxName)+" at "+say.Clock(f.at))
 	}
 	text := strings.Join(names, " and ") + " turned too"
 	if slices.Contains(in.Vendors, found[0].service) {
@@ -77,12 +78,12 @@ const (
 //
 // Worked example: undone 12 min after it began, turned 3 min later. Of nine earlier firings six lasted longer than 12 min, and
 // four of those ended before 15 min: two in three would have turned just so.
-func clearsAnyway(in VerifyInput, turned time.Time) string {
+func clearsAnyway(in Input, turned time.Time) string {
 	began := in.Onset.Best
 	if began.IsZero() {
 		began = in.Onset.Latest
 	}
-	undone, total := undoneAt(in.Undo).Sub(began), turned.Sub(began)
+	undone, total := in.Undo.EffectAt().Sub(began), turned.Sub(began)
 	var lasted []time.Duration
 	for _, a := range in.Earlier {
 		if d := a.EndsAt.Sub(a.StartsAt); !a.EndsAt.IsZero() && d > 0 && a.StartsAt.Before(began) {
@@ -108,7 +109,7 @@ func clearsAnyway(in VerifyInput, turned time.Time) string {
 		return ""
 	}
 	if k, n := over(0); n >= leastEarlier && float64(k) >= clearsShare*float64(n) {
-		return fmt.Sprintf("%d of %d earlier firings were over within %s too", k, n, span(total))
+		return fmt.Sprintf("%d of %d earlier firings were over within %s too", k, n, say.Span(total))
 	}
 	return ""
 }
