@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -31,7 +32,7 @@ type Options struct {
 	// Owners knows which workload owns a pod. Nil: the names of pods tell. It is called under a lock: it must not block.
 	Owners triage.PodOwners
 	// Links gives the addresses shown with report n of an incident. Nil: none are shown.
-	Links func(incident triage.Incident, n int) Links
+	Links func(incident triage.Incident, n int) card.Links
 	// Picture paints a report's time axis as a PNG. Nil: messages carry none.
 	Picture func(context.Context, triage.Report) ([]byte, error)
 	// Percentages reports whether enough of the team's own labels stand behind the probabilities to print them. Nil: no.
@@ -97,7 +98,7 @@ func New(o Options) (*Alerting, error) {
 		o.Jitter = rand.Float64
 	}
 	if o.Links == nil {
-		o.Links = func(triage.Incident, int) Links { return Links{} }
+		o.Links = func(triage.Incident, int) card.Links { return card.Links{} }
 	}
 	if o.Percentages == nil {
 		o.Percentages = func(context.Context) bool { return false }

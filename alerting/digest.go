@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 	"github.com/triaged-dev/triaged/triage/say"
 )
@@ -225,7 +226,7 @@ func (a *Alerting) digestItem(ctx context.Context, item DigestItem, inc triage.I
 	if err != nil {
 		return item, fmt.Errorf("gather digest: report %d of incident %s: %w", number, inc.ID, err)
 	}
-	card := NewCard(CardInput{Incident: told(inc, r), Report: r, Percentages: a.opts.Percentages(ctx)})
+	card := card.New(card.Input{Incident: inc.As(r), Report: r, Percentages: a.opts.Percentages(ctx)})
 	item.Mark, item.Headline = card.Mark, card.Headline
 	if len(card.Lines) > 0 {
 		item.Statement = card.Lines[0].Word + ": " + card.Lines[0].Text

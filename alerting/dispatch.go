@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 	"github.com/triaged-dev/triaged/triage/say"
 )
@@ -86,8 +87,8 @@ func (d *dispatcher) setReceivers(r Receivers) {
 
 // plan makes the outbox rows of a report: one per integration of every receiver that one of the incident's alerts is routed
 // to. Where only numbers moved, only those that edit silently are asked.
-func (d *dispatcher) plan(inc triage.Incident, r triage.Report, route RouteConfig, sig significanceLevel) []triage.Delivery {
-	if !inc.Pages || sig == sigNone {
+func (d *dispatcher) plan(inc triage.Incident, r triage.Report, route RouteConfig, sig card.Significance) []triage.Delivery {
+	if !inc.Pages || sig == card.Same {
 		return nil
 	}
 	var targets []Target
@@ -101,7 +102,7 @@ func (d *dispatcher) plan(inc triage.Incident, r triage.Report, route RouteConfi
 	for _, t := range targets {
 		for _, i := range d.receivers[t.Receiver] {
 			editor, ok := i.Notifier.(Editor)
-			if sig == sigNumbers && (!ok || !editor.EditsInPlace()) {
+			if sig == card.Numbers && (!ok || !editor.EditsInPlace()) {
 				continue
 			}
 			key := integrationKey(t.Receiver, i.Name)

@@ -94,6 +94,6 @@ func (a *Alerting) restorePosted(ctx context.Context, e *entry) error {
 	if err != nil {
 		return fmt.Errorf("load report %d of incident %s: %w", last, e.inc.ID, err)
 	}
-	e.posted, e.postedAs = &r, stateTold(r)
+	e.posted, e.postedAs = &r, r.Tells()
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -38,18 +39,11 @@ type Notification struct {
 	Earlier   []triage.Delivery // delivered to this integration for the incident, oldest first; RemoteID names what to edit or answer
 	Material  bool              // leader, verdict, action or state differ from Previous; false: only numbers moved
 	Uncertain bool              // an earlier attempt at this very delivery may have arrived
-	Card      Card
-	Links     Links
+	Card      card.Card
+	Links     card.Links
 
 	// Picture paints the report's time axis as a PNG; nil where there is none to be had, as of a note of recovery. A post must not depend on it.
 	Picture func(context.Context) ([]byte, error)
-}
-
-// Links are addresses shown with a report. None of them acts on GET.
-type Links struct {
-	Page string `json:"page,omitempty"` // the incident's page
-	Yes  string `json:"yes,omitempty"`  // confirmation page of "it was this"
-	No   string `json:"no,omitempty"`   // confirmation page of "not it"
 }
 
 // Receipt is what the other side said.

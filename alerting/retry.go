@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 	"github.com/triaged-dev/triaged/triage/say"
 )
@@ -120,9 +121,9 @@ func (d *dispatcher) notification(ctx context.Context, del triage.Delivery) (n N
 		n.Previous = &prev
 	}
 	n.Links = d.a.opts.Links(n.Incident, n.Report.Number)
-	n.Material = n.Previous == nil || significance(n.Previous, stateTold(*n.Previous), n.Report, told(n.Incident, n.Report)) == sigMaterial
-	n.Card = NewCard(CardInput{
-		Incident: told(n.Incident, n.Report), Report: n.Report, Previous: n.Previous, Links: n.Links, Percentages: d.a.opts.Percentages(ctx),
+	n.Material = n.Previous == nil || card.Compare(n.Previous, n.Previous.Tells(), n.Report, n.Incident.As(n.Report)) == card.Material
+	n.Card = card.New(card.Input{
+		Incident: n.Incident.As(n.Report), Report: n.Report, Previous: n.Previous, Links: n.Links, Percentages: d.a.opts.Percentages(ctx),
 	})
 	if paint := d.a.opts.Picture; paint != nil && n.Report.Kind != triage.ReportRecovered { // a note of recovery asked nobody: it has no series
 		report := n.Report

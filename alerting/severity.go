@@ -154,7 +154,7 @@ func alertNamed(inc triage.Incident, words []string) string {
 			}
 			for _, w := range words {
 				if strings.Contains(strings.ToLower(a.Labels[l]), w) {
-					return clean(a.Name(), maxName)
+					return say.Clean(a.Name(), say.MaxName)
 				}
 			}
 		}

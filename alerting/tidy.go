@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // Tidier is a Notifier whose other side may carry out a post long after we gave it up, so that a second attempt made a second copy.
@@ -106,6 +107,6 @@ func (d *dispatcher) tidyOne(ctx context.Context, t tidying) {
 		d.a.log.Warn("the receiver had carried out an attempt that was given up; the surplus was deleted", "receiver", i.key, "delivery", t.del.ID, "copies", removed)
 	}
 	if err != nil && ctx.Err() == nil {
-		d.a.log.Warn("look for surplus copies; the delivery itself stands", "receiver", i.key, "delivery", t.del.ID, "err", clean(err.Error(), maxErrorText))
+		d.a.log.Warn("look for surplus copies; the delivery itself stands", "receiver", i.key, "delivery", t.del.ID, "err", say.Clean(err.Error(), maxErrorText))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 const (
@@ -101,7 +102,7 @@ func TruthLines(l *triage.Ledger) []string {
 	}{{"by service", l.ByService}, {"by what it could not see", l.ByBlindness}} {
 		for _, p := range triage.Parts(part.of, truthParts) {
 			if p.Known > 0 {
-				out = append(out, fmt.Sprintf("%s · %s: %s", part.what, clean(p.Name, maxName), recordLine(p.Record)))
+				out = append(out, fmt.Sprintf("%s · %s: %s", part.what, say.Clean(p.Name, say.MaxName), recordLine(p.Record)))
 			}
 		}
 	}

@@ -65,7 +65,7 @@ func (a *Alerting) noteRedone(e *entry, c *triage.Change, now time.Time) bool {
 	}
 	u := e.undos[i]
 	u.checked.Outcome, u.checked.Asked, u.checked.Missing, u.checked.Steps = triage.CheckRedone, now.UTC(), nil, nil
-	u.checked.Sentence = describeChange(&u.undid) + " is in place again since " + clock(c.OccurredAt()) + ": what had undone it was taken back by " + describeChange(c)
+	u.checked.Sentence = say.Change(u.undid) + " is in place again since " + say.Clock(c.OccurredAt()) + ": what had undone it was taken back by " + say.Change(*c)
 	if e.inc.State == triage.IncidentMitigating && !e.anyActive() {
 		inc := e.change()
 		inc.State, inc.UpdatedAt = triage.IncidentOpen, now
@@ -83,7 +83,7 @@ func (a *Alerting) noteUndo(e *entry, undid triage.Change, c triage.Change, now 
 		return false
 	case failed:
 		e.undos = slices.Delete(slices.Clone(e.undos), i, i+1)
-		e.undoFailed = "the undo failed: " + describeChange(&c)
+		e.undoFailed = "the undo failed: " + say.Change(c)
 		if len(e.undos) == 0 && e.inc.State == triage.IncidentMitigating {
 			inc := e.change()
 			inc.State, inc.UpdatedAt = triage.IncidentOpen, now
@@ -104,7 +104,7 @@ func (a *Alerting) noteUndo(e *entry, undid triage.Change, c triage.Change, now 
 		undid: undid, undo: c, onset: e.report.Onset.Interval, named: triage.UndoneOf(c),
 		checked: triage.Checked{
 			Undid: undid.ID, By: c.ID, At: c.EffectAt().UTC(), Asked: now.UTC(), Outcome: triage.CheckWatching,
-			Sentence: say.WentBack(undid) + " at " + clock(c.EffectAt()) + "; the symptom is being watched",
+			Sentence: say.WentBack(undid) + " at " + say.Clock(c.EffectAt()) + "; the symptom is being watched",
 		},
 		next: now.Add(time.Duration(a.cfg.Verify.Interval)),
 	})
@@ -138,7 +138,7 @@ func (a *Alerting) annotate(e *entry, answer *triage.Answer) {
 		notes = append(notes, e.undoFailed)
 	}
 	r.Notes, r.Checked = notes, e.checks()
-	r.State = stateTold(*r)
+	r.State = r.Tells()
 	if len(answer.Input.Changes) > 0 {
 		e.moving = moving(e, answer.Input.Changes, r.Onset.Interval)
 		r.Hold = holds(e.moving, r.Onset.Interval)

@@ -287,8 +287,9 @@ func TestUndoOutOfReach(t *testing.T) {
 		b := watchBench(t, &fakeVerifier{}, &fakeLabels{})
 		b.triager.set(func(r triage.Request) triage.Report {
 			rep := onsetReport(r)
-			far := deploySuspect("d9", "mail", "v1", "v2", "03:00:00", .02)
-			far.Rank = 2
+			far := triage.Suspect{Rank: 2, Probability: .02, Change: &triage.Change{
+				ID: "d9", Kind: triage.KindDeploy, Scope: triage.Scope{Service: "mail"}, PreviousVersion: "v1", Version: "v2", StartedAt: t0.Add(-2 * time.Minute),
+			}}
 			rep.Suspects = append(rep.Suspects, far)
 			return rep
 		})

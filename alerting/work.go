@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -165,14 +166,14 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 	recovered := report.Kind == triage.ReportRecovered
 	inc.Reports, inc.UpdatedAt = report.Number, a.now()
 	var deliveries []triage.Delivery
-	shaky := takenBack(posted, postedAs, prev, report, inc)
+	shaky := card.TakenBack(posted, postedAs, prev, report, inc)
 	if shaky { // said once more before it is posted
 		a.enqueue(e, CauseSecondLook, a.now())
 	}
 	if !shaky && (posted != nil || !recovered) { // who was not told that it fires is not told that it stopped
-		deliveries = a.out.plan(inc, report, route, significance(posted, postedAs, report, inc))
+		deliveries = a.out.plan(inc, report, route, card.Compare(posted, postedAs, report, inc))
 	}
-	if len(deliveries) == 0 && prev != nil && !recovered && significance(prev, inc.State, report, inc) == sigNone {
+	if len(deliveries) == 0 && prev != nil && !recovered && card.Compare(prev, inc.State, report, inc) == card.Same {
 		a.afterReport(e, nil, answer.Input, seq, false) // nothing new to say, so nothing to keep
 		return nil
 	}

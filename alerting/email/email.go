@@ -23,6 +23,7 @@ import (
 	gomail "github.com/wneessen/go-mail"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 )
 
 // sendTimeout bounds one message where the context sets no earlier end.
@@ -85,8 +86,8 @@ func New(cfg Config) (*Notifier, error) {
 // view is what the template shows.
 type view struct {
 	Title   string
-	Lines   []alerting.Line
-	Links   alerting.Links
+	Lines   []card.Line
+	Links   card.Links
 	Picture string // content id; "" none
 	Body    string
 	Stamp   string

@@ -31,6 +31,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
 )
 
@@ -272,7 +273,7 @@ func TestInjection(t *testing.T) {
 	n := newNotifier(t, startMail(t, b, "starttls"), "")
 	nt := report()
 	nt.Card.Headline = "checkout\r\nBcc: everybody@example.com\r\n\r\n<script>alert(1)</script>"
-	nt.Card.Lines = append(nt.Card.Lines, alerting.Line{Word: "X", Text: `<img src="https://evil.example/x">`, URL: "javascript:alert(1)"})
+	nt.Card.Lines = append(nt.Card.Lines, card.Line{Word: "X", Text: `<img src="https://evil.example/x">`, URL: "javascript:alert(1)"})
 	if _, err := n.Notify(t.Context(), nt); err != nil {
 		t.Fatal(err)
 	}

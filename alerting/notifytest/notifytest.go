@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -85,11 +86,11 @@ func Notification() alerting.Notification {
 		},
 		Coverage: []triage.Coverage{{Source: "kafka/deploys", State: triage.SourceOK}},
 	}
-	links := alerting.Links{Page: "https://triaged.example.com/incidents/" + inc.ID}
+	links := card.Links{Page: "https://triaged.example.com/incidents/" + inc.ID}
 	return alerting.Notification{
 		Delivery: triage.Delivery{ID: "d0d0d0d0d0d0d0d0d0d0d0d0", IncidentID: inc.ID, ReportNumber: 1, Receiver: "oncall/it", Attempts: 1, State: triage.DeliveryPending, CreatedAt: At},
 		Incident: inc, Report: r, Material: true, Links: links,
-		Card: alerting.NewCard(alerting.CardInput{Incident: inc, Report: r, Links: links}),
+		Card: card.New(card.Input{Incident: inc, Report: r, Links: links}),
 	}
 }
 

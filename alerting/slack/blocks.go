@@ -7,7 +7,7 @@ import (
 
 	slackapi "github.com/slack-go/slack"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 )
 
 // Slack's limits, in characters, and our own below them: the sum of a message's blocks is limited too, near 13 000.
@@ -27,7 +27,7 @@ type message struct {
 }
 
 // compose dresses a card in blocks. struck is an earlier statement that no longer stands; it is shown struck through.
-func compose(c alerting.Card, struck string) message {
+func compose(c card.Card, struck string) message {
 	b := builder{}
 	b.section("*" + escape(c.Mark+" "+c.Headline) + "*")
 	if struck != "" {
@@ -55,9 +55,9 @@ func compose(c alerting.Card, struck string) message {
 }
 
 // plain is the card as nothing but text: what is posted when Slack refuses the blocks.
-func plain(c alerting.Card) message { return message{text: clip(escape(c.Text()), maxText)} }
+func plain(c card.Card) message { return message{text: clip(escape(c.Text()), maxText)} }
 
-func line(l alerting.Line) string {
+func line(l card.Line) string {
 	s := "*" + escape(l.Word) + "*"
 	if l.Text != "" {
 		s += "  " + escape(l.Text)
@@ -100,7 +100,7 @@ func (b *builder) context(lines []string) {
 }
 
 // buttons are links only: pressing one opens a page, and only a form on that page acts.
-func (b *builder) buttons(l alerting.Links) {
+func (b *builder) buttons(l card.Links) {
 	var elements []slackapi.BlockElement
 	for i, x := range []struct{ text, url string }{{"Open", l.Page}, {"It was this", l.Yes}, {"Not it", l.No}} {
 		if x.url == "" || len(x.url) > maxURL {

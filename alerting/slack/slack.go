@@ -21,6 +21,7 @@ import (
 	slackapi "github.com/slack-go/slack"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -191,7 +192,7 @@ func oldStatement(nt alerting.Notification) string {
 	if nt.Previous == nil {
 		return ""
 	}
-	c := alerting.NewCard(alerting.CardInput{Incident: nt.Incident, Report: *nt.Previous})
+	c := card.New(card.Input{Incident: nt.Incident, Report: *nt.Previous})
 	for _, l := range c.Lines {
 		if l.Word != "CHANGED" {
 			return fmt.Sprintf("report %d · %s: %s", nt.Previous.Number, l.Word, l.Text)

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -68,7 +69,7 @@ func next(number int, material, uncertain bool, receipts ...alerting.Receipt) al
 			nt.Report.Recommendation = triage.Recommendation{Verdict: triage.VerdictCannotTell, Action: triage.ActionInvestigate, Reason: "nothing fits any more"}
 		}
 	}
-	nt.Card = alerting.NewCard(alerting.CardInput{Incident: nt.Incident, Report: nt.Report, Previous: nt.Previous, Links: nt.Links})
+	nt.Card = card.New(card.Input{Incident: nt.Incident, Report: nt.Report, Previous: nt.Previous, Links: nt.Links})
 	return nt
 }
 
@@ -273,9 +274,9 @@ func TestHook(t *testing.T) {
 // Limits hold for cards far beyond what a report can be, and nothing from outside becomes a mention or a link.
 func TestComposeBounds(t *testing.T) {
 	long := strings.Repeat("<!channel> & <https://evil.invalid|x> ", 400)
-	c := alerting.Card{Mark: "🔴", Headline: long, Stamp: "report 1", Links: alerting.Links{Page: "https://a.example/" + strings.Repeat("x", 4000), Yes: "https://a.example/y"}}
+	c := card.Card{Mark: "🔴", Headline: long, Stamp: "report 1", Links: card.Links{Page: "https://a.example/" + strings.Repeat("x", 4000), Yes: "https://a.example/y"}}
 	for i := range 80 {
-		c.Lines = append(c.Lines, alerting.Line{Word: fmt.Sprint("W", i), Text: long, Sub: []string{long}, URL: "https://a.example/" + fmt.Sprint(i)})
+		c.Lines = append(c.Lines, card.Line{Word: fmt.Sprint("W", i), Text: long, Sub: []string{long}, URL: "https://a.example/" + fmt.Sprint(i)})
 	}
 	m := compose(c, long)
 	raw, err := json.Marshal(m.blocks)

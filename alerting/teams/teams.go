@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/common/config"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 )
 
 // maxBody is below what Teams takes, 28 KB, with room for what the workflow wraps around it.
@@ -63,10 +64,10 @@ type (
 		Attachments []attachment `json:"attachments"`
 	}
 	attachment struct {
-		ContentType string `json:"contentType"`
-		Content     card   `json:"content"`
+		ContentType string   `json:"contentType"`
+		Content     adaptive `json:"content"`
 	}
-	card struct {
+	adaptive struct {
 		Schema  string            `json:"$schema"`
 		Type    string            `json:"type"`
 		Version string            `json:"version"`
@@ -101,7 +102,7 @@ func text(spacing string, runs ...run) block {
 }
 
 // compose dresses a card. Buttons are links only.
-func compose(c alerting.Card) message {
+func compose(c card.Card) message {
 	body := []block{text("", run{Text: c.Mark + " " + c.Headline, Weight: "Bolder", Size: "Medium"})}
 	var actions []action
 	open := func(title, url string) {
@@ -125,7 +126,7 @@ func compose(c alerting.Card) message {
 func wrap(body []block, actions []action) message {
 	return message{Type: "message", Attachments: []attachment{{
 		ContentType: "application/vnd.microsoft.card.adaptive",
-		Content: card{
+		Content: adaptive{
 			Schema: "http://adaptivecards.io/schemas/adaptive-card.json", Type: "AdaptiveCard", Version: "1.4", Body: body, Actions: actions,
 			Teams: map[string]string{"width": "Full"},
 		},

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
 )
 
@@ -46,7 +47,7 @@ func TestBounds(t *testing.T) {
 	}))
 	nt := notifytest.Notification()
 	for range 100 {
-		nt.Card.Lines = append(nt.Card.Lines, alerting.Line{Word: "NEXT", Text: strings.Repeat("näxt ", 200), URL: "https://example.com"})
+		nt.Card.Lines = append(nt.Card.Lines, card.Line{Word: "NEXT", Text: strings.Repeat("näxt ", 200), URL: "https://example.com"})
 	}
 	if _, err := n.Notify(t.Context(), nt); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/common/config"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -40,7 +41,7 @@ type Envelope struct {
 	Incident   triage.Incident `json:"incident"`
 	Report     triage.Report   `json:"report"`
 	Card       string          `json:"card"` // the report as plain text
-	Links      alerting.Links  `json:"links"`
+	Links      card.Links      `json:"links"`
 }
 
 // Notifier posts to one endpoint.

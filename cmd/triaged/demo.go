@@ -11,9 +11,8 @@ import (
 	"github.com/prometheus/common/promslog"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/cmd/triaged/demo"
-	"github.com/triaged-dev/triaged/triage"
 )
 
 func demoCommand(app *kingpin.Application) command {
@@ -34,9 +33,7 @@ func demoCommand(app *kingpin.Application) command {
 				web: &toolkit.FlagConfig{WebListenAddresses: &[]string{listen}, WebSystemdSocket: new(bool), WebConfigFile: new(string)},
 			}, o.Logger)
 		}
-		o.Card = func(inc triage.Incident, r triage.Report) string {
-			return alerting.NewCard(alerting.CardInput{Incident: inc, Report: r}).Text()
-		}
+		o.Card = card.Text
 		return demo.Run(ctx, o)
 	}}
 }

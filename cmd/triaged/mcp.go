@@ -11,15 +11,9 @@ import (
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/common/version"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/api/mcp"
-	"github.com/triaged-dev/triaged/triage"
 )
-
-// card words a report as on-call sees it.
-func card(inc triage.Incident, r triage.Report) string {
-	return alerting.NewCard(alerting.CardInput{Incident: inc, Report: r}).Text()
-}
 
 // mcpCommand serves one assistant over standard input and output, asking a running triaged.
 func mcpCommand(app *kingpin.Application) command {
@@ -27,7 +21,7 @@ func mcpCommand(app *kingpin.Application) command {
 	to := clientFlags(clause)
 	feedback := clause.Flag("allow-feedback", "Offer the tool feedback, for a token that may give it; else the assistant can only read.").Bool()
 	return command{clause: clause, run: func(ctx context.Context, s streams, _ *promslog.Config) error {
-		server := mcp.New(mcp.Options{Ask: to.do, Card: card, MayWrite: *feedback, Version: version.Version})
+		server := mcp.New(mcp.Options{Ask: to.do, Card: card.Text, MayWrite: *feedback, Version: version.Version})
 		err := server.Run(ctx, &sdk.IOTransport{Reader: io.NopCloser(s.in), Writer: writeCloser{s.out}})
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, sdk.ErrConnectionClosed) && ctx.Err() == nil {
 			return fmt.Errorf("answer the assistant: %w", err)

@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/api"
 	"github.com/triaged-dev/triaged/api/mcp"
 	"github.com/triaged-dev/triaged/cmd/triaged/told"
@@ -168,7 +169,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 			{Name: "journal", Err: store.Ready}, {Name: "collector", Err: col.Ready}, {Name: "alerting", Err: alerts.Ready},
 		},
 		MCP: func(inner http.Handler, mayWrite bool) http.Handler {
-			return mcp.Handler(inner, mcp.Options{Card: card, MayWrite: mayWrite, Version: version.Version})
+			return mcp.Handler(inner, mcp.Options{Card: card.Text, MayWrite: mayWrite, Version: version.Version})
 		},
 		Reload: reload.reload, ConfigYAML: reload.redacted, Gatherer: reg,
 		Logger: log.With("component", "api"), Registerer: reg,
@@ -272,13 +273,13 @@ func notFound(err error) bool {
 }
 
 // links are the addresses shown with a report; without an external URL there are none.
-func links(externalURL string, feedback *api.FeedbackLinks) func(triage.Incident, int) alerting.Links {
+func links(externalURL string, feedback *api.FeedbackLinks) func(triage.Incident, int) card.Links {
 	if externalURL == "" {
 		return nil
 	}
 	externalURL = strings.TrimSuffix(externalURL, "/")
-	return func(inc triage.Incident, n int) alerting.Links {
-		return alerting.Links{
+	return func(inc triage.Incident, n int) card.Links {
+		return card.Links{
 			Page: externalURL + "/incidents/" + inc.ID,
 			Yes:  externalURL + "/feedback/" + feedback.Token(inc, n, triage.FeedbackConfirm),
 			No:   externalURL + "/feedback/" + feedback.Token(inc, n, triage.FeedbackReject),

@@ -12,7 +12,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/promslog"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -68,7 +68,7 @@ func suspectsCommand(app *kingpin.Application) command {
 		inc := triage.Incident{
 			Title: service, Scope: triage.Scope{Service: service, Environment: environment}, OpenedAt: report.CreatedAt, State: triage.IncidentOpen,
 		}
-		fmt.Fprintln(s.out, alerting.NewCard(alerting.CardInput{Incident: inc, Report: report}).Text())
+		fmt.Fprintln(s.out, card.Text(inc, report))
 		return nil
 	}}
 }

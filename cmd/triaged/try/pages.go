@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/cmd/triaged/history"
 	"github.com/triaged-dev/triaged/triage"
 	"github.com/triaged-dev/triaged/triage/say"
@@ -116,11 +116,11 @@ func (t *trial) incident(ctx context.Context, p page) triage.Incident {
 
 // told puts the answer beside what is known afterwards.
 func (t *trial) told(p page, inc triage.Incident, r triage.Report) Page {
-	card := alerting.NewCard(alerting.CardInput{Incident: inc, Report: r})
+	words := card.New(card.Input{Incident: inc, Report: r})
 	standing := r.Standing()
 	out := Page{
 		Start: p.start, Alert: p.alerts[0].Name(), Service: p.Service, Namespace: inc.Namespace, Word: standing.Word,
-		Card: card.Text(), Report: r, Headline: card.Headline,
+		Card: words.Text(), Report: r, Headline: words.Headline,
 	}
 	for _, a := range p.alerts[1:] {
 		name := a.Name()
@@ -134,14 +134,14 @@ func (t *trial) told(p page, inc triage.Incident, r triage.Report) Page {
 	if p.end.Before(t.to) {
 		out.End = p.end
 	}
-	if len(card.Lines) > 0 {
-		out.Said = card.Lines[0].Word
-		if card.Lines[0].Text != "" {
-			out.Said += ": " + card.Lines[0].Text
+	if len(words.Lines) > 0 {
+		out.Said = words.Lines[0].Word
+		if words.Lines[0].Text != "" {
+			out.Said += ": " + words.Lines[0].Text
 		}
-		out.Why = card.Lines[0].Sub
+		out.Why = words.Lines[0].Sub
 	}
-	for _, l := range card.Lines[1:] {
+	for _, l := range words.Lines[1:] {
 		if l.Word == "DO" || l.Word == "A ROLLBACK WILL NOT HELP" || l.Word == "A ROLLBACK WOULD DO HARM" {
 			out.Advice = l.Word + ": " + l.Text
 			break

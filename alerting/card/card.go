@@ -1,4 +1,4 @@
-package alerting
+package card
 
 import (
 	"cmp"
@@ -28,8 +28,15 @@ type Line struct {
 	URL  string   `json:"url,omitempty"` // where to act or read on; never acts on GET
 }
 
-// CardInput is what a Card is made from. Nothing else is read, the clock included.
-type CardInput struct {
+// Links are addresses shown with a report. None of them acts on GET.
+type Links struct {
+	Page string `json:"page,omitempty"` // the incident's page
+	Yes  string `json:"yes,omitempty"`  // confirmation page of "it was this"
+	No   string `json:"no,omitempty"`   // confirmation page of "not it"
+}
+
+// Input is what a Card is made from. Nothing else is read, the clock included.
+type Input struct {
 	Incident    triage.Incident
 	Report      triage.Report
 	Previous    *triage.Report // what the reader was told before; nil: nothing
@@ -37,8 +44,8 @@ type CardInput struct {
 	Percentages bool // print probabilities: only where enough of the team's own labels stand behind them
 }
 
-// NewCard words a report. It names no person and prints no secret; strings from outside are cleaned and bounded.
-func NewCard(in CardInput) Card {
+// New words a report. It names no person and prints no secret; strings from outside are cleaned and bounded.
+func New(in Input) Card {
 	c := Card{
 		Links: Links{Page: say.URL(in.Links.Page)},
 		Stamp: fmt.Sprintf("report %d · %s UTC", in.Report.Number, say.Clock(in.Report.CreatedAt)),
@@ -62,6 +69,11 @@ func NewCard(in CardInput) Card {
 	c.rest(in, v)
 	c.blind(in.Report)
 	return c
+}
+
+// Text is the card of a report that stands alone, as plain text.
+func Text(inc triage.Incident, r triage.Report) string {
+	return New(Input{Incident: inc, Report: r}).Text()
 }
 
 func (c *Card) add(word, text string, sub ...string) {
@@ -93,7 +105,7 @@ func (c Card) Text() string {
 	return b.String()
 }
 
-func mark(in CardInput, v triage.Standing) string {
+func mark(in Input, v triage.Standing) string {
 	switch {
 	case in.Incident.State == triage.IncidentMitigating:
 		return "🟡"
@@ -106,7 +118,7 @@ func mark(in CardInput, v triage.Standing) string {
 }
 
 // headline says what is wrong: the symptom, when it was paged, where, and how it goes on.
-func headline(in CardInput) string {
+func headline(in Input) string {
 	r := in.Report
 	s := subject(in)
 	if !strings.Contains(s, "since ") && !r.Onset.Best.IsZero() {
@@ -128,7 +140,7 @@ func headline(in CardInput) string {
 }
 
 // subject is the symptom in a phrase: measured if it was, else as the alert puts it.
-func subject(in CardInput) string {
+func subject(in Input) string {
 	if s := say.Clean(in.Report.Symptom.Sentence, say.MaxSentence); s != "" {
 		return s
 	}
@@ -155,7 +167,7 @@ func pagedAt(inc triage.Incident) time.Time {
 }
 
 // changed tells a reader of an earlier report that its statement no longer stands.
-func (c *Card) changed(in CardInput, v triage.Standing) {
+func (c *Card) changed(in Input, v triage.Standing) {
 	if in.Previous == nil || standing(*in.Previous) == standing(in.Report) {
 		return
 	}
@@ -183,7 +195,7 @@ func sameNamed(a, b triage.Standing) bool {
 }
 
 // recovered is the short card that ends an incident.
-func (c *Card) recovered(in CardInput, v triage.Standing) {
+func (c *Card) recovered(in Input, v triage.Standing) {
 	c.Mark = "🟢"
 	name := say.Clean(cmp.Or(in.Incident.Service, in.Incident.Title), say.MaxPhrase)
 	c.Headline = "recovered: " + name
@@ -202,7 +214,7 @@ func (c *Card) recovered(in CardInput, v triage.Standing) {
 }
 
 // undo repeats what was seen of an undo.
-func (c *Card) undo(in CardInput) {
+func (c *Card) undo(in Input) {
 	for _, k := range in.Report.Checked {
 		s := say.Undone(k.Undo) + " at " + say.Clock(k.Undo.At)
 		if p := in.Previous; p != nil && p.Recommendation.Action.Reversal() && p.Recommendation.Target != nil && p.Recommendation.Target.ChangeID == k.Undid {

@@ -1,4 +1,4 @@
-package alerting
+package card
 
 import (
 	"fmt"
@@ -9,13 +9,15 @@ import (
 	"github.com/triaged-dev/triaged/triage/say"
 )
 
+const maxChecked = 320 // characters of what an undo did, with what speaks against it
+
 // settled reports whether every undo has been measured to an end.
 func settled(r triage.Report) bool {
 	return len(r.Checked) > 0 && !slices.ContainsFunc(r.Checked, func(c triage.Checked) bool { return c.Outcome == triage.CheckWatching })
 }
 
 // checked says what each undo did, once there is something to say.
-func (c *Card) checked(in CardInput) {
+func (c *Card) checked(in Input) {
 	for _, k := range in.Report.Checked {
 		if k.Outcome == triage.CheckWatching {
 			continue
@@ -31,7 +33,7 @@ func (c *Card) checked(in CardInput) {
 }
 
 // hold names what went live since it began: more of it would blur what did what.
-func (c *Card) hold(in CardInput) {
+func (c *Card) hold(in Input) {
 	if len(in.Report.Hold) == 0 {
 		return
 	}
@@ -48,7 +50,7 @@ func undone(r triage.Report, id triage.ChangeID) bool {
 }
 
 // sinceUndone tells a reader what became of a statement that was acted on: it was no retraction, it was done.
-func (c *Card) sinceUndone(in CardInput, v triage.Standing) bool {
+func (c *Card) sinceUndone(in Input, v triage.Standing) bool {
 	t := in.Previous.Recommendation.Target
 	if t == nil || !in.Previous.Recommendation.Action.Reversal() || !undone(in.Report, t.ChangeID) {
 		return false
@@ -60,7 +62,7 @@ func (c *Card) sinceUndone(in CardInput, v triage.Standing) bool {
 }
 
 // suspectWas names the suspect of an incident that is over, so that it and what was checked speak of the same change, or says why not.
-func suspectWas(in CardInput, v triage.Standing) string {
+func suspectWas(in Input, v triage.Standing) string {
 	named := triage.ChangeID("")
 	text := "none I could name"
 	if len(v.Named) > 0 && v.Word == triage.WordLikely {
@@ -97,7 +99,7 @@ func suspectWas(in CardInput, v triage.Standing) string {
 func rankedAs(r triage.Report, id triage.ChangeID) string {
 	for _, s := range r.Suspects {
 		if s.Change != nil && s.Change.ID == id {
-			return fmt.Sprintf("%s (ranked %d)", describeChange(s.Change), s.Rank)
+			return fmt.Sprintf("%s (ranked %d)", say.Change(*s.Change), s.Rank)
 		}
 	}
 	return ""

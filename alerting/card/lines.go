@@ -1,4 +1,4 @@
-package alerting
+package card
 
 import (
 	"cmp"
@@ -11,7 +11,7 @@ import (
 )
 
 // verdict writes the headline statement with what speaks for and against it.
-func (c *Card) verdict(in CardInput, v triage.Standing) {
+func (c *Card) verdict(in Input, v triage.Standing) {
 	r := in.Report
 	switch v.Word {
 	case triage.WordLikely:
@@ -29,7 +29,7 @@ func (c *Card) verdict(in CardInput, v triage.Standing) {
 }
 
 // where adds the suspect's place, when it is not said in its words already.
-func where(s triage.Suspect, in CardInput) string {
+func where(s triage.Suspect, in Input) string {
 	if s.Change == nil {
 		return ""
 	}
@@ -99,7 +99,7 @@ func sentences(es []triage.Evidence, n int) string {
 	return strings.Join(out, "; ")
 }
 
-func (c *Card) separate(in CardInput, v triage.Standing) {
+func (c *Card) separate(in Input, v triage.Standing) {
 	switch len(v.Named) {
 	case 0:
 		c.add(string(triage.WordSeparate), "nothing but timing points at any change I saw")
@@ -148,7 +148,7 @@ func (c *Card) none(r triage.Report) {
 }
 
 // advice writes what to do, or the refusal with its reason.
-func (c *Card) advice(in CardInput, v triage.Standing) {
+func (c *Card) advice(in Input, v triage.Standing) {
 	rec := in.Report.Recommendation
 	reason := strings.TrimPrefix(strings.TrimSuffix(say.Clean(rec.Reason, say.MaxSentence), "."), "undoing it would do harm: ")
 	switch rec.Verdict {
@@ -262,7 +262,7 @@ func adviceInShort(r triage.Report) string {
 }
 
 // checks writes how to see that it worked, and who owns it.
-func (c *Card) checks(in CardInput) {
+func (c *Card) checks(in Input) {
 	rec := in.Report.Recommendation
 	done := rec.Target != nil && undone(in.Report, rec.Target.ChangeID) && settled(in.Report)
 	if s := say.Clean(rec.Check, maxChecked); s != "" && !done {
@@ -281,7 +281,7 @@ func (c *Card) checks(in CardInput) {
 // mentionFrom is the probability below which a suspect is only counted among those that do not fit.
 const mentionFrom = 0.03
 
-func (c *Card) rest(in CardInput, v triage.Standing) {
+func (c *Card) rest(in Input, v triage.Standing) {
 	r := in.Report
 	var next []string
 	for _, s := range r.Suspects {

@@ -1,4 +1,4 @@
-package alerting
+package card
 
 import (
 	"flag"
@@ -27,9 +27,9 @@ func at(clock string) time.Time {
 	return t
 }
 
-func cardInput(service string) CardInput {
+func cardInput(service string) Input {
 	scope := triage.Scope{Service: service, Environment: "production", Region: "eu1"}
-	return CardInput{
+	return Input{
 		Incident: triage.Incident{
 			ID: "20260301-030709-00c0ffee", State: triage.IncidentOpen, Title: "HighErrorRate on " + service, Scope: scope, Pages: true,
 			Alerts: []triage.Alert{{Labels: map[string]string{"alertname": "HighErrorRate", "service": service}, StartsAt: at("03:07:00")}},
@@ -80,9 +80,9 @@ func shift(s string) triage.Evidence {
 	return triage.Evidence{Factor: "shift", Contribution: 1500, Direct: true, Sentence: s}
 }
 
-// cards are the situations on-call meets; each has its golden file in testdata/cards.
-func cards() map[string]CardInput {
-	out := map[string]CardInput{}
+// cards are the situations on-call meets; each has its golden file in testdata.
+func cards() map[string]Input {
+	out := map[string]Input{}
 
 	in := cardInput("checkout")
 	in.Report.Candidates = 4
@@ -105,7 +105,7 @@ func cards() map[string]CardInput {
 
 	recovered := in
 	recovered.Incident.State, recovered.Incident.RecoveredAt = triage.IncidentRecovered, at("03:19:10")
-	recovered.Report.Number, recovered.Report.Cause, recovered.Report.CreatedAt = 3, CauseRecovered, at("03:20:10")
+	recovered.Report.Number, recovered.Report.Cause, recovered.Report.CreatedAt = 3, "recovered", at("03:20:10")
 	recovered.Report.Kind = triage.ReportRecovered
 	recovered.Report.Checked = []triage.Checked{{
 		Undid: in.Report.Suspects[0].Change.ID, By: "undo", Outcome: triage.CheckWatching,
@@ -202,7 +202,7 @@ func cards() map[string]CardInput {
 	out["mitigating"] = in
 
 	in = out["mitigating"]
-	in.Report.Number, in.Report.Cause = 4, CauseChecked
+	in.Report.Number, in.Report.Cause = 4, "undo checked"
 	in.Report.Checked = []triage.Checked{{
 		Undid: in.Report.Recommendation.Target.ChangeID, By: "rb", Undo: rb, Outcome: triage.CheckStuck,
 		Sentence: "trigger removed, system may be stuck: checkout was rolled back at 03:12:40, checkout still at 14 %, usual 0.2 % after more than 10 min (usual limit)",
@@ -216,7 +216,7 @@ func cards() map[string]CardInput {
 	in = first
 	in.Previous = &first.Report
 	in.Incident.State = triage.IncidentMitigating
-	in.Report.Number, in.Report.Cause, in.Report.CreatedAt = 3, CauseUndo, at("03:12:50")
+	in.Report.Number, in.Report.Cause, in.Report.CreatedAt = 3, "undo seen", at("03:12:50")
 	flagBack := triage.Undone{ChangeID: "off", Kind: triage.KindFlag, Name: "new-pricing", From: "100 %", To: "0", At: at("03:12:40")}
 	in.Report.Checked = []triage.Checked{{Undid: "ld#1", By: "off", Undo: flagBack, Outcome: triage.CheckWatching}}
 	in.Report.Recommendation = triage.Recommendation{
@@ -263,8 +263,8 @@ func cards() map[string]CardInput {
 func TestCards(t *testing.T) {
 	for name, in := range cards() {
 		t.Run(name, func(t *testing.T) {
-			got := NewCard(in).Text()
-			file := filepath.Join("testdata", "cards", name+".txt")
+			got := New(in).Text()
+			file := filepath.Join("testdata", name+".txt")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
 					t.Fatal(err)
@@ -295,7 +295,7 @@ func FuzzCard(f *testing.F) {
 	f.Add(strings.Repeat("x", 5000), "\x00\xff", "https://a.example/ b")
 	f.Fuzz(func(t *testing.T, a, b, c string) {
 		in := cards()["flag-guilty"]
-		lines := strings.Count(NewCard(in).Text(), "\n")
+		lines := strings.Count(New(in).Text(), "\n")
 		s := flagSuspect(.87)
 		s.Change.Title, s.Change.Labels = a, map[string]string{"flag": "x" + b, "to": a}
 		s.For = []triage.Evidence{{Factor: "split", Contribution: 1, Direct: true, Sentence: "s" + a}, {Factor: "x", Contribution: 1, Sentence: "s" + b}}
@@ -304,7 +304,7 @@ func FuzzCard(f *testing.F) {
 		in.Report.Recommendation.Owner, in.Report.Recommendation.Check = "o"+a, "c"+b
 		in.Report.Recommendation.Target = &triage.Target{ChangeID: "ld#1", Name: "n" + a, To: "t" + b, URL: c}
 		in.Report.Coverage = []triage.Coverage{{Source: "s" + a, State: triage.SourceDown}}
-		text := NewCard(in).Text()
+		text := New(in).Text()
 		if got := strings.Count(text, "\n"); got != lines {
 			t.Errorf("lines: want %d, got %d:\n%s", lines, got, text)
 		}
@@ -322,11 +322,11 @@ func FuzzCard(f *testing.F) {
 
 func TestOnlyWithOwnLabelsPercentages(t *testing.T) {
 	in := cards()["flag-guilty"]
-	if text := NewCard(in).Text(); strings.Contains(text, "8 %,") || strings.Contains(text, ", 5 %") {
+	if text := New(in).Text(); strings.Contains(text, "8 %,") || strings.Contains(text, ", 5 %") {
 		t.Errorf("want no probabilities:\n%s", text)
 	}
 	in.Percentages = true
-	if text := NewCard(in).Text(); !strings.Contains(text, "something I cannot see, 8 %") {
+	if text := New(in).Text(); !strings.Contains(text, "something I cannot see, 8 %") {
 		t.Errorf("want probabilities:\n%s", text)
 	}
 }

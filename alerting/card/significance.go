@@ -1,4 +1,4 @@
-package alerting
+package card
 
 import (
 	"slices"
@@ -8,29 +8,30 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// significanceLevel says how much a report differs from the one before it.
-type significanceLevel int
+// Significance says how much a report differs from the one before it.
+type Significance int
 
+// The degrees.
 const (
-	sigNone     significanceLevel = iota // nothing a reader would see
-	sigNumbers                           // the same statement with other numbers
-	sigMaterial                          // another leader, verdict, action or state
+	Same     Significance = iota // nothing a reader would see
+	Numbers                      // the same statement with other numbers
+	Material                     // another leader, verdict, action or state
 )
 
-// significance compares a report with the one told before; a nil prev makes it material.
-func significance(prev *triage.Report, prevState triage.IncidentState, r triage.Report, inc triage.Incident) significanceLevel {
+// Compare compares a report with the one told before; a nil prev makes it material.
+func Compare(prev *triage.Report, prevState triage.IncidentState, r triage.Report, inc triage.Incident) Significance {
 	if prev == nil || prevState != inc.State || standing(*prev) != standing(r) || progress(*prev) != progress(r) {
-		return sigMaterial
+		return Material
 	}
 	text := func(r triage.Report) string {
-		c := NewCard(CardInput{Incident: inc, Report: r})
+		c := New(Input{Incident: inc, Report: r})
 		c.Stamp = ""
 		return c.Text()
 	}
 	if text(*prev) != text(r) {
-		return sigNumbers
+		return Numbers
 	}
-	return sigNone
+	return Same
 }
 
 // standing is what a report claims, without its numbers: the word on its card, whom it names, what it advises.
@@ -52,10 +53,10 @@ func standing(r triage.Report) string {
 // steadyAfter is how old a post must be for one look alone to take its statement back.
 const steadyAfter = 2 * time.Minute
 
-// takenBack reports whether r alone takes back what was posted moments ago: the same state, nothing found that happened since, but a
+// TakenBack reports whether r alone takes back what was posted moments ago: the same state, nothing found that happened since, but a
 // weaker statement. Probabilities near a threshold swing with each scrape; a statement is taken back when the next look, some
 // seconds on, says so too. What is stronger or names another is posted at once.
-func takenBack(posted *triage.Report, postedAs triage.IncidentState, prev *triage.Report, r triage.Report, inc triage.Incident) bool {
+func TakenBack(posted *triage.Report, postedAs triage.IncidentState, prev *triage.Report, r triage.Report, inc triage.Incident) bool {
 	if posted == nil || prev == nil || postedAs != inc.State || progress(*posted) != progress(r) || r.Kind == triage.ReportRecovered {
 		return false
 	}
@@ -87,23 +88,4 @@ func progress(r triage.Report) string {
 		parts = append(parts, "hold")
 	}
 	return strings.Join(parts, "\x00")
-}
-
-// stateTold is the state of the incident that a report speaks of; one that does not say it yet speaks of what was undone.
-func stateTold(r triage.Report) triage.IncidentState {
-	switch {
-	case r.State != "":
-		return r.State
-	case r.Kind == triage.ReportRecovered:
-		return triage.IncidentRecovered
-	case slices.ContainsFunc(r.Checked, func(c triage.Checked) bool { return c.Outcome.Active() }):
-		return triage.IncidentMitigating
-	}
-	return triage.IncidentOpen
-}
-
-// told is the incident in the state its report speaks of: a post that was delayed must not mix two moments.
-func told(inc triage.Incident, r triage.Report) triage.Incident {
-	inc.State = stateTold(r)
-	return inc
 }
