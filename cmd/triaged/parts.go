@@ -91,7 +91,7 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	for _, c := range cfg.Sources.Kafka {
 		s, err := kafka.New(kafka.Options{
 			Config: c, Decoders: decoders, Retention: time.Duration(cfg.Window.Retention),
-			Quarantine: p.quarantine, Logger: p.log.With("source", c.Name), Registerer: p.reg,
+			Quarantine: p.quarantine, State: p.store, Logger: p.log.With("source", c.Name), Registerer: p.reg,
 		})
 		add(s, "kafka", c.Name, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -34,6 +35,7 @@ type connection struct {
 
 // connect builds the means to talk; it opens nothing. Secrets and certificates are read anew each time.
 func (c *Config) connect() (*connection, error) {
+	boundCodecs()
 	var tlsConfig *tls.Config
 	if c.TLSConfig != nil {
 		var err error
@@ -93,9 +95,29 @@ func scramMechanism(a scram.Algorithm, user, password string) (sasl.Mechanism, e
 	return m, nil
 }
 
-// clientLog passes the library's own lines on at debug level: what matters of them reaches us as errors too.
-func clientLog(log *slog.Logger) kafka.Logger {
+// quietFor is how long kafka-go's errors are only counted after one was said.
+const quietFor = time.Minute
+
+// clientLog says what kafka-go would otherwise keep to itself: one partition that cannot be read, while others can. Once a minute, with
+// how many lines were left out; those are seen at level debug.
+func clientLog(log *slog.Logger, now func() time.Time) kafka.Logger {
+	var mu sync.Mutex
+	var until time.Time
+	left := 0
 	return kafka.LoggerFunc(func(format string, args ...any) {
-		log.Debug("kafka client", "text", strings.TrimSpace(fmt.Sprintf(format, args...)))
+		text := strings.TrimSpace(fmt.Sprintf(format, args...))
+		mu.Lock()
+		say, more := !now().Before(until), left
+		if say {
+			until, left = now().Add(quietFor), 0
+		} else {
+			left++
+		}
+		mu.Unlock()
+		if say {
+			log.Warn("kafka client", "err", text, "more_since_last", more)
+		} else {
+			log.Debug("kafka client", "err", text)
+		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,7 @@ import (
 const (
 	commitTimeout   = 5 * time.Second
 	quarantineTries = 3
+	maxValue        = 5 << 20 // bytes of a record that is decoded, as of a hook's body; decoding takes several times as much
 )
 
 // committer is the part of kafka.Reader that acknowledges.
@@ -38,6 +40,9 @@ type batch struct {
 // consume takes batches off the queue until ctx ends; it returns why. The next batch is decoded while one is being stored,
 // which takes about as long.
 func (s *Source) consume(ctx context.Context, emit triage.Emit, reader committer, q *queue, marks *marks) error {
+	if err := s.consumeOneByOne(ctx, emit, reader, q, marks); err != nil {
+		return err
+	}
 	decoded := make(chan batch)
 	var decoding sync.WaitGroup
 	defer decoding.Wait()
@@ -64,6 +69,27 @@ func (s *Source) consume(ctx context.Context, emit triage.Emit, reader committer
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// consumeOneByOne takes records singly for as long as one of them may be what ends the process.
+func (s *Source) consumeOneByOne(ctx context.Context, emit triage.Emit, reader committer, q *queue, marks *marks) error {
+	if s.lives.careful() {
+		s.log.Warn("the process ended several times in a row; taking records one by one, to find the one over which it does")
+	}
+	for s.lives.careful() {
+		msgs, err := q.take(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range msgs {
+			s.lives.note(ctx, place(msgs[i]))
+			if err := s.deliver(ctx, emit, reader, s.decodeAll(ctx, msgs[i:i+1]), marks); err != nil {
+				return err
+			}
+			s.lives.passed(ctx)
+		}
+	}
+	return nil
 }
 
 // decodeAll reads a run of records and puts those that cannot be read into the quarantine.
@@ -140,6 +166,15 @@ func (s *Source) commit(ctx context.Context, reader committer, msgs []kafka.Mess
 
 // read decodes one record. err is set for the outcome quarantined only.
 func (s *Source) read(m kafka.Message) (events []triage.Event, outcome string, err error) {
+	if isNotice(m) {
+		return nil, outcomeQuarantined, errors.New(string(m.Headers[0].Value))
+	}
+	if err := s.lives.verdict(func() string { return place(m) }); err != nil {
+		return nil, outcomeQuarantined, err
+	}
+	if len(m.Value) > maxValue {
+		return nil, outcomeQuarantined, fmt.Errorf("the record has %d bytes; at most %d are read", len(m.Value), maxValue)
+	}
 	if len(m.Value) == 0 {
 		return nil, outcomeTombstone, nil
 	}
@@ -220,7 +255,7 @@ func payload(value []byte) []byte {
 
 // keep puts a bad record into the quarantine.
 func (s *Source) keep(ctx context.Context, m kafka.Message, reason error) {
-	origin := fmt.Sprintf("topic=%s partition=%d offset=%d", m.Topic, m.Partition, m.Offset)
+	origin := place(m)
 	if s.quarantine == nil {
 		s.log.Warn("record could not be read and is passed over", "origin", origin, "err", reason)
 		return
@@ -230,6 +265,7 @@ func (s *Source) keep(ctx context.Context, m kafka.Message, reason error) {
 		ID: hex.EncodeToString(sum[:8]), Source: s.cfg.Name, Origin: origin, Reason: reason.Error(), At: s.now(), RecordTime: m.Time.UTC(),
 	}
 	rec.SetBody(m.Value)
+	rec.Cut = rec.Cut || isNotice(m)
 	for _, h := range m.Headers {
 		rec.KeepHeader(h.Key, string(h.Value))
 	}

@@ -59,11 +59,16 @@ func unique(t *testing.T, what string) string {
 
 func (p *peer) createTopic(t *testing.T, topic string, partitions int) {
 	t.Helper()
+	p.createTopicOf(t, topic, partitions)
+}
+
+func (p *peer) createTopicOf(t *testing.T, topic string, partitions int, settings ...kafka.ConfigEntry) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	// A topic that was deleted a moment ago may still be in the way of its successor.
 	for {
-		res, err := p.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: topic, NumPartitions: partitions, ReplicationFactor: 1}}})
+		res, err := p.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: topic, NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: settings}}})
 		if err == nil {
 			err = res.Errors[topic]
 		}

@@ -7,9 +7,20 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// maxQueueBytes bounds the values waiting between fetching and delivery of one source: 16 MiB, plus one record of at most
-// the broker's message.max.bytes, plus what kafka-go itself has fetched (1 MiB per partition).
+// maxQueueBytes bounds the records waiting between fetching and delivery of one source: 16 MiB, plus one record of at most
+// the broker's message.max.bytes, plus what kafka-go itself has fetched (1 MiB per partition, and mostUnpacked where it is compressed).
 const maxQueueBytes = 16 << 20
+
+// recordOverhead is what a record takes besides its bytes, about; a header takes as much again.
+const recordOverhead = 200
+
+func sizeOf(m kafka.Message) int {
+	n := recordOverhead + len(m.Key) + len(m.Value)
+	for _, h := range m.Headers {
+		n += recordOverhead + len(h.Key) + len(h.Value)
+	}
+	return n
+}
 
 // queue hands records from the fetching goroutine to the delivering one, in order, and lets the second take all that is
 // there: batches grow exactly as large as the store is slow. One producer, one consumer.
@@ -46,7 +57,7 @@ func (q *queue) tryPut(m kafka.Message) bool {
 		return false
 	}
 	q.msgs = append(q.msgs, m)
-	q.bytes += len(m.Value)
+	q.bytes += sizeOf(m)
 	signal(q.notEmpty)
 	return true
 }

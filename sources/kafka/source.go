@@ -34,6 +34,7 @@ type Options struct {
 	Retention time.Duration
 	// Quarantine keeps a record that could not be read. An error is counted and logged, and the record passed over.
 	Quarantine func(context.Context, triage.Quarantined) error
+	State      State // nil: a record that ends the process does so after every restart
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil allowed
 	Now        func() time.Time      // nil: time.Now
@@ -49,6 +50,7 @@ type Source struct {
 	metrics    *metrics
 	now        func() time.Time
 
+	lives lives
 	state status
 	// blockedSince is when committing start offsets was first refused because the group has members. Only Run's goroutine uses it.
 	blockedSince time.Time
@@ -56,6 +58,9 @@ type Source struct {
 	// writes it, prepare reads it after that has ended.
 	reseek map[partition]bool
 }
+
+// fetched is how many records kafka-go holds ready, each of at most maxValue where it was compressed.
+const fetched = 32
 
 // partition names one partition of one topic.
 type partition struct {
@@ -74,6 +79,7 @@ func New(o Options) (*Source, error) {
 	s := &Source{
 		cfg: o.Config, decoders: make(map[string]Decoder), retention: o.Retention, quarantine: o.Quarantine,
 		log: o.Logger, metrics: newMetrics(o.Registerer), now: o.Now, reseek: make(map[partition]bool),
+		lives: lives{key: "kafka/" + o.Config.Name + "/lives", store: o.State},
 	}
 	if s.retention <= 0 {
 		s.retention = 3 * time.Hour
@@ -109,6 +115,8 @@ func (s *Source) Type() string { return "kafka" }
 // and seen in Status. Events arrive in the order of their partition, at least once.
 func (s *Source) Run(ctx context.Context, emit triage.Emit) error {
 	delay := backoff{least: 250 * time.Millisecond, most: 10 * time.Second}
+	s.lives.begin(ctx, s.now(), 2*s.cfg.BatchSize) // one batch may be decoded while another is being stored
+	defer s.lives.end(ctx)
 	for ctx.Err() == nil {
 		began := s.now()
 		err := s.session(ctx, emit)
@@ -141,14 +149,16 @@ func (s *Source) session(ctx context.Context, emit triage.Emit) error {
 	if err != nil {
 		return err
 	}
+	codecs.partitions.Add(int64(len(marks.end)))
+	defer codecs.partitions.Add(-int64(len(marks.end)))
 	reader := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: s.cfg.Brokers, GroupID: s.cfg.GroupID, GroupTopics: marks.topics(), Dialer: conn.dialer,
 		MaxWait: time.Duration(s.cfg.MaxWait), JoinGroupBackoff: time.Duration(s.cfg.JoinGroupBackoff),
 		SessionTimeout: time.Duration(s.cfg.SessionTimeout), RebalanceTimeout: time.Duration(s.cfg.SessionTimeout),
 		HeartbeatInterval: time.Duration(s.cfg.SessionTimeout) / 5,
-		StartOffset:       kafka.FirstOffset, MaxBytes: 1 << 20, QueueCapacity: 100,
+		StartOffset:       kafka.FirstOffset, MaxBytes: 1 << 20, QueueCapacity: fetched,
 		ReadBackoffMin: 50 * time.Millisecond, ReadBackoffMax: time.Second,
-		ErrorLogger: clientLog(s.log),
+		ErrorLogger: clientLog(s.log, s.now),
 	})
 	s.metrics.sessions.WithLabelValues(s.cfg.Name).Inc()
 	s.reached()

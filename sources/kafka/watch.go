@@ -18,6 +18,7 @@ func (s *Source) watch(ctx context.Context, conn *connection, marks *marks) erro
 	t := time.NewTicker(time.Duration(s.cfg.CheckInterval))
 	defer t.Stop()
 	for {
+		s.lives.look(ctx, s.now())
 		err := s.check(ctx, conn, marks)
 		switch {
 		case ctx.Err() != nil:
