@@ -293,3 +293,21 @@ func (a *Alerting) saveClosed(ctx context.Context, e *entry, inc triage.Incident
 	a.subs.publish(Update{Incident: inc})
 	return nil
 }
+
+// noteTruth counts what an incident that closes turned out to be; what people say later is on the page.
+func (a *Alerting) noteTruth(ctx context.Context, inc triage.Incident, last triage.Report) {
+	first, err := a.store.Report(ctx, inc.ID, 1)
+	if err != nil {
+		a.log.Debug("what the first report said cannot be read; its end is not counted", "incident", inc.ID, "err", err)
+		return
+	}
+	l := triage.NewLedger()
+	l.Add(inc, first, last, nil)
+	for b, n := range l.ByBasis {
+		a.metrics.truths.WithLabelValues(string(b)).Add(float64(n))
+	}
+	for what, s := range map[string]triage.Share{"false_blame": l.FalseBlame, "wrong_undo": l.WrongUndo, "missed": l.Missed} {
+		a.metrics.judged.WithLabelValues(what).Add(s.N)
+		a.metrics.wrong.WithLabelValues(what).Add(s.Hits)
+	}
+}

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/triaged-dev/triaged/alerting/card"
+	"github.com/triaged-dev/triaged/alerting/digest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -18,7 +20,7 @@ import (
 type Options struct {
 	Config    Config
 	Route     RouteConfig
-	Receivers Receivers
+	Receivers outbox.Receivers
 	Store     Store
 	Triager   Triager
 	Directory *triage.Directory
@@ -27,7 +29,7 @@ type Options struct {
 	Labels    Labels                // nil: verified undos are not kept as labels
 
 	// State remembers when the last digest was posted. Nil: there are no digests.
-	State State
+	State digest.State
 
 	// Owners knows which workload owns a pod. Nil: the names of pods tell. It is called under a lock: it must not block.
 	Owners triage.PodOwners
@@ -54,9 +56,10 @@ type Alerting struct {
 	now     func() time.Time
 	metrics *metrics
 
-	queue *queue
-	out   *dispatcher
-	subs  subscribers
+	queue   *queue
+	out     *outbox.Dispatcher
+	digests *digest.Sender
+	subs    subscribers
 
 	loaded  chan struct{} // closed once the incidents of an earlier run are known
 	running sync.Once
@@ -85,7 +88,7 @@ func New(o Options) (*Alerting, error) {
 	if err := o.Config.Validate(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkReceivers(o.Route, o.Receivers), checkDigest("digest", o.Config.Digest, o.Receivers), checkDigest("truth", o.Config.Truth, o.Receivers)); err != nil {
+	if err := check(o.Config, o.Route, o.Receivers); err != nil {
 		return nil, err
 	}
 	if o.Logger == nil {
@@ -117,7 +120,18 @@ func New(o Options) (*Alerting, error) {
 	}
 	a.metrics = newMetrics(o.Registerer, a)
 	a.subs.lost = a.metrics.updatesLost
-	a.out = newDispatcher(a, o.Receivers)
+	out, err := outbox.New(outbox.Options{
+		Config: o.Config.Delivery, Receivers: o.Receivers, Store: o.Store, Incident: a.incident, Links: o.Links, Picture: o.Picture, Percentages: o.Percentages,
+		StoreFailed: a.metrics.storeFailed.WithLabelValues("delivery").Inc, Logger: o.Logger, Registerer: o.Registerer, Now: o.Now, Jitter: o.Jitter,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.out = out
+	a.digests = digest.New(digest.Options{
+		Shadow: o.Config.Digest, Truth: o.Config.Truth, Store: o.Store, State: o.State, Feedback: feedback(o.Labels), Incident: a.incident, Links: o.Links,
+		Percentages: o.Percentages, Receiver: out.Receiver, Timeout: time.Duration(o.Config.Delivery.Timeout), Logger: o.Logger, Now: o.Now,
+	})
 	return a, nil
 }
 
@@ -141,10 +155,8 @@ func (a *Alerting) Run(ctx context.Context) error {
 	if a.opts.Verifier != nil {
 		wg.Go(func() { a.watchUndos(ctx) })
 	}
-	wg.Go(func() { a.out.run(ctx) })
-	for _, s := range a.schedules() {
-		wg.Go(func() { a.digests(ctx, s) })
-	}
+	wg.Go(func() { a.out.Run(ctx) })
+	wg.Go(func() { a.digests.Run(ctx) })
 	wg.Wait()
 	return nil
 }
@@ -167,14 +179,14 @@ func (a *Alerting) SetRoute(r RouteConfig) {
 }
 
 // SetReceivers replaces the receivers. A pending delivery to a receiver that is gone becomes a dead letter.
-func (a *Alerting) SetReceivers(r Receivers) { a.out.setReceivers(r) }
+func (a *Alerting) SetReceivers(r outbox.Receivers) { a.out.SetReceivers(r) }
 
 // Reconfigure replaces routes and receivers together, or neither if they do not fit each other.
-func (a *Alerting) Reconfigure(route RouteConfig, r Receivers) error {
-	if err := errors.Join(checkReceivers(route, r), checkDigest("digest", a.cfg.Digest, r), checkDigest("truth", a.cfg.Truth, r)); err != nil {
+func (a *Alerting) Reconfigure(route RouteConfig, r outbox.Receivers) error {
+	if err := check(a.cfg, route, r); err != nil {
 		return err
 	}
-	a.out.setReceivers(r)
+	a.out.SetReceivers(r)
 	a.SetRoute(route)
 	return nil
 }
@@ -188,10 +200,23 @@ func (a *Alerting) SetDirectory(d *triage.Directory) {
 
 // Resend puts a dead, held, shadow or delivered delivery back into the outbox, under its own id, with a fresh count of attempts.
 func (a *Alerting) Resend(ctx context.Context, deliveryID string) error {
-	return a.out.resend(ctx, deliveryID)
+	return a.out.Resend(ctx, deliveryID)
 }
 
-func checkReceivers(route RouteConfig, r Receivers) error {
+// check holds routes and digests against the receivers there are.
+func check(cfg Config, route RouteConfig, r outbox.Receivers) error {
+	return errors.Join(checkReceivers(route, r), digest.Check("digest", cfg.Digest, r), digest.Check("truth", cfg.Truth, r))
+}
+
+// feedback reads labels, where there are any.
+func feedback(l Labels) func(context.Context, string) ([]triage.Feedback, error) {
+	if l == nil {
+		return nil
+	}
+	return l.Feedback
+}
+
+func checkReceivers(route RouteConfig, r outbox.Receivers) error {
 	for name, integrations := range r {
 		seen := make(map[string]bool)
 		for _, i := range integrations {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // The wall clock is stepped by hours, back or forward, between a failed post and its next attempt, and once more before the next
@@ -20,7 +22,7 @@ func TestClockSteps(t *testing.T) {
 					o.Config.SecondLooks = nil
 					o.Now = now
 				})
-				b.notifier.answer(func(n int, _ Notification) error {
+				b.notifier.answer(func(n int, _ outbox.Notification) error {
 					if n == 1 {
 						return errors.New("not now")
 					}
@@ -57,7 +59,7 @@ func TestClockStepsWhileDown(t *testing.T) {
 			o.Config.SecondLooks = nil
 			o.Now = func() time.Time { return time.Now().Add(3 * time.Hour) }
 		})
-		first.notifier.answer(func(int, Notification) error { return errors.New("not now") })
+		first.notifier.answer(func(int, outbox.Notification) error { return errors.New("not now") })
 		first.accept(t, alert("checkout", time.Now()))
 		synctest.Wait()
 		first.stop()

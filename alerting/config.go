@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/triaged-dev/triaged/alerting/digest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -32,10 +34,10 @@ type Config struct {
 	MaxAlerts  int `yaml:"max_alerts"`  // kept per incident, about 1.5 KiB each; more are counted only
 	MaxReports int `yaml:"max_reports"` // per incident; beyond it only recovery is reported
 
-	Verify   VerifyConfig   `yaml:"verify"`
-	Delivery DeliveryConfig `yaml:"delivery"`
-	Digest   DigestConfig   `yaml:"digest"`
-	Truth    DigestConfig   `yaml:"truth"` // what was said against what became of it; to incidents.digest.receiver where it names none
+	Verify   VerifyConfig  `yaml:"verify"`
+	Delivery outbox.Config `yaml:"delivery"`
+	Digest   digest.Config `yaml:"digest"`
+	Truth    digest.Config `yaml:"truth"` // what was said against what became of it; to incidents.digest.receiver where it names none
 }
 
 // VerifyConfig is how the effect of an undo is watched.
@@ -65,15 +67,6 @@ func (c *VerifyConfig) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*plain)(c))
 }
 
-// DeliveryConfig is how reports are posted and posted again.
-type DeliveryConfig struct {
-	Timeout     model.Duration `yaml:"timeout"`      // of one attempt
-	MaxAttempts int            `yaml:"max_attempts"` // then the delivery is dead
-	MaxAge      model.Duration `yaml:"max_age"`      // then the delivery is dead, too
-	BackoffMin  model.Duration `yaml:"backoff_min"`  // doubles with every attempt, with jitter
-	BackoffMax  model.Duration `yaml:"backoff_max"`
-}
-
 // DefaultConfig is what an empty section means.
 func DefaultConfig() Config {
 	return Config{
@@ -98,20 +91,9 @@ func DefaultConfig() Config {
 		MaxReports: 50,
 
 		Verify:   DefaultVerifyConfig(),
-		Delivery: DefaultDeliveryConfig(),
-		Digest:   DefaultDigestConfig(),
-		Truth:    DefaultTruthConfig(),
-	}
-}
-
-// DefaultDeliveryConfig is what an empty `incidents.delivery` means.
-func DefaultDeliveryConfig() DeliveryConfig {
-	return DeliveryConfig{
-		Timeout:     model.Duration(10 * time.Second),
-		MaxAttempts: 30,
-		MaxAge:      model.Duration(4 * time.Hour),
-		BackoffMin:  model.Duration(time.Second),
-		BackoffMax:  model.Duration(2 * time.Minute),
+		Delivery: outbox.DefaultConfig(),
+		Digest:   digest.DefaultConfig(),
+		Truth:    digest.DefaultTruthConfig(),
 	}
 }
 
@@ -123,13 +105,6 @@ func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
 		return err
 	}
 	return c.Validate()
-}
-
-// UnmarshalYAML starts from the defaults.
-func (c *DeliveryConfig) UnmarshalYAML(unmarshal func(any) error) error {
-	type plain DeliveryConfig
-	*c = DefaultDeliveryConfig()
-	return unmarshal((*plain)(c))
 }
 
 // Validate checks the values against each other; all problems at once, each a FieldError.
@@ -176,8 +151,8 @@ func (c Config) Validate() error {
 	if v.MinTraffic < 0 || v.MinTraffic > 1 {
 		add("verify.min_traffic", v.MinTraffic, "must lie between 0 and 1")
 	}
-	for name, d := range map[string]DigestConfig{"digest": c.Digest, "truth": c.Truth} {
-		if _, err := d.offset(); err != nil {
+	for name, d := range map[string]digest.Config{"digest": c.Digest, "truth": c.Truth} {
+		if _, err := d.Offset(); err != nil {
 			add(name+".at", d.At, err.Error())
 		}
 		if d.Every < model.Duration(time.Hour) {

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/triaged-dev/triaged/alerting/digest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // fakeState keeps values in a map; it survives the Alerting on it.
@@ -39,24 +42,24 @@ type digestNotifier struct {
 	fakeNotifier
 	mu      sync.Mutex
 	refuse  int
-	digests []Digest
+	digests []digest.Digest
 }
 
-func (n *digestNotifier) Digest(_ context.Context, d Digest) (Receipt, error) {
+func (n *digestNotifier) Digest(_ context.Context, d digest.Digest) (outbox.Receipt, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.refuse > 0 {
 		n.refuse--
-		return Receipt{}, &DeliveryError{Reason: ReasonServerError, Retryable: true, Err: errors.New("status 503")}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonServerError, Retryable: true, Err: errors.New("status 503")}
 	}
 	n.digests = append(n.digests, d)
-	return Receipt{}, nil
+	return outbox.Receipt{}, nil
 }
 
-func (n *digestNotifier) got() []Digest {
+func (n *digestNotifier) got() []digest.Digest {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return append([]Digest(nil), n.digests...)
+	return append([]digest.Digest(nil), n.digests...)
 }
 
 // What shadow mode kept back is told once a day to the receiver of the digest, and nothing else is posted.
@@ -65,9 +68,9 @@ func TestDigest(t *testing.T) {
 		store, state, to := newFakeStore(), &fakeState{}, &digestNotifier{refuse: 2}
 		tune := func(o *Options) {
 			o.State = state
-			o.Config.Digest = DigestConfig{Receiver: "team", Every: model.Duration(24 * time.Hour), At: "08:00"}
+			o.Config.Digest = digest.Config{Receiver: "team", Every: model.Duration(24 * time.Hour), At: "08:00"}
 			o.Route = RouteConfig{Receiver: "oncall", Mode: ModeShadow}
-			o.Receivers["team"] = []Integration{{Name: "chat", Notifier: to}}
+			o.Receivers["team"] = []outbox.Integration{{Name: "chat", Notifier: to}}
 		}
 		b := newBench(t, store, tune)
 		b.accept(t, alert("checkout", time.Now()), alert("search", time.Now()))
@@ -107,22 +110,6 @@ func TestDigest(t *testing.T) {
 	})
 }
 
-func TestDigestPeriods(t *testing.T) {
-	at := func(s string) time.Time {
-		v, err := time.Parse("2 15:04", s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v.AddDate(2026, 0, 0)
-	}
-	day := DigestConfig{Every: model.Duration(24 * time.Hour), At: "08:00"}
-	for from, want := range map[string]string{"3 07:59": "3 08:00", "3 08:00": "4 08:00", "3 23:00": "4 08:00"} {
-		if got := day.after(at(from)); !got.Equal(at(want)) {
-			t.Errorf("after %s: want %s, got %s", from, want, got)
-		}
-	}
-}
-
 func TestDigestNeedsAReceiverThatCan(t *testing.T) {
 	for name, tc := range map[string]struct {
 		receiver, want string
@@ -131,7 +118,7 @@ func TestDigestNeedsAReceiverThatCan(t *testing.T) {
 		"cannot":  {"oncall", "can post no digest"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Config: DefaultConfig(), Store: newFakeStore(), Triager: &fakeTriager{}, Receivers: Receivers{"oncall": {{Name: "it", Notifier: &fakeNotifier{}}}}}
+			o := Options{Config: DefaultConfig(), Store: newFakeStore(), Triager: &fakeTriager{}, Receivers: outbox.Receivers{"oncall": {{Name: "it", Notifier: &fakeNotifier{}}}}}
 			o.Config.Digest.Receiver = tc.receiver
 			if _, err := New(o); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("want %q, got %v", tc.want, err)

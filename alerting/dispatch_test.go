@@ -13,12 +13,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/model"
 
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
 func (b *bench) delivery(t *testing.T) triage.Delivery {
 	t.Helper()
-	ds, err := b.out.deliveriesOf(t.Context(), b.store.all()[0].ID)
+	ds, err := b.out.Of(t.Context(), b.store.all()[0].ID)
 	if err != nil || len(ds) == 0 {
 		t.Fatalf("want a delivery, got %v (%v)", ds, err)
 	}
@@ -26,16 +27,16 @@ func (b *bench) delivery(t *testing.T) triage.Delivery {
 }
 
 func TestRetries(t *testing.T) {
-	serverError := &DeliveryError{Reason: ReasonServerError, Retryable: true, Err: errors.New("status 503")}
+	serverError := &outbox.DeliveryError{Reason: outbox.ReasonServerError, Retryable: true, Err: errors.New("status 503")}
 	for name, tc := range map[string]struct {
-		reply    func(n int, nt Notification) error
+		reply    func(n int, nt outbox.Notification) error
 		wait     time.Duration
 		attempts int
 		state    triage.DeliveryState
 		tune     func(*Options)
 	}{
 		"comes back": {
-			reply: func(n int, _ Notification) error {
+			reply: func(n int, _ outbox.Notification) error {
 				if n < 4 {
 					return serverError
 				}
@@ -44,36 +45,36 @@ func TestRetries(t *testing.T) {
 			wait: 10 * time.Second, attempts: 4, state: triage.DeliveryDelivered, // 0 s, 1 s, 3 s, 7 s
 		},
 		"waits as asked": {
-			reply: func(n int, _ Notification) error {
+			reply: func(n int, _ outbox.Notification) error {
 				if n < 2 {
-					return &DeliveryError{Reason: ReasonRateLimited, Retryable: true, RetryAfter: time.Minute, Err: errors.New("status 429")}
+					return &outbox.DeliveryError{Reason: outbox.ReasonRateLimited, Retryable: true, RetryAfter: time.Minute, Err: errors.New("status 429")}
 				}
 				return nil
 			},
 			wait: 59 * time.Second, attempts: 1, state: triage.DeliveryPending,
 		},
 		"final error": {
-			reply: func(int, Notification) error {
-				return &DeliveryError{Reason: ReasonAuthError, Err: errors.New("status 401")}
+			reply: func(int, outbox.Notification) error {
+				return &outbox.DeliveryError{Reason: outbox.ReasonAuthError, Err: errors.New("status 401")}
 			},
 			wait: time.Minute, attempts: 1, state: triage.DeliveryDead,
 		},
 		"too many attempts": {
-			reply: func(int, Notification) error { return serverError },
+			reply: func(int, outbox.Notification) error { return serverError },
 			wait:  time.Hour, attempts: 5, state: triage.DeliveryDead,
 			tune: func(o *Options) { o.Config.Delivery.MaxAttempts = 5 },
 		},
 		"too old": {
-			reply: func(int, Notification) error { return serverError },
+			reply: func(int, outbox.Notification) error { return serverError },
 			wait:  time.Hour, attempts: 7, state: triage.DeliveryDead, // 0 1 3 7 15 31 63 s
 			tune: func(o *Options) { o.Config.Delivery.MaxAge = model.Duration(time.Minute) },
 		},
 		"panics": {
-			reply: func(int, Notification) error { panic("nil map") },
+			reply: func(int, outbox.Notification) error { panic("nil map") },
 			wait:  time.Minute, attempts: 1, state: triage.DeliveryDead,
 		},
 		"unclassified error": {
-			reply: func(n int, _ Notification) error {
+			reply: func(n int, _ outbox.Notification) error {
 				if n < 2 {
 					return errors.New("who knows")
 				}
@@ -102,7 +103,7 @@ func TestRetries(t *testing.T) {
 				if tc.state == triage.DeliveryPending {
 					want = 1
 				}
-				if got := b.out.pending.Load(); got != int64(want) {
+				if got := b.out.Pending(); got != int64(want) {
 					t.Errorf("outbox pending: want %d, got %d", want, got)
 				}
 			})
@@ -114,13 +115,13 @@ func TestRetries(t *testing.T) {
 func TestKillDuringAttempt(t *testing.T) {
 	for name, tc := range map[string]struct {
 		recheck bool
-		policy  OnUncertain
+		policy  outbox.OnUncertain
 		posts   int
 		state   triage.DeliveryState
 	}{
-		"notifier looks itself": {true, UncertainHold, 1, triage.DeliveryDelivered},
-		"resend":                {false, UncertainResend, 1, triage.DeliveryDelivered},
-		"hold":                  {false, UncertainHold, 0, triage.DeliveryHeld},
+		"notifier looks itself": {true, outbox.UncertainHold, 1, triage.DeliveryDelivered},
+		"resend":                {false, outbox.UncertainResend, 1, triage.DeliveryDelivered},
+		"hold":                  {false, outbox.UncertainHold, 0, triage.DeliveryHeld},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -157,8 +158,8 @@ func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore()
 		first := newBench(t, store, nil)
-		first.notifier.answer(func(int, Notification) error {
-			return &DeliveryError{Reason: ReasonServerError, Retryable: true, Err: errors.New("status 500")}
+		first.notifier.answer(func(int, outbox.Notification) error {
+			return &outbox.DeliveryError{Reason: outbox.ReasonServerError, Retryable: true, Err: errors.New("status 500")}
 		})
 		al := alert("checkout", time.Now())
 		first.accept(t, al)
@@ -196,7 +197,7 @@ func TestReceiversAreIndependentAndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &fakeNotifier{hang: true}
 		b := newBench(t, newFakeStore(), func(o *Options) {
-			o.Receivers["oncall"] = append(o.Receivers["oncall"], Integration{Name: "slow", Notifier: slow})
+			o.Receivers["oncall"] = append(o.Receivers["oncall"], outbox.Integration{Name: "slow", Notifier: slow})
 			o.Receivers["oncall"][0].Rate, o.Receivers["oncall"][0].Burst = 1, 1
 		})
 		for _, s := range []string{"a", "b", "c", "d", "e"} {
@@ -254,16 +255,16 @@ func TestShadowRecordsOnly(t *testing.T) {
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, newFakeStore(), nil)
-		b.notifier.answer(func(int, Notification) error {
-			return &DeliveryError{Reason: ReasonServerError, Retryable: true, Err: errors.New("status 500")}
+		b.notifier.answer(func(int, outbox.Notification) error {
+			return &outbox.DeliveryError{Reason: outbox.ReasonServerError, Retryable: true, Err: errors.New("status 500")}
 		})
 		b.accept(t, alert("checkout", time.Now()))
 		synctest.Wait()
-		if err := b.Reconfigure(RouteConfig{Receiver: "gone"}, Receivers{}); err == nil {
+		if err := b.Reconfigure(RouteConfig{Receiver: "gone"}, outbox.Receivers{}); err == nil {
 			t.Error("want an error for a route to an unknown receiver")
 		}
 		other := &fakeNotifier{}
-		if err := b.Reconfigure(RouteConfig{Receiver: "new", Mode: ModeLive}, Receivers{"new": {{Name: "it", Notifier: other}}}); err != nil {
+		if err := b.Reconfigure(RouteConfig{Receiver: "new", Mode: ModeLive}, outbox.Receivers{"new": {{Name: "it", Notifier: other}}}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)
@@ -307,7 +308,7 @@ func TestSubscribe(t *testing.T) {
 func TestStatusError(t *testing.T) {
 	now := time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
 	for v, want := range map[string]time.Duration{"": 0, "5": 5 * time.Second, "-1": 0, "x": 0, "1e9": 24 * time.Hour, "Sun, 01 Mar 2026 03:01:00 GMT": time.Minute, "Sun, 01 Mar 2026 02:01:00 GMT": 0} {
-		if got := RetryAfter(http.Header{"Retry-After": {v}}, now); got != want {
+		if got := outbox.RetryAfter(http.Header{"Retry-After": {v}}, now); got != want {
 			t.Errorf("Retry-After %q: want %s, got %s", v, want, got)
 		}
 	}
@@ -361,12 +362,12 @@ triaged_notifications_total{receiver="oncall/it"} 1
 func TestUncertaintyOutlastsAFailedLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, newFakeStore(), func(o *Options) { o.Config.SecondLooks = nil })
-		b.notifier.answer(func(n int, _ Notification) error {
+		b.notifier.answer(func(n int, _ outbox.Notification) error {
 			switch n {
 			case 1:
-				return &DeliveryError{Reason: ReasonDeadline, Retryable: true, Uncertain: true, Err: errors.New("no answer")}
+				return &outbox.DeliveryError{Reason: outbox.ReasonDeadline, Retryable: true, Uncertain: true, Err: errors.New("no answer")}
 			case 2:
-				return &DeliveryError{Reason: ReasonRateLimited, Retryable: true, Err: errors.New("look for an earlier message: too many requests")}
+				return &outbox.DeliveryError{Reason: outbox.ReasonRateLimited, Retryable: true, Err: errors.New("look for an earlier message: too many requests")}
 			}
 			return nil
 		})

@@ -172,15 +172,20 @@ func incidentID(first triage.Alert, now time.Time) string {
 	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(h[:4])
 }
 
-// deliveryID names a delivery by what is delivered where, so that making it again makes the same one.
-func deliveryID(incidentID string, n int, receiver string) string {
-	h := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s", incidentID, n, receiver))
-	return hex.EncodeToString(h[:12])
-}
-
 // sortEntries gives candidates a fixed order: earliest opened first, then id.
 func sortEntries(es []*entry) {
 	slices.SortFunc(es, func(x, y *entry) int {
 		return cmp.Or(x.inc.OpenedAt.Compare(y.inc.OpenedAt), cmp.Compare(x.inc.ID, y.inc.ID))
 	})
+}
+
+// incident is the incident as it is now, from memory if it is open.
+func (a *Alerting) incident(ctx context.Context, id string) (triage.Incident, error) {
+	a.mu.Lock()
+	if e := a.entries[id]; e != nil {
+		defer a.mu.Unlock()
+		return e.snapshot(), nil
+	}
+	a.mu.Unlock()
+	return a.store.Incident(ctx, id)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -86,8 +87,8 @@ func (f *fakeTriager) asked() []string {
 // fakeNotifier records what it is asked to post.
 type fakeNotifier struct {
 	mu      sync.Mutex
-	posts   []Notification
-	reply   func(n int, nt Notification) error // n counts from 1
+	posts   []outbox.Notification
+	reply   func(n int, nt outbox.Notification) error // n counts from 1
 	hang    bool
 	edits   bool
 	recheck bool
@@ -102,31 +103,31 @@ type tidyNotifier struct {
 	tidied []time.Time
 }
 
-func (f *tidyNotifier) Tidy(_ context.Context, nt Notification) (int, error) {
+func (f *tidyNotifier) Tidy(_ context.Context, nt outbox.Notification) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tidied = append(f.tidied, time.Now())
 	return 1, nil
 }
 
-func (f *fakeNotifier) Notify(ctx context.Context, nt Notification) (Receipt, error) {
+func (f *fakeNotifier) Notify(ctx context.Context, nt outbox.Notification) (outbox.Receipt, error) {
 	f.mu.Lock()
 	f.posts = append(f.posts, nt)
 	n, reply, hang := len(f.posts), f.reply, f.hang
 	f.mu.Unlock()
 	if hang {
 		<-ctx.Done()
-		return Receipt{}, TransportError("post", ctx.Err())
+		return outbox.Receipt{}, outbox.TransportError("post", ctx.Err())
 	}
 	if reply != nil {
 		if err := reply(n, nt); err != nil {
-			return Receipt{}, err
+			return outbox.Receipt{}, err
 		}
 	}
-	return Receipt{RemoteID: fmt.Sprint("remote-", nt.Report.Number)}, nil
+	return outbox.Receipt{RemoteID: fmt.Sprint("remote-", nt.Report.Number)}, nil
 }
 
-func (f *fakeNotifier) answer(reply func(int, Notification) error) {
+func (f *fakeNotifier) answer(reply func(int, outbox.Notification) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reply = reply
@@ -139,7 +140,7 @@ func (f *fakeNotifier) setHang(hang bool) {
 	f.hang, f.posts = hang, nil
 }
 
-func (f *fakeNotifier) got() []Notification {
+func (f *fakeNotifier) got() []outbox.Notification {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.posts)
@@ -175,7 +176,7 @@ func newBench(t *testing.T, store *fakeStore, tune func(*Options)) *bench {
 	o := Options{
 		Config: DefaultConfig(), Store: store, Triager: b.triager, Registerer: b.registry, Jitter: func() float64 { return 0 },
 		Route:     RouteConfig{Receiver: "oncall", Mode: ModeLive},
-		Receivers: Receivers{"oncall": {{Name: "it", Notifier: b.notifier}}},
+		Receivers: outbox.Receivers{"oncall": {{Name: "it", Notifier: b.notifier}}},
 	}
 	if tune != nil {
 		tune(&o)
@@ -225,6 +226,25 @@ func (b *bench) accept(t *testing.T, alerts ...triage.Alert) {
 
 func (b *bench) outcome(o string) float64 {
 	return testutil.ToFloat64(b.metrics.alerts.WithLabelValues(o))
+}
+
+// value is the sum of a metric over its labels.
+func (b *bench) value(t *testing.T, name string) float64 {
+	t.Helper()
+	families, err := b.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return sum
 }
 
 func flagChange() *triage.Change {

@@ -28,7 +28,7 @@ func TestOneAlertToOnePost(t *testing.T) {
 		if got := b.store.states()[triage.DeliveryDelivered]; got != 1 {
 			t.Errorf("want one delivered delivery, got %v", b.store.states())
 		}
-		if got := b.out.pending.Load(); got != 0 {
+		if got := b.out.Pending(); got != 0 {
 			t.Errorf("outbox pending: want 0, got %d", got)
 		}
 	})

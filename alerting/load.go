@@ -31,7 +31,7 @@ func (a *Alerting) load(ctx context.Context) error {
 		}
 		after = next
 	}
-	return a.out.load(ctx)
+	return a.out.Load(ctx)
 }
 
 func (a *Alerting) restore(ctx context.Context, inc triage.Incident, now time.Time) error {
@@ -79,7 +79,7 @@ func (a *Alerting) restore(ctx context.Context, inc triage.Incident, now time.Ti
 
 // restorePosted finds the last report that went to the outbox, and the state it told of.
 func (a *Alerting) restorePosted(ctx context.Context, e *entry) error {
-	ds, err := a.out.deliveriesOf(ctx, e.inc.ID)
+	ds, err := a.out.Of(ctx, e.inc.ID)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,6 @@ const (
 	outcomeOverflow  = "overflow"  // its incident holds incidents.max_alerts already; counted, not kept
 	outcomeRefused   = "refused"   // incidents.max_open reached; the sender was told to retry
 	outcomeTruncated = "truncated" // left out by the sender
-	labelReceiver    = "receiver"  // "<receiver>/<integration>", from the configuration
 )
 
 func outcomes() []string {
@@ -37,12 +36,6 @@ type metrics struct {
 	storeFailed    *prometheus.CounterVec
 	queueOverflow  prometheus.Counter
 	reports        *prometheus.CounterVec
-	notifications  *prometheus.CounterVec
-	failed         *prometheus.CounterVec
-	latency        *prometheus.HistogramVec
-	delay          prometheus.Histogram
-	dead           *prometheus.CounterVec
-	surplus        *prometheus.CounterVec
 	updatesLost    prometheus.Counter
 	checks         *prometheus.CounterVec
 	truths         *prometheus.CounterVec
@@ -69,20 +62,8 @@ func newMetrics(r prometheus.Registerer, a *Alerting) *metrics {
 		storeFailed:   counter("triaged_alerting_store_failures_total", "Writes of alerting that the journal refused; they are tried again.", "what"),
 		queueOverflow: f.NewCounter(prometheus.CounterOpts{Name: "triaged_triage_queue_overflow_total", Help: "Incidents that found the triage queue full; they are queued again when there is room."}),
 		reports:       counter("triaged_reports_total", "Reports stored, by what set them off: posted says whether they went to the outbox.", "posted"),
-		notifications: counter("triaged_notifications_total", "Attempts to post a report.", labelReceiver),
-		failed:        counter("triaged_notifications_failed_total", "Attempts to post that failed.", labelReceiver, "reason"),
-		latency: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "triaged_notification_latency_seconds", Help: "Time one attempt to post took.",
-			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
-		}, []string{labelReceiver}),
-		delay: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "triaged_notification_delay_seconds", Help: "Time from a report being stored to its being accepted by the other side, retries included.",
-			Buckets: []float64{.05, .1, .25, .5, 1, 5, 15, 60, 300, 1800, 7200},
-		}),
-		dead:        counter("triaged_notifications_dead_total", "Deliveries given up: see /api/v1/deliveries?state=dead.", labelReceiver),
-		surplus:     counter("triaged_notifications_surplus_removed_total", "Copies that a receiver made of attempts which were given up, and that were deleted again.", labelReceiver),
-		checks:      counter("triaged_undo_checks_total", "What watched undos turned out to have done, by outcome; one undo may count under several in turn.", "outcome"),
-		updatesLost: f.NewCounter(prometheus.CounterOpts{Name: "triaged_incident_updates_lost_total", Help: "Updates not handed to a subscriber that read too slowly."}),
+		checks:        counter("triaged_undo_checks_total", "What watched undos turned out to have done, by outcome; one undo may count under several in turn.", "outcome"),
+		updatesLost:   f.NewCounter(prometheus.CounterOpts{Name: "triaged_incident_updates_lost_total", Help: "Updates not handed to a subscriber that read too slowly."}),
 	}
 	m.truths = counter("triaged_truths_total", "Incidents that closed in a way that tells what set them off, without anybody labelling them, by what tells it.", "basis")
 	m.judged = counter("triaged_judged_total", "What first reports said that the ends of incidents decide, in labels of a person (see docs/advice.md), by what is judged.", "what")
@@ -101,6 +82,5 @@ func newMetrics(r prometheus.Registerer, a *Alerting) *metrics {
 		gauge("triaged_incidents", "Incidents not closed, by state.", prometheus.Labels{"state": string(s)}, func() float64 { return float64(a.count(s)) })
 	}
 	gauge("triaged_triage_queue_length", "Incidents waiting for triage.", nil, func() float64 { return float64(a.queue.len()) })
-	gauge("triaged_outbox_pending", "Deliveries waiting to be posted.", nil, func() float64 { return float64(a.out.pending.Load()) })
 	return m
 }

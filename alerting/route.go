@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -114,4 +115,20 @@ func (r RouteConfig) validate(path string, known func(string) bool) error {
 		problems = append(problems, child.validate(fmt.Sprintf("%s.routes[%d]", path, i), known))
 	}
 	return errors.Join(problems...)
+}
+
+// destinations are where the report of an incident goes: wherever one of its alerts is routed to, if it pages.
+func destinations(inc triage.Incident, route RouteConfig) []outbox.Destination {
+	if !inc.Pages {
+		return nil
+	}
+	var targets []Target
+	for _, al := range inc.Alerts {
+		targets = mergeTargets(targets, route.Targets(al.Labels))
+	}
+	out := make([]outbox.Destination, 0, len(targets))
+	for _, t := range targets {
+		out = append(out, outbox.Destination{Receiver: t.Receiver, Shadow: t.Mode == ModeShadow})
+	}
+	return out
 }

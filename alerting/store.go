@@ -2,8 +2,8 @@ package alerting
 
 import (
 	"context"
-	"time"
 
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -20,19 +20,11 @@ type ReportStore interface {
 	Report(ctx context.Context, incidentID string, n int) (triage.Report, error)
 }
 
-// Outbox keeps deliveries. DueDeliveries are the pending ones whose NextAttempt is not after now, earliest first.
-type Outbox interface {
-	DueDeliveries(ctx context.Context, now time.Time, limit int) ([]triage.Delivery, error)
-	SaveDelivery(context.Context, triage.Delivery) error
-	Delivery(ctx context.Context, id string) (triage.Delivery, error)
-	Deliveries(context.Context, triage.DeliveryQuery) ([]triage.Delivery, string, error)
-}
-
 // Store is all that alerting asks of the journal. What it returns belongs to the caller.
 type Store interface {
 	IncidentStore
 	ReportStore
-	Outbox
+	outbox.Store
 }
 
 // Triager answers what most likely set an incident off. It must return by ctx's deadline, with a thinner answer if need be.

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/triaged-dev/triaged/alerting/digest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -22,10 +24,10 @@ func TestWeeklyTruth(t *testing.T) {
 			o.State, o.Verifier, o.Labels, o.Registerer = &fakeState{}, m, &fakeLabels{}, reg
 			o.Topology = fakeTopology{triage.NewTopology([]triage.Edge{{From: "checkout", To: "pricing"}})}
 			o.Config.SecondLooks = nil
-			o.Config.Truth = DefaultTruthConfig()
+			o.Config.Truth = digest.DefaultTruthConfig()
 			o.Config.Truth.Receiver = "team"
 			o.Route = RouteConfig{Receiver: "oncall", Mode: ModeShadow}
-			o.Receivers["team"] = []Integration{{Name: "chat", Notifier: to}}
+			o.Receivers["team"] = []outbox.Integration{{Name: "chat", Notifier: to}}
 		})
 		b.triager.set(onsetReport)
 		time.Sleep(2 * time.Minute)

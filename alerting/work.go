@@ -171,7 +171,7 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 		a.enqueue(e, CauseSecondLook, a.now())
 	}
 	if !shaky && (posted != nil || !recovered) { // who was not told that it fires is not told that it stopped
-		deliveries = a.out.plan(inc, report, route, card.Compare(posted, postedAs, report, inc))
+		deliveries = a.out.Plan(inc, report, destinations(inc, route), card.Compare(posted, postedAs, report, inc))
 	}
 	if len(deliveries) == 0 && prev != nil && !recovered && card.Compare(prev, inc.State, report, inc) == card.Same {
 		a.afterReport(e, nil, answer.Input, seq, false) // nothing new to say, so nothing to keep
@@ -189,7 +189,7 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 	a.mu.Unlock()
 	a.afterReport(e, &report, answer.Input, seq, true)
 	a.subs.publish(Update{Incident: inc, Report: &report})
-	a.out.added(deliveries)
+	a.out.Added(deliveries)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/api"
 	"github.com/triaged-dev/triaged/collector"
 	"github.com/triaged-dev/triaged/correlate"
@@ -167,7 +168,7 @@ func (c *Config) validate() []error {
 			add(path, r.Name, "posts nowhere; add slack_configs, pagerduty_configs, teams_configs, email_configs, webhook_configs, grafana_configs or log_configs")
 		}
 		switch r.OnUncertain {
-		case "", alerting.UncertainResend, alerting.UncertainHold:
+		case "", outbox.UncertainResend, outbox.UncertainHold:
 		default:
 			add(path+".on_uncertain", string(r.OnUncertain), "use resend or hold")
 		}

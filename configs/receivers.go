@@ -1,10 +1,10 @@
 package configs
 
 import (
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/email"
 	"github.com/triaged-dev/triaged/alerting/grafana"
 	"github.com/triaged-dev/triaged/alerting/log"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/alerting/pagerduty"
 	"github.com/triaged-dev/triaged/alerting/slack"
 	"github.com/triaged-dev/triaged/alerting/teams"
@@ -23,7 +23,7 @@ type Receiver struct {
 	Grafana   []grafana.Config   `yaml:"grafana_configs,omitempty"`
 
 	// OnUncertain is for channels that cannot be read back: what to do when a post may have arrived.
-	OnUncertain alerting.OnUncertain `yaml:"on_uncertain,omitempty"`
+	OnUncertain outbox.OnUncertain `yaml:"on_uncertain,omitempty"`
 }
 
 func (r Receiver) integrations() int {

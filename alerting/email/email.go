@@ -22,8 +22,9 @@ import (
 	"github.com/prometheus/common/config"
 	gomail "github.com/wneessen/go-mail"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/card"
+	"github.com/triaged-dev/triaged/alerting/digest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // sendTimeout bounds one message where the context sets no earlier end.
@@ -95,7 +96,7 @@ type view struct {
 
 // Notify posts one report. RemoteID is the message's id, which the same delivery has at every attempt: what came twice can be
 // told, though not by every mail server.
-func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
+func (n *Notifier) Notify(ctx context.Context, nt outbox.Notification) (outbox.Receipt, error) {
 	v := view{Title: strings.TrimSpace(nt.Card.Mark + " " + nt.Card.Headline), Lines: nt.Card.Lines, Links: nt.Card.Links, Stamp: nt.Card.Stamp}
 	var png []byte
 	detail := ""
@@ -112,25 +113,25 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 	}
 	m, err := n.message(v, nt.Card.Text(), nt.Delivery.ID, nt.Incident.ID, png)
 	if err != nil {
-		return alerting.Receipt{}, err
+		return outbox.Receipt{}, err
 	}
 	if err := n.send(ctx, m); err != nil {
-		return alerting.Receipt{}, err
+		return outbox.Receipt{}, err
 	}
-	return alerting.Receipt{RemoteID: m.GetMessageID(), Detail: detail}, nil
+	return outbox.Receipt{RemoteID: m.GetMessageID(), Detail: detail}, nil
 }
 
 // Digest posts a digest.
-func (n *Notifier) Digest(ctx context.Context, d alerting.Digest) (alerting.Receipt, error) {
+func (n *Notifier) Digest(ctx context.Context, d digest.Digest) (outbox.Receipt, error) {
 	_, rest, _ := strings.Cut(d.Text(), "\n")
 	m, err := n.message(view{Title: d.Title(), Body: strings.TrimSpace(rest)}, d.Text(), "digest-"+d.To.UTC().Format("20060102T150405"), "digest", nil)
 	if err != nil {
-		return alerting.Receipt{}, err
+		return outbox.Receipt{}, err
 	}
 	if err := n.send(ctx, m); err != nil {
-		return alerting.Receipt{}, err
+		return outbox.Receipt{}, err
 	}
-	return alerting.Receipt{RemoteID: m.GetMessageID()}, nil
+	return outbox.Receipt{RemoteID: m.GetMessageID()}, nil
 }
 
 // id makes a message id from a name of ours.
@@ -143,7 +144,7 @@ func (n *Notifier) id(name string) string {
 func (n *Notifier) message(v view, text, name, thread string, png []byte) (*gomail.Msg, error) {
 	var html bytes.Buffer
 	if err := messageTemplate.Execute(&html, v); err != nil {
-		return nil, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: fmt.Errorf("write message: %w", err)}
+		return nil, &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: fmt.Errorf("write message: %w", err)}
 	}
 	m := gomail.NewMsg()
 	m.FromMailAddress(n.from)
@@ -159,7 +160,7 @@ func (n *Notifier) message(v view, text, name, thread string, png []byte) (*goma
 	m.AddAlternativeString(gomail.TypeTextHTML, html.String())
 	if png != nil {
 		if err := m.EmbedReader(pictureName, bytes.NewReader(png), gomail.WithFileContentID("<"+pictureName+">"), gomail.WithFileContentType("image/png")); err != nil {
-			return nil, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: fmt.Errorf("write message: %w", err)}
+			return nil, &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: fmt.Errorf("write message: %w", err)}
 		}
 	}
 	return m, nil
@@ -181,7 +182,7 @@ func oneLine(s string) string {
 func (n *Notifier) send(ctx context.Context, m *gomail.Msg) error {
 	const doing = "send e-mail"
 	if err := ctx.Err(); err != nil {
-		return alerting.TransportError(doing, err)
+		return outbox.TransportError(doing, err)
 	}
 	left := sendTimeout
 	if end, ok := ctx.Deadline(); ok {
@@ -225,15 +226,15 @@ func (n *Notifier) client(ctx context.Context, timeout time.Duration) (*gomail.C
 		opts = append(opts, gomail.WithHELO(n.cfg.Hello))
 	}
 	if n.cfg.AuthUsername != "" {
-		password, err := alerting.Secret(n.cfg.AuthPassword, n.cfg.AuthPasswordFile, "auth_password_file")
+		password, err := outbox.Secret(n.cfg.AuthPassword, n.cfg.AuthPasswordFile, "auth_password_file")
 		if err != nil {
-			return nil, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+			return nil, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: err}
 		}
 		opts = append(opts, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(n.cfg.AuthUsername), gomail.WithPassword(password))
 	}
 	client, err := gomail.NewClient(n.host, opts...)
 	if err != nil {
-		return nil, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: errors.New("send e-mail: the smarthost cannot be used")}
+		return nil, &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: errors.New("send e-mail: the smarthost cannot be used")}
 	}
 	return client, nil
 }
@@ -252,47 +253,47 @@ func dial(whole context.Context) gomail.DialContextFunc {
 
 // dialFailed classifies what went wrong before the message: it has not arrived for certain. The text of the library and of the
 // server is not repeated: it may hold what was sent.
-func dialFailed(ctx context.Context, err error) *alerting.DeliveryError {
+func dialFailed(ctx context.Context, err error) *outbox.DeliveryError {
 	const doing = "connect to the mail server"
 	code := statusOf(err)
 	switch {
 	case ctx.Err() != nil:
-		e := alerting.TransportError(doing, ctx.Err())
+		e := outbox.TransportError(doing, ctx.Err())
 		e.Uncertain = false
 		return e
 	case code == 530 || code == 534 || code == 535 || errors.Is(err, gomail.ErrNoSupportedAuthDiscovered) || strings.Contains(err.Error(), "not support SMTP AUTH"):
-		return &alerting.DeliveryError{Reason: alerting.ReasonAuthError, Err: fmt.Errorf("%s: it does not accept auth_username and auth_password%s", doing, codeText(code))}
+		return &outbox.DeliveryError{Reason: outbox.ReasonAuthError, Err: fmt.Errorf("%s: it does not accept auth_username and auth_password%s", doing, codeText(code))}
 	case code/100 == 4:
-		return &alerting.DeliveryError{Reason: alerting.ReasonServerError, Retryable: true, Err: fmt.Errorf("%s: it is not ready%s", doing, codeText(code))}
+		return &outbox.DeliveryError{Reason: outbox.ReasonServerError, Retryable: true, Err: fmt.Errorf("%s: it is not ready%s", doing, codeText(code))}
 	case code/100 == 5:
-		return &alerting.DeliveryError{Reason: alerting.ReasonClientError, Err: fmt.Errorf("%s: it refuses us%s", doing, codeText(code))}
+		return &outbox.DeliveryError{Reason: outbox.ReasonClientError, Err: fmt.Errorf("%s: it refuses us%s", doing, codeText(code))}
 	case strings.Contains(err.Error(), "STARTTLS"):
-		return &alerting.DeliveryError{Reason: alerting.ReasonClientError, Err: fmt.Errorf("%s: it offers no STARTTLS; use port 465, or require_tls: false in a network you trust", doing)}
+		return &outbox.DeliveryError{Reason: outbox.ReasonClientError, Err: fmt.Errorf("%s: it offers no STARTTLS; use port 465, or require_tls: false in a network you trust", doing)}
 	}
 	if cert, bad := errors.AsType[*tls.CertificateVerificationError](err); bad {
-		return &alerting.DeliveryError{Reason: alerting.ReasonClientError, Err: fmt.Errorf("%s: its certificate is not trusted: %w", doing, cert.Err)}
+		return &outbox.DeliveryError{Reason: outbox.ReasonClientError, Err: fmt.Errorf("%s: its certificate is not trusted: %w", doing, cert.Err)}
 	}
-	e := alerting.TransportError(doing, err)
+	e := outbox.TransportError(doing, err)
 	e.Uncertain = false
 	return e
 }
 
 // refusal classifies what went wrong with the message.
-func refusal(ctx context.Context, err error) *alerting.DeliveryError {
-	e := &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true}
+func refusal(ctx context.Context, err error) *outbox.DeliveryError {
+	e := &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true}
 	sent, ok := errors.AsType[*gomail.SendError](err)
 	if !ok {
-		return alerting.TransportError("send e-mail", err)
+		return outbox.TransportError("send e-mail", err)
 	}
 	code := sent.ErrorCode()
 	switch code / 100 {
 	case 4:
-		e.Reason, e.Err = alerting.ReasonServerError, fmt.Errorf("send e-mail: not now, says the server, when %s%s", sent.Reason, codeText(code))
+		e.Reason, e.Err = outbox.ReasonServerError, fmt.Errorf("send e-mail: not now, says the server, when %s%s", sent.Reason, codeText(code))
 	case 5:
-		e.Reason, e.Retryable, e.Err = alerting.ReasonClientError, false, fmt.Errorf("send e-mail: refused when %s%s", sent.Reason, codeText(code))
+		e.Reason, e.Retryable, e.Err = outbox.ReasonClientError, false, fmt.Errorf("send e-mail: refused when %s%s", sent.Reason, codeText(code))
 	default:
 		if ctx.Err() != nil {
-			e = alerting.TransportError("send e-mail", ctx.Err())
+			e = outbox.TransportError("send e-mail", ctx.Err())
 		} else {
 			e.Err = fmt.Errorf("send e-mail: the connection broke when %s", sent.Reason)
 		}

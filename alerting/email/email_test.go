@@ -30,9 +30,10 @@ import (
 	"github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/card"
+	"github.com/triaged-dev/triaged/alerting/digest"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // mailbox is a mail server of another make that keeps what it is given.
@@ -198,7 +199,7 @@ func parts(t *testing.T, header mail.Header, body io.Reader) map[string]string {
 
 var picture = []byte("\x89PNG\r\n\x1a\n and the rest")
 
-func report() alerting.Notification {
+func report() outbox.Notification {
 	nt := notifytest.Notification()
 	nt.Picture = func(context.Context) ([]byte, error) { return picture, nil }
 	return nt
@@ -312,24 +313,24 @@ func TestFailures(t *testing.T) {
 		box       *mailbox
 		security  string
 		config    func(*Config)
-		reason    alerting.Reason
+		reason    outbox.Reason
 		retryable bool
 		uncertain bool
 		part      string
 	}{
-		"busy":              {box: &mailbox{refuseData: temporary}, reason: alerting.ReasonServerError, retryable: true, part: "451"},
-		"unknown recipient": {box: &mailbox{refuseRcpt: final}, reason: alerting.ReasonClientError, part: "550"},
-		"wrong password":    {box: &mailbox{refuseUser: smtp.ErrAuthFailed}, reason: alerting.ReasonAuthError, part: "auth_username and auth_password"},
-		"no STARTTLS":       {box: &mailbox{}, security: "none", reason: alerting.ReasonClientError, part: "STARTTLS"},
+		"busy":              {box: &mailbox{refuseData: temporary}, reason: outbox.ReasonServerError, retryable: true, part: "451"},
+		"unknown recipient": {box: &mailbox{refuseRcpt: final}, reason: outbox.ReasonClientError, part: "550"},
+		"wrong password":    {box: &mailbox{refuseUser: smtp.ErrAuthFailed}, reason: outbox.ReasonAuthError, part: "auth_username and auth_password"},
+		"no STARTTLS":       {box: &mailbox{}, security: "none", reason: outbox.ReasonClientError, part: "STARTTLS"},
 		"no TLS, so no password": {
-			box: &mailbox{}, security: "none", config: func(c *Config) { c.RequireTLS = false }, reason: alerting.ReasonAuthError, part: "auth_password",
+			box: &mailbox{}, security: "none", config: func(c *Config) { c.RequireTLS = false }, reason: outbox.ReasonAuthError, part: "auth_password",
 		},
-		"unknown authority": {box: &mailbox{}, config: func(c *Config) { c.TLSConfig = nil }, reason: alerting.ReasonClientError, part: "certificate is not trusted"},
-		"nobody there":      {box: &mailbox{}, config: func(c *Config) { c.Smarthost = "127.0.0.1:1" }, reason: alerting.ReasonOther, retryable: true, part: "no connection"},
+		"unknown authority": {box: &mailbox{}, config: func(c *Config) { c.TLSConfig = nil }, reason: outbox.ReasonClientError, part: "certificate is not trusted"},
+		"nobody there":      {box: &mailbox{}, config: func(c *Config) { c.Smarthost = "127.0.0.1:1" }, reason: outbox.ReasonOther, retryable: true, part: "no connection"},
 		"no password file": {
-			box: &mailbox{}, config: func(c *Config) { c.AuthPassword, c.AuthPasswordFile = "", "/nowhere/"+notifytest.Secret }, reason: alerting.ReasonOther, retryable: true, part: "auth_password_file",
+			box: &mailbox{}, config: func(c *Config) { c.AuthPassword, c.AuthPasswordFile = "", "/nowhere/"+notifytest.Secret }, reason: outbox.ReasonOther, retryable: true, part: "auth_password_file",
 		},
-		"hangs before its answer": {box: &mailbox{hang: make(chan struct{})}, reason: alerting.ReasonDeadline, retryable: true, uncertain: true, part: "no answer in time"},
+		"hangs before its answer": {box: &mailbox{hang: make(chan struct{})}, reason: outbox.ReasonDeadline, retryable: true, uncertain: true, part: "no answer in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -345,7 +346,7 @@ func TestFailures(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			_, err := newNotifier(t, cfg, tc.security).Notify(ctx, report())
-			e, ok := errors.AsType[*alerting.DeliveryError](err)
+			e, ok := errors.AsType[*outbox.DeliveryError](err)
 			if !ok || e.Reason != tc.reason || e.Retryable != tc.retryable || e.Uncertain != tc.uncertain || !strings.Contains(e.Error(), tc.part) {
 				t.Errorf("want %s, retryable %t, uncertain %t, with %q; got %+v", tc.reason, tc.retryable, tc.uncertain, tc.part, err)
 			}
@@ -374,7 +375,7 @@ func TestGoneAfterTheMessage(t *testing.T) {
 func TestDigest(t *testing.T) {
 	b := &mailbox{}
 	n := newNotifier(t, startMail(t, b, "starttls"), "")
-	d := alerting.Digest{From: notifytest.At.Add(-24 * time.Hour), To: notifytest.At, Posts: 1, Incidents: []alerting.DigestItem{{IncidentID: "x", OpenedAt: notifytest.At, Receivers: []string{"oncall"}, Posts: 1, Mark: "🔴", Headline: "checkout <b> 14 %"}}, Promote: "set mode: live"}
+	d := digest.Digest{From: notifytest.At.Add(-24 * time.Hour), To: notifytest.At, Posts: 1, Incidents: []digest.Item{{IncidentID: "x", OpenedAt: notifytest.At, Receivers: []string{"oncall"}, Posts: 1, Mark: "🔴", Headline: "checkout <b> 14 %"}}, Promote: "set mode: live"}
 	if _, err := n.Digest(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/prometheus/common/config"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -68,7 +68,7 @@ func New(o Options) (*Notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("grafana_configs.http_config: %w", err)
 	}
-	client.CheckRedirect = alerting.SameHost
+	client.CheckRedirect = outbox.SameHost
 	if o.Transport != nil {
 		client.Transport = o.Transport
 	}
@@ -93,7 +93,7 @@ type annotation struct {
 }
 
 // Notify writes one report at its onset.
-func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
+func (n *Notifier) Notify(ctx context.Context, nt outbox.Notification) (outbox.Receipt, error) {
 	at := nt.Report.Onset.Best
 	if at.IsZero() {
 		at = nt.Incident.OpenedAt
@@ -110,12 +110,12 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 	if id == "" && nt.Uncertain {
 		found, err := n.find(ctx, delivery)
 		if err != nil {
-			return alerting.Receipt{}, err
+			return outbox.Receipt{}, err
 		}
 		id = found
 	}
 	id, err := n.write(ctx, id, a)
-	return alerting.Receipt{RemoteID: id}, err
+	return outbox.Receipt{RemoteID: id}, err
 }
 
 // Change writes one change, or the end of one that is written already. It is called from one goroutine.
@@ -178,7 +178,7 @@ func (n *Notifier) tags(kind string, s triage.Scope, more ...string) []string {
 func (n *Notifier) write(ctx context.Context, id string, a annotation) (string, error) {
 	if id != "" {
 		_, err := n.ask(ctx, http.MethodPatch, "/api/annotations/"+url.PathEscape(id), a, nil)
-		if de, ok := errors.AsType[*alerting.DeliveryError](err); !ok || !strings.Contains(de.Error(), "status 404") {
+		if de, ok := errors.AsType[*outbox.DeliveryError](err); !ok || !strings.Contains(de.Error(), "status 404") {
 			return id, err
 		}
 	}
@@ -204,38 +204,38 @@ func (n *Notifier) find(ctx context.Context, tag string) (string, error) {
 }
 
 func (n *Notifier) ask(ctx context.Context, method, path string, body, into any) (int, error) {
-	token, err := alerting.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
+	token, err := outbox.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
 	if err != nil { // worth a retry: a secret may be mounted late
-		return 0, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+		return 0, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: err}
 	}
 	var payload io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
 		if err != nil {
-			return 0, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: fmt.Errorf("encode annotation: %w", err)}
+			return 0, &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: fmt.Errorf("encode annotation: %w", err)}
 		}
 		payload = bytes.NewReader(raw)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(n.cfg.URL, "/")+path, payload)
 	if err != nil {
-		return 0, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: errors.New("the address cannot be used for a request")}
+		return 0, &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: errors.New("the address cannot be used for a request")}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "triaged")
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := n.client.Do(req)
 	if err != nil {
-		return 0, alerting.TransportError("write annotation", err)
+		return 0, outbox.TransportError("write annotation", err)
 	}
-	defer alerting.Drain(resp.Body)
-	if e := alerting.StatusError("write annotation", resp, n.now()); e != nil {
+	defer outbox.Drain(resp.Body)
+	if e := outbox.StatusError("write annotation", resp, n.now()); e != nil {
 		return resp.StatusCode, e
 	}
 	if into == nil {
 		return resp.StatusCode, nil
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxReply)).Decode(into); err != nil {
-		return resp.StatusCode, &alerting.DeliveryError{Reason: alerting.ReasonOther, Uncertain: true, Err: errors.New("write annotation: the answer is not Grafana's; is the address right?")}
+		return resp.StatusCode, &outbox.DeliveryError{Reason: outbox.ReasonOther, Uncertain: true, Err: errors.New("write annotation: the answer is not Grafana's; is the address right?")}
 	}
 	return resp.StatusCode, nil
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/prometheus/common/config"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -24,7 +24,7 @@ func cfg() Config {
 
 func TestConformance(t *testing.T) {
 	notifytest.Run(t, notifytest.Subject{
-		New: func(t *testing.T, transport http.RoundTripper) alerting.Notifier {
+		New: func(t *testing.T, transport http.RoundTripper) outbox.Notifier {
 			n, err := New(Options{Config: cfg(), Transport: transport})
 			if err != nil {
 				t.Fatal(err)
@@ -127,7 +127,7 @@ func TestReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 3, 2, 14, 21, 0, 0, time.UTC)
-	nt := alerting.Notification{Delivery: triage.Delivery{ID: "d1"}, Incident: triage.Incident{ID: "i1", Scope: triage.Scope{Service: "checkout"}, OpenedAt: at}}
+	nt := outbox.Notification{Delivery: triage.Delivery{ID: "d1"}, Incident: triage.Incident{ID: "i1", Scope: triage.Scope{Service: "checkout"}, OpenedAt: at}}
 	first, err := n.Notify(t.Context(), nt)
 	if err != nil || first.RemoteID != "1" || g.kept[1].Time != at.UnixMilli() {
 		t.Fatalf("got %+v, %v", first, err)

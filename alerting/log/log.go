@@ -10,7 +10,8 @@ import (
 	"log/slog"
 	"sync"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/digest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // Config is one entry of a receiver's `log_configs` list.
@@ -49,9 +50,9 @@ func New(cfg Config, logger *slog.Logger, cards io.Writer) (*Notifier, error) {
 func (n *Notifier) Rechecks() bool { return true }
 
 // Notify writes one report.
-func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
+func (n *Notifier) Notify(ctx context.Context, nt outbox.Notification) (outbox.Receipt, error) {
 	if err := ctx.Err(); err != nil {
-		return alerting.Receipt{}, alerting.TransportError("write card", err)
+		return outbox.Receipt{}, outbox.TransportError("write card", err)
 	}
 	r := nt.Report
 	suspect, kind := "", ""
@@ -65,26 +66,26 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 		"service", nt.Incident.Service, "state", string(nt.Incident.State), "verdict", string(r.Recommendation.Verdict),
 		"action", string(r.Recommendation.Action), "suspect", suspect, "kind", kind, "page", nt.Links.Page)
 	if !n.cfg.Card {
-		return alerting.Receipt{RemoteID: nt.Delivery.ID}, nil
+		return outbox.Receipt{RemoteID: nt.Delivery.ID}, nil
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if _, err := fmt.Fprintf(n.cards, "\n%s\n", nt.Card.Text()); err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: fmt.Errorf("write card: %w", err)}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: fmt.Errorf("write card: %w", err)}
 	}
-	return alerting.Receipt{RemoteID: nt.Delivery.ID}, nil
+	return outbox.Receipt{RemoteID: nt.Delivery.ID}, nil
 }
 
 // Digest writes a digest.
-func (n *Notifier) Digest(ctx context.Context, d alerting.Digest) (alerting.Receipt, error) {
+func (n *Notifier) Digest(ctx context.Context, d digest.Digest) (outbox.Receipt, error) {
 	n.logger.InfoContext(ctx, "digest", "from", d.From, "to", d.To, "posts", d.Posts, "incidents", len(d.Incidents)+d.More)
 	if !n.cfg.Card {
-		return alerting.Receipt{}, nil
+		return outbox.Receipt{}, nil
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if _, err := fmt.Fprintf(n.cards, "\n%s\n", d.Text()); err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: fmt.Errorf("write digest: %w", err)}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: fmt.Errorf("write digest: %w", err)}
 	}
-	return alerting.Receipt{}, nil
+	return outbox.Receipt{}, nil
 }

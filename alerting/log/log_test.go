@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 func TestLineAndCard(t *testing.T) {
@@ -43,7 +43,7 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = n.Notify(t.Context(), notifytest.Notification())
-	if de, ok := errors.AsType[*alerting.DeliveryError](err); !ok || !de.Retryable {
+	if de, ok := errors.AsType[*outbox.DeliveryError](err); !ok || !de.Retryable {
 		t.Errorf("want a retryable error when the card cannot be written, got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

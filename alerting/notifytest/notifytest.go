@@ -16,8 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/card"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -27,7 +27,7 @@ const Secret = "hush-1f0c9e7b"
 // Subject is a notifier under test.
 type Subject struct {
 	// New makes the notifier with the transport given. Its address and credentials must contain Secret.
-	New func(t *testing.T, transport http.RoundTripper) alerting.Notifier
+	New func(t *testing.T, transport http.RoundTripper) outbox.Notifier
 	// OK answers a request the way the real service does when all is well.
 	OK func(req *http.Request) *http.Response
 	// Final are statuses of the 5xx or 429 sort that the service means for good, and Again those of 4xx that it does not.
@@ -62,7 +62,7 @@ func Respond(status int, header http.Header, body string) *http.Response {
 var At = time.Date(2026, 3, 1, 3, 7, 9, 0, time.UTC)
 
 // Notification is a report worth posting: a guilty flag.
-func Notification() alerting.Notification {
+func Notification() outbox.Notification {
 	c := triage.Change{
 		ID: "ld#1", Kind: triage.KindFlag, Scope: triage.Scope{Service: "checkout", Environment: "production", Region: "eu1"},
 		StartedAt: At.Add(-339 * time.Second), Title: "flag new-pricing turned on", Labels: map[string]string{"flag": "new-pricing", "from": "0", "to": "100 %"},
@@ -74,7 +74,7 @@ func Notification() alerting.Notification {
 		Alerts: []triage.Alert{{Labels: map[string]string{"alertname": "HighErrorRate", "service": "checkout", "severity": "page"}, Status: triage.AlertFiring, StartsAt: At.Add(-9 * time.Second), Fingerprint: "ee4797c6de45ec0b", GroupKey: `{}:{alertname="HighErrorRate"}`}},
 	}
 	r := triage.Report{
-		IncidentID: inc.ID, Number: 1, CreatedAt: At, Cause: alerting.CauseAlert,
+		IncidentID: inc.ID, Number: 1, CreatedAt: At, Cause: "alert",
 		Symptom:  triage.SymptomSummary{Sentence: "checkout 5xx 0.2 % → 14 % since 03:02:10 UTC", Service: "checkout", Signal: triage.SignalErrors, Trend: "rising"},
 		Onset:    triage.Onset{Interval: triage.Interval{Earliest: At.Add(-5 * time.Minute), Best: At.Add(-299 * time.Second), Latest: At.Add(-4 * time.Minute)}},
 		Suspects: []triage.Suspect{{Rank: 1, Change: &c, Probability: .86, For: []triage.Evidence{{Factor: "split", Contribution: 3000, Direct: true, Sentence: "only requests with the flag on fail"}}}},
@@ -87,7 +87,7 @@ func Notification() alerting.Notification {
 		Coverage: []triage.Coverage{{Source: "kafka/deploys", State: triage.SourceOK}},
 	}
 	links := card.Links{Page: "https://triaged.example.com/incidents/" + inc.ID}
-	return alerting.Notification{
+	return outbox.Notification{
 		Delivery: triage.Delivery{ID: "d0d0d0d0d0d0d0d0d0d0d0d0", IncidentID: inc.ID, ReportNumber: 1, Receiver: "oncall/it", Attempts: 1, State: triage.DeliveryPending, CreatedAt: At},
 		Incident: inc, Report: r, Material: true, Links: links,
 		Card: card.New(card.Input{Incident: inc, Report: r, Links: links}),
@@ -141,7 +141,7 @@ func (s Subject) retryable(code int) bool {
 }
 
 // fail posts against a peer and returns the error, checked for what must not be in it.
-func (s Subject) fail(ctx context.Context, t *testing.T, peer Transport) *alerting.DeliveryError {
+func (s Subject) fail(ctx context.Context, t *testing.T, peer Transport) *outbox.DeliveryError {
 	t.Helper()
 	_, err := s.New(t, peer).Notify(ctx, Notification())
 	if err == nil {
@@ -152,7 +152,7 @@ func (s Subject) fail(ctx context.Context, t *testing.T, peer Transport) *alerti
 			t.Errorf("the error must not contain %q, got %q", leak, err)
 		}
 	}
-	de, ok := errors.AsType[*alerting.DeliveryError](err)
+	de, ok := errors.AsType[*outbox.DeliveryError](err)
 	if !ok {
 		t.Fatalf("want a DeliveryError, got %T: %v", err, err)
 	}
@@ -166,14 +166,14 @@ func (s Subject) status(t *testing.T, code int) {
 	if want := s.retryable(code); de.Retryable != want {
 		t.Errorf("status %d: want retryable %t, got %t (%v)", code, want, de.Retryable, de)
 	}
-	want := alerting.ReasonClientError
+	want := outbox.ReasonClientError
 	switch {
 	case code == 429:
-		want = alerting.ReasonRateLimited
+		want = outbox.ReasonRateLimited
 	case code == 401 || code == 403:
-		want = alerting.ReasonAuthError
+		want = outbox.ReasonAuthError
 	case code >= 500:
-		want = alerting.ReasonServerError
+		want = outbox.ReasonServerError
 	}
 	if de.Reason != want {
 		t.Errorf("status %d: want reason %s, got %s", code, want, de.Reason)
@@ -198,8 +198,8 @@ func (s Subject) hanging(t *testing.T) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
-		if de.Reason != alerting.ReasonDeadline || !de.Retryable {
-			t.Errorf("want a retryable %s, got %s (retryable %t)", alerting.ReasonDeadline, de.Reason, de.Retryable)
+		if de.Reason != outbox.ReasonDeadline || !de.Retryable {
+			t.Errorf("want a retryable %s, got %s (retryable %t)", outbox.ReasonDeadline, de.Reason, de.Retryable)
 		}
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("want to be back when the context ends, after 10s, got %s", took)

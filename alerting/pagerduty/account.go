@@ -7,7 +7,7 @@ import (
 
 	pd "github.com/PagerDuty/go-pagerduty"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 const maxAnswer = 4 << 20 // bytes read of one answer
@@ -38,12 +38,12 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 }
 
 // classify turns an error met while doing what into a DeliveryError, without the library's words.
-func (a *account) classify(doing string, err error) *alerting.DeliveryError {
+func (a *account) classify(doing string, err error) *outbox.DeliveryError {
 	if a.doer.err != nil {
 		err = a.doer.err
 	}
-	if e, ok := errors.AsType[*alerting.DeliveryError](err); ok {
+	if e, ok := errors.AsType[*outbox.DeliveryError](err); ok {
 		return e
 	}
-	return alerting.TransportError(doing, err)
+	return outbox.TransportError(doing, err)
 }

@@ -19,7 +19,7 @@ import (
 	pd "github.com/PagerDuty/go-pagerduty"
 	"github.com/prometheus/common/config"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -111,12 +111,12 @@ func New(o Options) (*Notifier, error) {
 		return nil, fmt.Errorf("pagerduty_configs.http_config: %w", err)
 	}
 	if o.Config.HTTPConfig.FollowRedirects {
-		client.CheckRedirect = alerting.SameHost
+		client.CheckRedirect = outbox.SameHost
 	}
 	if o.Transport != nil {
 		client.Transport = o.Transport
 	}
-	client.Transport = alerting.StrictTransport(client.Transport, "post to PagerDuty", o.Now)
+	client.Transport = outbox.StrictTransport(client.Transport, "post to PagerDuty", o.Now)
 	return &Notifier{cfg: o.Config, keys: o.Keys, client: client, now: o.Now}, nil
 }
 
@@ -124,33 +124,33 @@ func New(o Options) (*Notifier, error) {
 func (n *Notifier) Rechecks() bool { return true }
 
 // Notify writes one report. RemoteID is "incident/<id>" for a note, "change-event" for the fallback.
-func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
+func (n *Notifier) Notify(ctx context.Context, nt outbox.Notification) (outbox.Receipt, error) {
 	api, err := n.api()
 	if err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: err}
 	}
 	if !n.cfg.notes() {
 		return n.changeEvent(ctx, api, nt, "no API token is configured for notes")
 	}
 	ids, why, err := n.incidents(ctx, api, nt)
 	if err != nil {
-		return alerting.Receipt{}, api.classify("find incident", err)
+		return outbox.Receipt{}, api.classify("find incident", err)
 	}
 	if len(ids) > 0 {
 		return n.note(ctx, api, nt, ids)
 	}
 	if age := n.now().Sub(nt.Delivery.CreatedAt); age < time.Duration(n.cfg.Wait) {
 		// The pager may be told later than we are.
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: errors.New("no incident yet: " + why)}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: errors.New("no incident yet: " + why)}
 	}
 	if !n.cfg.events() {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonClientError, Err: errors.New("no incident to write on (" + why + "), and no routing_key to send a change event instead")}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonClientError, Err: errors.New("no incident to write on (" + why + "), and no routing_key to send a change event instead")}
 	}
 	return n.changeEvent(ctx, api, nt, why)
 }
 
 func (n *Notifier) api() (*account, error) {
-	token, err := alerting.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
+	token, err := outbox.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func (n *Notifier) api() (*account, error) {
 
 // incidents finds what to write on: what was written on before, else the open incidents under the pager's keys. why says
 // what was tried when there are none.
-func (n *Notifier) incidents(ctx context.Context, api *account, nt alerting.Notification) (ids []string, why string, err error) {
+func (n *Notifier) incidents(ctx context.Context, api *account, nt outbox.Notification) (ids []string, why string, err error) {
 	for _, d := range nt.Earlier {
 		for id := range strings.SplitSeq(d.RemoteID, ",") {
 			if id, ok := strings.CutPrefix(id, "incident/"); ok && !slices.Contains(ids, id) {
@@ -199,7 +199,7 @@ func (n *Notifier) incidents(ctx context.Context, api *account, nt alerting.Noti
 }
 
 // note writes on every incident found, skipping those an earlier attempt reached.
-func (n *Notifier) note(ctx context.Context, api *account, nt alerting.Notification, ids []string) (alerting.Receipt, error) {
+func (n *Notifier) note(ctx context.Context, api *account, nt outbox.Notification, ids []string) (outbox.Receipt, error) {
 	mark := "[triaged " + nt.Delivery.ID + "]"
 	content := clip(nt.Card.Text(), maxNote) + mark
 	var written []string
@@ -207,7 +207,7 @@ func (n *Notifier) note(ctx context.Context, api *account, nt alerting.Notificat
 		if nt.Uncertain {
 			notes, err := api.ListIncidentNotesWithContext(ctx, id)
 			if err != nil {
-				return alerting.Receipt{}, uncertainAfter(api.classify("read notes", err), i)
+				return outbox.Receipt{}, uncertainAfter(api.classify("read notes", err), i)
 			}
 			if slices.ContainsFunc(notes, func(x pd.IncidentNote) bool { return strings.Contains(x.Content, mark) }) {
 				written = append(written, "incident/"+id)
@@ -216,24 +216,24 @@ func (n *Notifier) note(ctx context.Context, api *account, nt alerting.Notificat
 		}
 		_, err := api.CreateIncidentNoteWithContext(ctx, id, pd.IncidentNote{Content: content, User: pd.APIObject{Summary: n.cfg.From}})
 		if err != nil {
-			return alerting.Receipt{}, uncertainAfter(api.classify("write note", err), i)
+			return outbox.Receipt{}, uncertainAfter(api.classify("write note", err), i)
 		}
 		written = append(written, "incident/"+id)
 	}
-	return alerting.Receipt{RemoteID: strings.Join(written, ",")}, nil
+	return outbox.Receipt{RemoteID: strings.Join(written, ",")}, nil
 }
 
 // uncertainAfter marks an error as one after which notes must be read back, when some were written before it.
-func uncertainAfter(e *alerting.DeliveryError, written int) *alerting.DeliveryError {
+func uncertainAfter(e *outbox.DeliveryError, written int) *outbox.DeliveryError {
 	e.Uncertain = e.Uncertain || written > 0
 	return e
 }
 
 // changeEvent is the fallback: it shows up beside the service's incidents, but pages nobody.
-func (n *Notifier) changeEvent(ctx context.Context, api *account, nt alerting.Notification, why string) (alerting.Receipt, error) {
-	key, err := alerting.Secret(n.cfg.RoutingKey, n.cfg.RoutingKeyFile, "routing_key_file")
+func (n *Notifier) changeEvent(ctx context.Context, api *account, nt outbox.Notification, why string) (outbox.Receipt, error) {
+	key, err := outbox.Secret(n.cfg.RoutingKey, n.cfg.RoutingKeyFile, "routing_key_file")
 	if err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: err}
 	}
 	summary := nt.Card.Headline
 	if len(nt.Card.Lines) > 0 {
@@ -247,9 +247,9 @@ func (n *Notifier) changeEvent(ctx context.Context, api *account, nt alerting.No
 		ev.Links = []pd.ChangeEventLink{{Href: nt.Card.Links.Page, Text: "triaged: " + nt.Card.Stamp}}
 	}
 	if _, err := api.CreateChangeEventWithContext(ctx, ev); err != nil {
-		return alerting.Receipt{}, api.classify("send change event", err)
+		return outbox.Receipt{}, api.classify("send change event", err)
 	}
-	return alerting.Receipt{RemoteID: "change-event", Detail: "sent as a change event: " + why}, nil
+	return outbox.Receipt{RemoteID: "change-event", Detail: "sent as a change event: " + why}, nil
 }
 
 // clip cuts at n characters.

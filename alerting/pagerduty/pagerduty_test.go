@@ -13,8 +13,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -118,7 +118,7 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newPager(t)
 			notifytest.Run(t, notifytest.Subject{
-				New: func(t *testing.T, tr http.RoundTripper) alerting.Notifier { return newNotifier(t, tr, tune) },
+				New: func(t *testing.T, tr http.RoundTripper) outbox.Notifier { return newNotifier(t, tr, tune) },
 				OK:  f.do,
 			})
 		})
@@ -163,7 +163,7 @@ func TestOneNoteWhateverHappens(t *testing.T) {
 			f.lose = lose
 			nt := notifytest.Notification()
 			_, err := newNotifier(t, f, nil).Notify(t.Context(), nt)
-			if de, ok := errors.AsType[*alerting.DeliveryError](err); !ok || !de.Retryable {
+			if de, ok := errors.AsType[*outbox.DeliveryError](err); !ok || !de.Retryable {
 				t.Fatalf("want a retryable error, got %v", err)
 			}
 			nt.Uncertain = true
@@ -185,7 +185,7 @@ func TestFallback(t *testing.T) {
 	n := newNotifier(t, f, func(o *Options) { o.Now = func() time.Time { return now } })
 	nt := notifytest.Notification()
 	_, err := n.Notify(t.Context(), nt)
-	if de, ok := errors.AsType[*alerting.DeliveryError](err); !ok || !de.Retryable || de.Uncertain {
+	if de, ok := errors.AsType[*outbox.DeliveryError](err); !ok || !de.Retryable || de.Uncertain {
 		t.Fatalf("want to wait for the incident, got %v", err)
 	}
 	now = notifytest.At.Add(3 * time.Minute)
@@ -203,7 +203,7 @@ func TestFallback(t *testing.T) {
 		o.Now = func() time.Time { return now }
 	})
 	_, err = without.Notify(t.Context(), nt)
-	if de, ok := errors.AsType[*alerting.DeliveryError](err); !ok || de.Retryable || !strings.Contains(err.Error(), "routing_key") {
+	if de, ok := errors.AsType[*outbox.DeliveryError](err); !ok || de.Retryable || !strings.Contains(err.Error(), "routing_key") {
 		t.Errorf("want a final error that names the remedy, got %v", err)
 	}
 }

@@ -6,11 +6,12 @@ import (
 
 	slackapi "github.com/slack-go/slack"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/digest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // composeDigest is a digest in blocks: a section per incident, as many as fit.
-func composeDigest(d alerting.Digest) message {
+func composeDigest(d digest.Digest) message {
 	b := builder{}
 	b.section("*" + escape(d.Title()) + "*")
 	if lines := d.TruthLines(); len(lines) > 0 {
@@ -41,20 +42,20 @@ func composeDigest(d alerting.Digest) message {
 }
 
 // Digest posts a digest, as a message of its own.
-func (n *Notifier) Digest(ctx context.Context, d alerting.Digest) (alerting.Receipt, error) {
+func (n *Notifier) Digest(ctx context.Context, d digest.Digest) (outbox.Receipt, error) {
 	m := composeDigest(d)
 	if !n.cfg.bot() {
 		return n.send(ctx, m)
 	}
-	token, err := alerting.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
+	token, err := outbox.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
 	if err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: err}
 	}
 	api := slackapi.New(token, slackapi.OptionHTTPClient(n.client), slackapi.OptionAPIURL(n.cfg.APIURL))
 	channel, ts, err := api.PostMessageContext(ctx, n.cfg.Channel, slackapi.MsgOptionText(m.text, false), slackapi.MsgOptionBlocks(m.blocks...),
 		slackapi.MsgOptionDisableLinkUnfurl(), slackapi.MsgOptionDisableMediaUnfurl())
 	if err != nil {
-		return alerting.Receipt{}, classify("post digest", err)
+		return outbox.Receipt{}, classify("post digest", err)
 	}
-	return alerting.Receipt{RemoteID: place{channel, ts}.String()}, nil
+	return outbox.Receipt{RemoteID: place{channel, ts}.String()}, nil
 }

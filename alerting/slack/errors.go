@@ -8,7 +8,7 @@ import (
 
 	slackapi "github.com/slack-go/slack"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // Slack says 200 and ok:false: these words decide what that means. Words not listed are the caller's fault, and final.
@@ -41,27 +41,27 @@ func blindTo(err error) bool {
 }
 
 // classify turns any error of the Slack client into a DeliveryError, without its text: that may hold the address.
-func classify(doing string, err error) *alerting.DeliveryError {
-	if e, ok := errors.AsType[*alerting.DeliveryError](err); ok {
+func classify(doing string, err error) *outbox.DeliveryError {
+	if e, ok := errors.AsType[*outbox.DeliveryError](err); ok {
 		return e
 	}
 	if e, ok := errors.AsType[*slackapi.RateLimitedError](err); ok {
-		return &alerting.DeliveryError{Reason: alerting.ReasonRateLimited, Retryable: true, RetryAfter: e.RetryAfter, Err: fmt.Errorf("%s: too many requests", doing)}
+		return &outbox.DeliveryError{Reason: outbox.ReasonRateLimited, Retryable: true, RetryAfter: e.RetryAfter, Err: fmt.Errorf("%s: too many requests", doing)}
 	}
 	if _, ok := errors.AsType[slackapi.SlackErrorResponse](err); !ok {
-		return alerting.TransportError(doing, err)
+		return outbox.TransportError(doing, err)
 	}
 	word := slackWord(err)
-	e := &alerting.DeliveryError{Reason: alerting.ReasonClientError, Err: fmt.Errorf("%s: Slack says %s%s", doing, firstOf(word, "no, in words unknown"), hint(word))}
+	e := &outbox.DeliveryError{Reason: outbox.ReasonClientError, Err: fmt.Errorf("%s: Slack says %s%s", doing, firstOf(word, "no, in words unknown"), hint(word))}
 	switch {
 	case slices.Contains(authWords, word):
-		e.Reason = alerting.ReasonAuthError
+		e.Reason = outbox.ReasonAuthError
 	case slices.Contains(expiredWords, word):
-		e.Reason, e.Retryable = alerting.ReasonAuthError, true
+		e.Reason, e.Retryable = outbox.ReasonAuthError, true
 	case slices.Contains(limitWords, word):
-		e.Reason, e.Retryable = alerting.ReasonRateLimited, true
+		e.Reason, e.Retryable = outbox.ReasonRateLimited, true
 	case word == "" || slices.Contains(againWords, word):
-		e.Reason, e.Retryable, e.Uncertain = alerting.ReasonServerError, true, true
+		e.Reason, e.Retryable, e.Uncertain = outbox.ReasonServerError, true, true
 	}
 	return e
 }

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // A Slack that carries out posts long after we gave them up ends with one visible message: an attempt waits a little for the one before
@@ -25,7 +25,7 @@ func TestSlackThatCommitsLate(t *testing.T) {
 					t.Fatal(err)
 				}
 				nt := next(1, true, false)
-				var receipt alerting.Receipt
+				var receipt outbox.Receipt
 				for attempt := 0; ; attempt++ {
 					if attempt > 20 {
 						t.Fatal("never delivered")
@@ -36,7 +36,7 @@ func TestSlackThatCommitsLate(t *testing.T) {
 					if err == nil {
 						break
 					}
-					de, isDE := errors.AsType[*alerting.DeliveryError](err)
+					de, isDE := errors.AsType[*outbox.DeliveryError](err)
 					if !isDE || !de.Retryable {
 						t.Fatalf("attempt %d: %v", attempt, err)
 					}
@@ -47,7 +47,7 @@ func TestSlackThatCommitsLate(t *testing.T) {
 				began := time.Now()
 				for _, after := range []time.Duration{15 * time.Second, time.Minute, 5 * time.Minute} {
 					time.Sleep(after - time.Since(began))
-					if _, err := n.Tidy(t.Context(), alerting.Notification{Delivery: nt.Delivery}); err != nil {
+					if _, err := n.Tidy(t.Context(), outbox.Notification{Delivery: nt.Delivery}); err != nil {
 						t.Errorf("tidy: %v", err)
 					}
 				}
@@ -81,7 +81,7 @@ func TestTidyReplies(t *testing.T) {
 		}
 	}
 	second.Delivery.RemoteID = r.RemoteID
-	removed, err := n.(alerting.Tidier).Tidy(t.Context(), alerting.Notification{Delivery: second.Delivery})
+	removed, err := n.(outbox.Tidier).Tidy(t.Context(), outbox.Notification{Delivery: second.Delivery})
 	if err != nil || removed != 2 || len(f.messages) != 2 {
 		t.Errorf("want two replies removed, got %d, %v: %+v", removed, err, f.messages)
 	}
@@ -91,7 +91,7 @@ func TestTidyReplies(t *testing.T) {
 func TestExpiredTokenIsTriedAgain(t *testing.T) {
 	n := newBot(t, &fakeSlack{t: t, fail: onceSaying("token_expired")})
 	_, err := n.Notify(t.Context(), next(1, true, false))
-	if de, isDE := errors.AsType[*alerting.DeliveryError](err); !isDE || !de.Retryable || de.Reason != alerting.ReasonAuthError {
+	if de, isDE := errors.AsType[*outbox.DeliveryError](err); !isDE || !de.Retryable || de.Reason != outbox.ReasonAuthError {
 		t.Fatalf("want it tried again, got %v", err)
 	}
 	if _, err := n.Notify(t.Context(), next(1, true, false)); err != nil {

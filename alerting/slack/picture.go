@@ -7,7 +7,7 @@ import (
 
 	slackapi "github.com/slack-go/slack"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // pictureTimeout bounds painting and the three calls of an upload together: the message itself is out by then.
@@ -15,7 +15,7 @@ const pictureTimeout = 5 * time.Second
 
 // picture puts the first report's time axis into the incident's thread. It is a courtesy. What goes wrong is a sentence kept with
 // the delivery, and nothing is tried again: after a kill there may be no picture, but never two.
-func (b bot) picture(ctx context.Context, nt alerting.Notification, root place) string {
+func (b bot) picture(ctx context.Context, nt outbox.Notification, root place) string {
 	if !b.pictures || nt.Picture == nil {
 		return ""
 	}

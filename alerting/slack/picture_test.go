@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 var png = []byte("\x89PNG and the rest")
 
-func withPicture(nt alerting.Notification) alerting.Notification {
+func withPicture(nt outbox.Notification) outbox.Notification {
 	nt.Picture = func(context.Context) ([]byte, error) { return png, nil }
 	return nt
 }

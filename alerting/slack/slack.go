@@ -20,8 +20,8 @@ import (
 	"github.com/prometheus/common/config"
 	slackapi "github.com/slack-go/slack"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/card"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -63,12 +63,12 @@ func New(o Options) (*Notifier, error) {
 		return nil, fmt.Errorf("slack_configs.http_config: %w", err)
 	}
 	if o.Config.HTTPConfig.FollowRedirects {
-		client.CheckRedirect = alerting.SameHost
+		client.CheckRedirect = outbox.SameHost
 	}
 	if o.Transport != nil {
 		client.Transport = o.Transport
 	}
-	client.Transport = alerting.StrictTransport(client.Transport, "post to Slack", o.Now)
+	client.Transport = outbox.StrictTransport(client.Transport, "post to Slack", o.Now)
 	return &Notifier{cfg: o.Config, client: client, now: o.Now, settle: cmp.Or(o.Settle, settle)}, nil
 }
 
@@ -79,13 +79,13 @@ func (n *Notifier) EditsInPlace() bool { return n.cfg.bot() }
 func (n *Notifier) Rechecks() bool { return n.cfg.bot() }
 
 // Notify posts one report. RemoteID is "<channel>/<ts>" of the incident's message.
-func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
+func (n *Notifier) Notify(ctx context.Context, nt outbox.Notification) (outbox.Receipt, error) {
 	if !n.cfg.bot() {
 		return n.send(ctx, compose(nt.Card, ""))
 	}
 	b, err := n.bot()
 	if err != nil {
-		return alerting.Receipt{}, err
+		return outbox.Receipt{}, err
 	}
 	root := rootOf(nt.Earlier)
 	if root.ts == "" {
@@ -96,9 +96,9 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 
 // bot speaks with the token as it is now.
 func (n *Notifier) bot() (bot, error) {
-	token, err := alerting.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
+	token, err := outbox.Secret(n.cfg.Token, n.cfg.TokenFile, "token_file")
 	if err != nil {
-		return bot{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+		return bot{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: err}
 	}
 	return bot{slackapi.New(token, slackapi.OptionHTTPClient(n.client), slackapi.OptionAPIURL(n.cfg.APIURL)), n.cfg.Channel, n.cfg.Picture, n.settle}, nil
 }
@@ -126,32 +126,32 @@ type bot struct {
 }
 
 // first posts the incident's message.
-func (b bot) first(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
+func (b bot) first(ctx context.Context, nt outbox.Notification) (outbox.Receipt, error) {
 	detail := ""
 	if nt.Uncertain {
 		at, err := b.look(ctx, nt, place{})
 		switch {
 		case err == nil && at.ts != "":
-			return alerting.Receipt{RemoteID: at.String(), Detail: "found in the channel from an earlier attempt"}, nil
+			return outbox.Receipt{RemoteID: at.String(), Detail: "found in the channel from an earlier attempt"}, nil
 		case blindTo(err):
 			detail = "posted without looking for an earlier attempt: the token lacks the history scope"
 		case err != nil:
-			return alerting.Receipt{}, classify("look for an earlier message", err)
+			return outbox.Receipt{}, classify("look for an earlier message", err)
 		}
 	}
 	at, err := b.post(ctx, nt, place{}, compose(nt.Card, ""))
 	if err != nil {
-		return alerting.Receipt{}, err
+		return outbox.Receipt{}, err
 	}
 	if !nt.Uncertain {
 		detail = b.picture(ctx, nt, at)
 	}
-	return alerting.Receipt{RemoteID: at.String(), Detail: detail}, nil
+	return outbox.Receipt{RemoteID: at.String(), Detail: detail}, nil
 }
 
 // later brings an incident's message up to date. A changed statement is first said in the thread, so that nobody misses it;
 // then the message itself is edited, with the old statement struck through. Editing twice does no harm.
-func (b bot) later(ctx context.Context, nt alerting.Notification, root place) (alerting.Receipt, error) {
+func (b bot) later(ctx context.Context, nt outbox.Notification, root place) (outbox.Receipt, error) {
 	struck, detail := "", ""
 	if nt.Material {
 		struck = oldStatement(nt)
@@ -159,13 +159,13 @@ func (b bot) later(ctx context.Context, nt alerting.Notification, root place) (a
 		if nt.Uncertain {
 			at, err := b.look(ctx, nt, root)
 			if err != nil && !blindTo(err) {
-				return alerting.Receipt{}, classify("look for an earlier reply", err)
+				return outbox.Receipt{}, classify("look for an earlier reply", err)
 			}
 			said = at.ts != ""
 		}
 		if !said {
 			if _, err := b.post(ctx, nt, root, compose(nt.Card, "")); err != nil {
-				return alerting.Receipt{}, err
+				return outbox.Receipt{}, err
 			}
 		}
 	}
@@ -182,13 +182,13 @@ func (b bot) later(ctx context.Context, nt alerting.Notification, root place) (a
 		// What was said in the thread must not be said again: the next attempt looks for it.
 		de := classify("edit message", err)
 		de.Uncertain = de.Uncertain || nt.Material
-		return alerting.Receipt{}, de
+		return outbox.Receipt{}, de
 	}
-	return alerting.Receipt{RemoteID: root.String(), Detail: detail}, nil
+	return outbox.Receipt{RemoteID: root.String(), Detail: detail}, nil
 }
 
 // oldStatement is what the report told before claimed.
-func oldStatement(nt alerting.Notification) string {
+func oldStatement(nt outbox.Notification) string {
 	if nt.Previous == nil {
 		return ""
 	}
@@ -201,7 +201,7 @@ func oldStatement(nt alerting.Notification) string {
 	return ""
 }
 
-func options(m message, nt alerting.Notification) []slackapi.MsgOption {
+func options(m message, nt outbox.Notification) []slackapi.MsgOption {
 	out := []slackapi.MsgOption{
 		slackapi.MsgOptionText(m.text, false),
 		slackapi.MsgOptionDisableLinkUnfurl(), slackapi.MsgOptionDisableMediaUnfurl(),
@@ -216,7 +216,7 @@ func options(m message, nt alerting.Notification) []slackapi.MsgOption {
 }
 
 // post adds a message to the channel, or to the thread of root. If Slack refuses the blocks, the text is posted without them.
-func (b bot) post(ctx context.Context, nt alerting.Notification, root place, m message) (place, error) {
+func (b bot) post(ctx context.Context, nt outbox.Notification, root place, m message) (place, error) {
 	channel := b.channel
 	send := func(m message) (place, error) {
 		opts := options(m, nt)
@@ -235,13 +235,13 @@ func (b bot) post(ctx context.Context, nt alerting.Notification, root place, m m
 		return place{}, classify("post message", err)
 	}
 	if at.ts == "" || at.channel == "" {
-		return place{}, &alerting.DeliveryError{Reason: alerting.ReasonServerError, Retryable: true, Uncertain: true, Err: errors.New("post message: Slack answered without saying where it is")}
+		return place{}, &outbox.DeliveryError{Reason: outbox.ReasonServerError, Retryable: true, Uncertain: true, Err: errors.New("post message: Slack answered without saying where it is")}
 	}
 	return at, nil
 }
 
 // find looks for the message of this very delivery in the channel, or in the thread of root.
-func (b bot) find(ctx context.Context, nt alerting.Notification, root place) (place, error) {
+func (b bot) find(ctx context.Context, nt outbox.Notification, root place) (place, error) {
 	found, err := b.copies(ctx, nt, root)
 	if err != nil || len(found) == 0 {
 		return place{}, err
@@ -250,7 +250,7 @@ func (b bot) find(ctx context.Context, nt alerting.Notification, root place) (pl
 }
 
 // copies are the messages of this very delivery in the channel, or in the thread of root.
-func (b bot) copies(ctx context.Context, nt alerting.Notification, root place) ([]slackapi.Message, error) {
+func (b bot) copies(ctx context.Context, nt outbox.Notification, root place) ([]slackapi.Message, error) {
 	var found []slackapi.Message
 	oldest := fmt.Sprintf("%d.000000", nt.Delivery.CreatedAt.Add(-readBack).Unix())
 	cursor := ""
@@ -287,28 +287,28 @@ func (b bot) copies(ctx context.Context, nt alerting.Notification, root place) (
 }
 
 // send posts by incoming webhook.
-func (n *Notifier) send(ctx context.Context, m message) (alerting.Receipt, error) {
-	address, err := alerting.Secret(n.cfg.WebhookURL, n.cfg.WebhookURLFile, "webhook_url_file")
+func (n *Notifier) send(ctx context.Context, m message) (outbox.Receipt, error) {
+	address, err := outbox.Secret(n.cfg.WebhookURL, n.cfg.WebhookURLFile, "webhook_url_file")
 	if err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: err}
 	}
 	no := false
 	body, err := json.Marshal(slackapi.WebhookMessage{Text: m.text, Blocks: &slackapi.Blocks{BlockSet: m.blocks}, UnfurlLinks: &no, UnfurlMedia: &no})
 	if err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: fmt.Errorf("encode message: %w", err)}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: fmt.Errorf("encode message: %w", err)}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: errors.New("the webhook address cannot be used for a request")}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: errors.New("the webhook address cannot be used for a request")}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := n.client.Do(req)
 	if err != nil {
-		return alerting.Receipt{}, classify("post to webhook", err)
+		return outbox.Receipt{}, classify("post to webhook", err)
 	}
-	defer alerting.Drain(resp.Body)
-	if e := alerting.StatusError("post to webhook", resp, n.now()); e != nil {
-		return alerting.Receipt{}, e
+	defer outbox.Drain(resp.Body)
+	if e := outbox.StatusError("post to webhook", resp, n.now()); e != nil {
+		return outbox.Receipt{}, e
 	}
-	return alerting.Receipt{}, nil
+	return outbox.Receipt{}, nil
 }

@@ -13,13 +13,13 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
-func newBot(t *testing.T, tr http.RoundTripper) alerting.Notifier {
+func newBot(t *testing.T, tr http.RoundTripper) outbox.Notifier {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Token, cfg.Channel = "xoxb-"+notifytest.Secret, fakeChannel
@@ -30,7 +30,7 @@ func newBot(t *testing.T, tr http.RoundTripper) alerting.Notifier {
 	return n
 }
 
-func newHook(t *testing.T, tr http.RoundTripper) alerting.Notifier {
+func newHook(t *testing.T, tr http.RoundTripper) outbox.Notifier {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.WebhookURL = "https://hooks.slack.example.com/services/T0/B0/" + notifytest.Secret
@@ -53,7 +53,7 @@ func TestConformance(t *testing.T) {
 }
 
 // next is the notification after what the receipts tell.
-func next(number int, material, uncertain bool, receipts ...alerting.Receipt) alerting.Notification {
+func next(number int, material, uncertain bool, receipts ...outbox.Receipt) outbox.Notification {
 	nt := notifytest.Notification()
 	prev := nt.Report
 	for i, r := range receipts {
@@ -124,7 +124,7 @@ func TestKillBetweenAnyTwoSteps(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, call %d, arrived %t", stage.name, step, arrived), func(t *testing.T) {
 					f := &fakeSlack{t: t}
 					n := newBot(t, f)
-					var receipts []alerting.Receipt
+					var receipts []outbox.Receipt
 					for i := 1; i < stage.number; i++ {
 						r, err := n.Notify(t.Context(), next(i, true, false, receipts...))
 						if err != nil {
@@ -174,28 +174,28 @@ func TestEditFailureAfterReplyIsUncertain(t *testing.T) {
 		return nil
 	}
 	_, err = n.Notify(t.Context(), next(2, true, false, first))
-	de, isDE := errors.AsType[*alerting.DeliveryError](err)
-	if !isDE || !de.Uncertain || !de.Retryable || de.Reason != alerting.ReasonRateLimited {
+	de, isDE := errors.AsType[*outbox.DeliveryError](err)
+	if !isDE || !de.Uncertain || !de.Retryable || de.Reason != outbox.ReasonRateLimited {
 		t.Errorf("want an uncertain, retryable rateLimited, got %+v", err)
 	}
 }
 
 func TestOKFalse(t *testing.T) {
-	for word, want := range map[string]alerting.DeliveryError{
-		"invalid_auth":      {Reason: alerting.ReasonAuthError},
-		"missing_scope":     {Reason: alerting.ReasonAuthError},
-		"not_in_channel":    {Reason: alerting.ReasonClientError},
-		"channel_not_found": {Reason: alerting.ReasonClientError},
-		"is_archived":       {Reason: alerting.ReasonClientError},
-		"something_new":     {Reason: alerting.ReasonClientError},
-		"ratelimited":       {Reason: alerting.ReasonRateLimited, Retryable: true},
-		"internal_error":    {Reason: alerting.ReasonServerError, Retryable: true},
-		"xoxb token leaked": {Reason: alerting.ReasonServerError, Retryable: true},
+	for word, want := range map[string]outbox.DeliveryError{
+		"invalid_auth":      {Reason: outbox.ReasonAuthError},
+		"missing_scope":     {Reason: outbox.ReasonAuthError},
+		"not_in_channel":    {Reason: outbox.ReasonClientError},
+		"channel_not_found": {Reason: outbox.ReasonClientError},
+		"is_archived":       {Reason: outbox.ReasonClientError},
+		"something_new":     {Reason: outbox.ReasonClientError},
+		"ratelimited":       {Reason: outbox.ReasonRateLimited, Retryable: true},
+		"internal_error":    {Reason: outbox.ReasonServerError, Retryable: true},
+		"xoxb token leaked": {Reason: outbox.ReasonServerError, Retryable: true},
 	} {
 		t.Run(word, func(t *testing.T) {
 			n := newBot(t, notifytest.Transport(func(*http.Request) (*http.Response, error) { return no(word), nil }))
 			_, err := n.Notify(t.Context(), next(1, true, false))
-			de, isDE := errors.AsType[*alerting.DeliveryError](err)
+			de, isDE := errors.AsType[*outbox.DeliveryError](err)
 			if !isDE || de.Reason != want.Reason || de.Retryable != want.Retryable {
 				t.Errorf("want %s, retryable %t, got %+v", want.Reason, want.Retryable, err)
 			}
@@ -212,7 +212,7 @@ func TestLies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newBot(t, notifytest.Transport(func(*http.Request) (*http.Response, error) { return notifytest.Respond(200, nil, body), nil }))
 			_, err := n.Notify(t.Context(), next(1, true, false))
-			if de, isDE := errors.AsType[*alerting.DeliveryError](err); !isDE || !de.Retryable || !de.Uncertain {
+			if de, isDE := errors.AsType[*outbox.DeliveryError](err); !isDE || !de.Retryable || !de.Uncertain {
 				t.Errorf("want an uncertain, retryable error, got %+v", err)
 			}
 		})

@@ -8,7 +8,7 @@ import (
 
 	slackapi "github.com/slack-go/slack"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // settle is how long is waited for an earlier attempt to appear before the same is posted again: Slack may carry out a post seconds
@@ -16,7 +16,7 @@ import (
 const settle = 3 * time.Second
 
 // look is find, twice with a pause between, as long as there is nothing.
-func (b bot) look(ctx context.Context, nt alerting.Notification, root place) (place, error) {
+func (b bot) look(ctx context.Context, nt outbox.Notification, root place) (place, error) {
 	at, err := b.find(ctx, nt, root)
 	if err != nil || at.ts != "" || b.settle <= 0 {
 		return at, err
@@ -37,7 +37,7 @@ func (b bot) look(ctx context.Context, nt alerting.Notification, root place) (pl
 
 // Tidy deletes the copies of a delivery that Slack made of attempts which were given up: in the channel all but the message that was
 // recorded, in its thread all but the first reply.
-func (n *Notifier) Tidy(ctx context.Context, nt alerting.Notification) (removed int, err error) {
+func (n *Notifier) Tidy(ctx context.Context, nt outbox.Notification) (removed int, err error) {
 	channel, ts, ok := strings.Cut(nt.Delivery.RemoteID, "/")
 	if !n.cfg.bot() || !ok {
 		return 0, nil

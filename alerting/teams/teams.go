@@ -15,8 +15,9 @@ import (
 
 	"github.com/prometheus/common/config"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/card"
+	"github.com/triaged-dev/triaged/alerting/digest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
 // maxBody is below what Teams takes, 28 KB, with room for what the workflow wraps around it.
@@ -49,7 +50,7 @@ func New(o Options) (*Notifier, error) {
 		return nil, fmt.Errorf("teams_configs.http_config: %w", err)
 	}
 	if o.Config.HTTPConfig.FollowRedirects {
-		client.CheckRedirect = alerting.SameHost
+		client.CheckRedirect = outbox.SameHost
 	}
 	if o.Transport != nil {
 		client.Transport = o.Transport
@@ -146,12 +147,12 @@ func encode(m message) ([]byte, error) {
 }
 
 // Notify posts one report. Teams gives its messages no name.
-func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
+func (n *Notifier) Notify(ctx context.Context, nt outbox.Notification) (outbox.Receipt, error) {
 	return n.post(ctx, compose(nt.Card))
 }
 
 // Digest posts a digest.
-func (n *Notifier) Digest(ctx context.Context, d alerting.Digest) (alerting.Receipt, error) {
+func (n *Notifier) Digest(ctx context.Context, d digest.Digest) (outbox.Receipt, error) {
 	body := []block{text("", run{Text: d.Title(), Weight: "Bolder", Size: "Medium"})}
 	for _, l := range d.TruthLines() {
 		body = append(body, text("", run{Text: l}))
@@ -162,27 +163,27 @@ func (n *Notifier) Digest(ctx context.Context, d alerting.Digest) (alerting.Rece
 	return n.post(ctx, wrap(append(body, text("Small", run{Text: d.Promote, Subtle: true})), nil))
 }
 
-func (n *Notifier) post(ctx context.Context, m message) (alerting.Receipt, error) {
+func (n *Notifier) post(ctx context.Context, m message) (outbox.Receipt, error) {
 	body, err := encode(m)
 	if err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: fmt.Errorf("encode card: %w", err)}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: fmt.Errorf("encode card: %w", err)}
 	}
-	address, err := alerting.Secret(n.cfg.WebhookURL, n.cfg.WebhookURLFile, "webhook_url_file")
+	address, err := outbox.Secret(n.cfg.WebhookURL, n.cfg.WebhookURLFile, "webhook_url_file")
 	if err != nil {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: err}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil || !isAddress(address) {
-		return alerting.Receipt{}, &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: errors.New("the webhook address cannot be used for a request")}
+		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: errors.New("the webhook address cannot be used for a request")}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := n.client.Do(req)
 	if err != nil {
-		return alerting.Receipt{}, alerting.TransportError("post to Teams", err)
+		return outbox.Receipt{}, outbox.TransportError("post to Teams", err)
 	}
-	defer alerting.Drain(resp.Body)
-	if e := alerting.StatusError("post to Teams", resp, n.now()); e != nil {
-		return alerting.Receipt{}, e
+	defer outbox.Drain(resp.Body)
+	if e := outbox.StatusError("post to Teams", resp, n.now()); e != nil {
+		return outbox.Receipt{}, e
 	}
-	return alerting.Receipt{}, nil
+	return outbox.Receipt{}, nil
 }

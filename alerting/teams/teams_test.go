@@ -9,12 +9,13 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/card"
+	"github.com/triaged-dev/triaged/alerting/digest"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
-func newNotifier(t *testing.T, tr http.RoundTripper) alerting.Notifier {
+func newNotifier(t *testing.T, tr http.RoundTripper) outbox.Notifier {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.WebhookURL = "https://prod-01.westeurope.logic.azure.example/workflows/x/triggers/manual/paths/invoke?sig=" + notifytest.Secret
@@ -60,8 +61,8 @@ func TestBounds(t *testing.T) {
 	if len(sent) > maxBody || len(c.Actions) == 0 || c.Actions[0].URL != nt.Card.Links.Page || !strings.Contains(c.Body[0].Inlines[0].Text, nt.Card.Headline) {
 		t.Errorf("%d bytes, actions %+v", len(sent), c.Actions)
 	}
-	d := alerting.Digest{From: notifytest.At, To: notifytest.At, Posts: 1, Promote: "set mode: live", Incidents: []alerting.DigestItem{{Headline: "checkout"}}}
-	if _, err := n.(alerting.Digester).Digest(t.Context(), d); err != nil || !strings.Contains(string(sent), "1 post about 1 incident") {
+	d := digest.Digest{From: notifytest.At, To: notifytest.At, Posts: 1, Promote: "set mode: live", Incidents: []digest.Item{{Headline: "checkout"}}}
+	if _, err := n.(digest.Digester).Digest(t.Context(), d); err != nil || !strings.Contains(string(sent), "1 post about 1 incident") {
 		t.Errorf("digest: %v: %s", err, sent)
 	}
 }

@@ -20,8 +20,9 @@ import (
 
 	"github.com/prometheus/common/config"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/card"
+	"github.com/triaged-dev/triaged/alerting/digest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -71,7 +72,7 @@ func New(o Options) (*Notifier, error) {
 		return nil, fmt.Errorf("webhook_configs.http_config: %w", err)
 	}
 	if o.Config.HTTPConfig.FollowRedirects {
-		client.CheckRedirect = alerting.SameHost
+		client.CheckRedirect = outbox.SameHost
 	}
 	if o.Transport != nil {
 		client.Transport = o.Transport
@@ -83,7 +84,7 @@ func New(o Options) (*Notifier, error) {
 func (n *Notifier) Rechecks() bool { return true }
 
 // Notify posts one report.
-func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerting.Receipt, error) {
+func (n *Notifier) Notify(ctx context.Context, nt outbox.Notification) (outbox.Receipt, error) {
 	return n.post(ctx, nt.Delivery.ID, Envelope{
 		Schema: Schema, DeliveryID: nt.Delivery.ID, Incident: nt.Incident, Report: nt.Report, Card: nt.Card.Text(), Links: nt.Card.Links,
 	})
@@ -91,55 +92,55 @@ func (n *Notifier) Notify(ctx context.Context, nt alerting.Notification) (alerti
 
 // DigestEnvelope is the body of a digest of what shadow routes kept back.
 type DigestEnvelope struct {
-	Schema     int             `json:"schema"`
-	DeliveryID string          `json:"delivery_id"` // the same on every attempt at this digest
-	Digest     alerting.Digest `json:"digest"`
-	Text       string          `json:"text"` // the digest as plain text
+	Schema     int           `json:"schema"`
+	DeliveryID string        `json:"delivery_id"` // the same on every attempt at this digest
+	Digest     digest.Digest `json:"digest"`
+	Text       string        `json:"text"` // the digest as plain text
 }
 
 // Digest posts a digest.
-func (n *Notifier) Digest(ctx context.Context, d alerting.Digest) (alerting.Receipt, error) {
+func (n *Notifier) Digest(ctx context.Context, d digest.Digest) (outbox.Receipt, error) {
 	id := "digest-" + d.From.UTC().Format("20060102T150405Z")
 	return n.post(ctx, id, DigestEnvelope{Schema: Schema, DeliveryID: id, Digest: d, Text: d.Text()})
 }
 
 // post sends one signed body.
-func (n *Notifier) post(ctx context.Context, id string, v any) (alerting.Receipt, error) {
+func (n *Notifier) post(ctx context.Context, id string, v any) (outbox.Receipt, error) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		return alerting.Receipt{}, permanent(fmt.Errorf("encode report: %w", err))
+		return outbox.Receipt{}, permanent(fmt.Errorf("encode report: %w", err))
 	}
-	address, err := alerting.Secret(n.cfg.URL, n.cfg.URLFile, "url_file")
+	address, err := outbox.Secret(n.cfg.URL, n.cfg.URLFile, "url_file")
 	if err != nil {
-		return alerting.Receipt{}, unreadable(err)
+		return outbox.Receipt{}, unreadable(err)
 	}
 	u, err := parseURL(address)
 	if err != nil {
-		return alerting.Receipt{}, permanent(fmt.Errorf("the address: %w", err))
+		return outbox.Receipt{}, permanent(fmt.Errorf("the address: %w", err))
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
 	if err != nil {
-		return alerting.Receipt{}, permanent(errors.New("the address cannot be used for a request"))
+		return outbox.Receipt{}, permanent(errors.New("the address cannot be used for a request"))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "triaged")
 	req.Header.Set(HeaderDelivery, id)
-	key, err := alerting.Secret(n.cfg.Secret, n.cfg.SecretFile, "secret_file")
+	key, err := outbox.Secret(n.cfg.Secret, n.cfg.SecretFile, "secret_file")
 	if err != nil {
-		return alerting.Receipt{}, unreadable(err)
+		return outbox.Receipt{}, unreadable(err)
 	}
 	if key != "" {
 		req.Header.Set(HeaderSignature, Sign([]byte(key), body))
 	}
 	resp, err := n.client.Do(req)
 	if err != nil {
-		return alerting.Receipt{}, alerting.TransportError("post report", err)
+		return outbox.Receipt{}, outbox.TransportError("post report", err)
 	}
-	defer alerting.Drain(resp.Body)
-	if e := alerting.StatusError("post report", resp, n.now()); e != nil {
-		return alerting.Receipt{}, e
+	defer outbox.Drain(resp.Body)
+	if e := outbox.StatusError("post report", resp, n.now()); e != nil {
+		return outbox.Receipt{}, e
 	}
-	return alerting.Receipt{RemoteID: id}, nil
+	return outbox.Receipt{RemoteID: id}, nil
 }
 
 // Sign is the value of X-Triaged-Signature for a body.
@@ -150,10 +151,10 @@ func Sign(key, body []byte) string {
 }
 
 func permanent(err error) error {
-	return &alerting.DeliveryError{Reason: alerting.ReasonOther, Err: err}
+	return &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: err}
 }
 
 // unreadable is worth a retry: a secret may be mounted late.
 func unreadable(err error) error {
-	return &alerting.DeliveryError{Reason: alerting.ReasonOther, Retryable: true, Err: err}
+	return &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: err}
 }

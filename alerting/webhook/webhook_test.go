@@ -14,11 +14,12 @@ import (
 	"github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/digest"
 	"github.com/triaged-dev/triaged/alerting/notifytest"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 )
 
-func newNotifier(t *testing.T, tr http.RoundTripper) alerting.Notifier {
+func newNotifier(t *testing.T, tr http.RoundTripper) outbox.Notifier {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.URL = "https://hooks.example.com/" + notifytest.Secret
@@ -143,9 +144,9 @@ func TestDigest(t *testing.T) {
 		ids = append(ids, got.DeliveryID)
 		return notifytest.Respond(200, nil, ""), nil
 	}))
-	d := alerting.Digest{From: notifytest.At, To: notifytest.At.Add(time.Hour), Posts: 3}
+	d := digest.Digest{From: notifytest.At, To: notifytest.At.Add(time.Hour), Posts: 3}
 	for range 2 {
-		if _, err := n.(alerting.Digester).Digest(t.Context(), d); err != nil {
+		if _, err := n.(digest.Digester).Digest(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
 	}

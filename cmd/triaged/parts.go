@@ -14,7 +14,7 @@ import (
 
 	prom "github.com/prometheus/client_golang/prometheus"
 
-	"github.com/triaged-dev/triaged/alerting"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/api"
 	"github.com/triaged-dev/triaged/cmd/triaged/told"
 	"github.com/triaged-dev/triaged/collector"
@@ -52,7 +52,7 @@ type generation struct {
 	edges      triage.Topology
 	correlator *correlate.Correlator
 	book       *playbooks.Book
-	receivers  alerting.Receivers
+	receivers  outbox.Receivers
 	hooks      *hooks.Set
 	opened     []*prometheus.Source
 	inUse      sync.WaitGroup // questions under way; the sources are closed after the last

@@ -6,10 +6,10 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/email"
 	"github.com/triaged-dev/triaged/alerting/grafana"
 	"github.com/triaged-dev/triaged/alerting/log"
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/alerting/pagerduty"
 	"github.com/triaged-dev/triaged/alerting/slack"
 	"github.com/triaged-dev/triaged/alerting/teams"
@@ -19,15 +19,15 @@ import (
 )
 
 // receivers builds every configured destination. All kinds of notifier are on this screen; nothing is contacted.
-func receivers(cfg []configs.Receiver, alertmanagers []alertmanager.Config, logger *slog.Logger) (alerting.Receivers, error) {
-	out := make(alerting.Receivers, len(cfg))
+func receivers(cfg []configs.Receiver, alertmanagers []alertmanager.Config, logger *slog.Logger) (outbox.Receivers, error) {
+	out := make(outbox.Receivers, len(cfg))
 	var errs []error
 	keys, err := pagerKeys(alertmanagers, logger)
 	if err != nil {
 		errs = append(errs, err)
 	}
 	for _, r := range cfg {
-		add := func(kind string, i int, n alerting.Notifier, err error) {
+		add := func(kind string, i int, n outbox.Notifier, err error) {
 			name := kind
 			if i > 0 {
 				name = fmt.Sprintf("%s-%d", kind, i+1)
@@ -43,7 +43,7 @@ func receivers(cfg []configs.Receiver, alertmanagers []alertmanager.Config, logg
 			case "teams":
 				rate, burst = 4, 4
 			}
-			out[r.Name] = append(out[r.Name], alerting.Integration{Name: name, Notifier: n, Concurrency: 4, Rate: rate, Burst: burst, OnUncertain: r.OnUncertain})
+			out[r.Name] = append(out[r.Name], outbox.Integration{Name: name, Notifier: n, Concurrency: 4, Rate: rate, Burst: burst, OnUncertain: r.OnUncertain})
 		}
 		for i, c := range r.Log {
 			n, err := log.New(c, logger.With("receiver", r.Name), os.Stdout)

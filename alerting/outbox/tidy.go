@@ -1,4 +1,4 @@
-package alerting
+package outbox
 
 import (
 	"context"
@@ -31,7 +31,7 @@ type tidying struct {
 func (t tidying) due() time.Time { return t.del.DeliveredAt.Add(tidyAfter[t.step]) }
 
 // untidy notes a delivered delivery that may have copies.
-func (d *dispatcher) untidy(del triage.Delivery) {
+func (d *Dispatcher) untidy(del triage.Delivery) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.tidying) < maxTidying {
@@ -42,8 +42,8 @@ func (d *dispatcher) untidy(del triage.Delivery) {
 var errOldEnough = errors.New("older than any that is tidied")
 
 // loadUntidy finds those that an earlier run left.
-func (d *dispatcher) loadUntidy(ctx context.Context) error {
-	oldest := d.a.now().Add(-time.Duration(d.a.cfg.Delivery.MaxAge) - tidyAfter[len(tidyAfter)-1])
+func (d *Dispatcher) loadUntidy(ctx context.Context) error {
+	oldest := d.o.Now().Add(-time.Duration(d.o.Config.MaxAge) - tidyAfter[len(tidyAfter)-1])
 	q := triage.DeliveryQuery{States: []triage.DeliveryState{triage.DeliveryDelivered}}
 	err := d.each(ctx, q, func(del triage.Delivery) error {
 		if del.CreatedAt.Before(oldest) {
@@ -61,7 +61,7 @@ func (d *dispatcher) loadUntidy(ctx context.Context) error {
 }
 
 // tidy looks at those that are due, one after the other: it is never urgent.
-func (d *dispatcher) tidy(ctx context.Context, now time.Time) {
+func (d *Dispatcher) tidy(ctx context.Context, now time.Time) {
 	d.mu.Lock()
 	var due, rest []tidying
 	for _, t := range d.tidying {
@@ -81,14 +81,14 @@ func (d *dispatcher) tidy(ctx context.Context, now time.Time) {
 			d.mu.Unlock()
 			continue
 		}
-		if fresh, err := d.a.store.Delivery(ctx, t.del.ID); err == nil && fresh.State == triage.DeliveryDelivered {
+		if fresh, err := d.o.Store.Delivery(ctx, t.del.ID); err == nil && fresh.State == triage.DeliveryDelivered {
 			fresh.Uncertain = false
 			d.save(ctx, fresh)
 		}
 	}
 }
 
-func (d *dispatcher) tidyOne(ctx context.Context, t tidying) {
+func (d *Dispatcher) tidyOne(ctx context.Context, t tidying) {
 	d.mu.Lock()
 	i := d.integrations[t.del.Receiver]
 	d.mu.Unlock()
@@ -99,14 +99,14 @@ func (d *dispatcher) tidyOne(ctx context.Context, t tidying) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(d.a.cfg.Delivery.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(d.o.Config.Timeout))
 	defer cancel()
 	removed, err := tidier.Tidy(ctx, Notification{Delivery: t.del})
 	if removed > 0 {
-		d.a.metrics.surplus.WithLabelValues(i.key).Add(float64(removed))
-		d.a.log.Warn("the receiver had carried out an attempt that was given up; the surplus was deleted", "receiver", i.key, "delivery", t.del.ID, "copies", removed)
+		d.metrics.surplus.WithLabelValues(i.key).Add(float64(removed))
+		d.log.Warn("the receiver had carried out an attempt that was given up; the surplus was deleted", "receiver", i.key, "delivery", t.del.ID, "copies", removed)
 	}
 	if err != nil && ctx.Err() == nil {
-		d.a.log.Warn("look for surplus copies; the delivery itself stands", "receiver", i.key, "delivery", t.del.ID, "err", say.Clean(err.Error(), maxErrorText))
+		d.log.Warn("look for surplus copies; the delivery itself stands", "receiver", i.key, "delivery", t.del.ID, "err", say.Clean(err.Error(), maxErrorText))
 	}
 }

@@ -1,4 +1,4 @@
-package alerting
+package digest
 
 import (
 	"context"
@@ -19,16 +19,16 @@ const (
 )
 
 // DefaultTruthConfig is `incidents.truth`: what was said against what became of it, every Monday, to whoever gets the digest.
-func DefaultTruthConfig() DigestConfig {
-	return DigestConfig{Every: model.Duration(7 * 24 * time.Hour), At: "08:00"}
+func DefaultTruthConfig() Config {
+	return Config{Every: model.Duration(7 * 24 * time.Hour), At: "08:00"}
 }
 
 // Truth holds what the first reports of the incidents opened in [from, to) said against how each ended, in shadow and live alike.
-func (a *Alerting) Truth(ctx context.Context, from, to time.Time) (*triage.Ledger, error) {
+func (s *Sender) Truth(ctx context.Context, from, to time.Time) (*triage.Ledger, error) {
 	l := triage.NewLedger()
 	q := triage.IncidentQuery{From: from, To: to, Limit: 200}
 	for seen := 0; seen < truthIncidents; {
-		incidents, next, err := a.store.Incidents(ctx, q)
+		incidents, next, err := s.o.Store.Incidents(ctx, q)
 		if err != nil {
 			return nil, fmt.Errorf("hold reports against what became of them: %w", err)
 		}
@@ -36,19 +36,19 @@ func (a *Alerting) Truth(ctx context.Context, from, to time.Time) (*triage.Ledge
 			if seen++; inc.Reports == 0 {
 				continue
 			}
-			first, err := a.store.Report(ctx, inc.ID, 1)
+			first, err := s.o.Store.Report(ctx, inc.ID, 1)
 			if err != nil {
 				return nil, fmt.Errorf("hold reports against what became of them: report 1 of incident %s: %w", inc.ID, err)
 			}
 			last := first
 			if inc.Reports > 1 {
-				if last, err = a.store.Report(ctx, inc.ID, inc.Reports); err != nil {
+				if last, err = s.o.Store.Report(ctx, inc.ID, inc.Reports); err != nil {
 					return nil, fmt.Errorf("hold reports against what became of them: report %d of incident %s: %w", inc.Reports, inc.ID, err)
 				}
 			}
 			var said []triage.Feedback
-			if a.opts.Labels != nil {
-				if said, err = a.opts.Labels.Feedback(ctx, inc.ID); err != nil {
+			if s.o.Feedback != nil {
+				if said, err = s.o.Feedback(ctx, inc.ID); err != nil {
 					return nil, fmt.Errorf("hold reports against what became of them: labels of incident %s: %w", inc.ID, err)
 				}
 			}
@@ -63,8 +63,8 @@ func (a *Alerting) Truth(ctx context.Context, from, to time.Time) (*triage.Ledge
 }
 
 // truthDigest is the digest of one period, empty where nothing ended that says anything.
-func (a *Alerting) truthDigest(ctx context.Context, from, to time.Time) (Digest, error) {
-	l, err := a.Truth(ctx, from, to)
+func (s *Sender) truthDigest(ctx context.Context, from, to time.Time) (Digest, error) {
+	l, err := s.Truth(ctx, from, to)
 	if err != nil {
 		return Digest{}, err
 	}
@@ -75,26 +75,8 @@ func (a *Alerting) truthDigest(ctx context.Context, from, to time.Time) (Digest,
 	return d, nil
 }
 
-// noteTruth counts what an incident that closes turned out to be; what people say later is on the page.
-func (a *Alerting) noteTruth(ctx context.Context, inc triage.Incident, last triage.Report) {
-	first, err := a.store.Report(ctx, inc.ID, 1)
-	if err != nil {
-		a.log.Debug("what the first report said cannot be read; its end is not counted", "incident", inc.ID, "err", err)
-		return
-	}
-	l := triage.NewLedger()
-	l.Add(inc, first, last, nil)
-	for b, n := range l.ByBasis {
-		a.metrics.truths.WithLabelValues(string(b)).Add(float64(n))
-	}
-	for what, s := range map[string]triage.Share{"false_blame": l.FalseBlame, "wrong_undo": l.WrongUndo, "missed": l.Missed} {
-		a.metrics.judged.WithLabelValues(what).Add(s.N)
-		a.metrics.wrong.WithLabelValues(what).Add(s.Hits)
-	}
-}
-
-// TruthLines are the record in words: the whole, then the services and the sources of blindness with most incidents.
-func TruthLines(l *triage.Ledger) []string {
+// truthLines are the record in words: the whole, then the services and the sources of blindness with most incidents.
+func truthLines(l *triage.Ledger) []string {
 	out := []string{recordLine(l.Record)}
 	for _, part := range []struct {
 		what string

@@ -1,28 +1,33 @@
-package alerting
+package outbox
 
 import (
 	"context"
 	"fmt"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
 	"github.com/triaged-dev/triaged/triage/say"
 )
 
-const maxErrorText = 500 // bytes of LastError
+const (
+	maxErrorText = 500             // bytes of LastError
+	storeRetry   = 5 * time.Second // how long a delivery waits for the journal to be readable again
+)
 
 // failed decides what becomes of a delivery after an error: again later, held, or dead.
-func (d *dispatcher) failed(ctx context.Context, i *integration, del triage.Delivery, e *DeliveryError) {
-	now := d.a.now()
-	cfg := d.a.cfg.Delivery
+func (d *Dispatcher) failed(ctx context.Context, i *integration, del triage.Delivery, e *DeliveryError) {
+	now := d.o.Now()
+	cfg := d.o.Config
 	if ctx.Err() != nil && e.Reason == ReasonCanceled {
 		return // we are shutting down: the row says that an attempt was begun, and the next start goes on from there
 	}
-	d.a.metrics.failed.WithLabelValues(i.key, string(e.Reason)).Inc()
+	d.metrics.failed.WithLabelValues(i.key, string(e.Reason)).Inc()
 	del.LastError = say.Clean(e.Error(), maxErrorText)
 	del.Begun, del.Uncertain = false, e.Uncertain
-	log := d.a.log.With("receiver", i.key, "delivery", del.ID, "incident", del.IncidentID, "attempt", del.Attempts, "err", del.LastError)
+	log := d.log.With("receiver", i.key, "delivery", del.ID, "incident", del.IncidentID, "attempt", del.Attempts, "err", del.LastError)
 	after := min(e.RetryAfter, longestAsk)
 	if after > 0 {
 		d.mu.Lock()
@@ -54,34 +59,36 @@ func (d *dispatcher) failed(ctx context.Context, i *integration, del triage.Deli
 
 // backoff is the wait after the n-th attempt: doubling from backoff_min to backoff_max, less up to a half by jitter, so that
 // deliveries that failed together do not come back together.
-func (d *dispatcher) backoff(n int) time.Duration {
-	cfg := d.a.cfg.Delivery
-	b := time.Duration(cfg.BackoffMax)
-	if shift := n - 1; shift < 30 {
-		b = min(b, time.Duration(cfg.BackoffMin)<<shift)
+func (d *Dispatcher) backoff(n int) time.Duration {
+	grows := backoff.ExponentialBackOff{
+		InitialInterval: time.Duration(d.o.Config.BackoffMin), MaxInterval: time.Duration(d.o.Config.BackoffMax), Multiplier: 2,
 	}
-	return b - time.Duration(d.a.opts.Jitter()*float64(b)/2)
+	for range n - 1 {
+		grows.NextBackOff()
+	}
+	wait := grows.NextBackOff()
+	return wait - time.Duration(d.o.Jitter()*float64(wait)/2)
 }
 
 // finish ends a delivery.
-func (d *dispatcher) finish(ctx context.Context, del triage.Delivery, s triage.DeliveryState) {
+func (d *Dispatcher) finish(ctx context.Context, del triage.Delivery, s triage.DeliveryState) {
 	del.State, del.NextAttempt = s, time.Time{}
 	if !d.save(ctx, del) {
 		return // it stays pending in the store; an attempt that succeeded is then recognised as one of unknown outcome
 	}
 	d.pending.Add(-1)
 	if s == triage.DeliveryDead || s == triage.DeliveryHeld {
-		d.a.metrics.dead.WithLabelValues(del.Receiver).Inc()
+		d.metrics.dead.WithLabelValues(del.Receiver).Inc()
 	}
 }
 
 // save journals a delivery even while ctx is ending: an outcome that is known must not be lost.
-func (d *dispatcher) save(ctx context.Context, del triage.Delivery) bool {
+func (d *Dispatcher) save(ctx context.Context, del triage.Delivery) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveGrace)
 	defer cancel()
-	if err := d.a.store.SaveDelivery(ctx, del); err != nil {
-		d.a.metrics.storeFailed.WithLabelValues("delivery").Inc()
-		d.a.log.Error("journal delivery; it stays as it was", "delivery", del.ID, "state", del.State, "err", err)
+	if err := d.o.Store.SaveDelivery(ctx, del); err != nil {
+		d.o.StoreFailed()
+		d.log.Error("journal delivery; it stays as it was", "delivery", del.ID, "state", del.State, "err", err)
 		return false
 	}
 	return true
@@ -89,16 +96,16 @@ func (d *dispatcher) save(ctx context.Context, del triage.Delivery) bool {
 
 // notification gathers what a post is made from. A time in wait says that an earlier report of the incident is still on its
 // way to the same integration and goes first.
-func (d *dispatcher) notification(ctx context.Context, del triage.Delivery) (n Notification, wait time.Time, err error) {
+func (d *Dispatcher) notification(ctx context.Context, del triage.Delivery) (n Notification, wait time.Time, err error) {
 	n.Delivery = del
-	if n.Incident, err = d.a.incident(ctx, del.IncidentID); err != nil {
+	if n.Incident, err = d.o.Incident(ctx, del.IncidentID); err != nil {
 		return n, wait, fmt.Errorf("incident %s: %w", del.IncidentID, err)
 	}
-	if n.Report, err = d.a.store.Report(ctx, del.IncidentID, del.ReportNumber); err != nil {
+	if n.Report, err = d.o.Store.Report(ctx, del.IncidentID, del.ReportNumber); err != nil {
 		return n, wait, fmt.Errorf("report %d of incident %s: %w", del.ReportNumber, del.IncidentID, err)
 	}
 	if del.ReportNumber > 1 {
-		all, err := d.deliveriesOf(ctx, del.IncidentID)
+		all, err := d.Of(ctx, del.IncidentID)
 		if err != nil {
 			return n, wait, err
 		}
@@ -106,7 +113,7 @@ func (d *dispatcher) notification(ctx context.Context, del triage.Delivery) (n N
 			switch {
 			case o.Receiver != del.Receiver || o.ReportNumber >= del.ReportNumber:
 			case o.State == triage.DeliveryPending:
-				return n, latest(o.NextAttempt, d.a.now()).Add(10 * time.Millisecond), nil
+				return n, latest(o.NextAttempt, d.o.Now()).Add(10 * time.Millisecond), nil
 			case o.State == triage.DeliveryDelivered:
 				n.Earlier = append(n.Earlier, o)
 			}
@@ -114,18 +121,18 @@ func (d *dispatcher) notification(ctx context.Context, del triage.Delivery) (n N
 	}
 	if len(n.Earlier) > 0 {
 		last := n.Earlier[len(n.Earlier)-1].ReportNumber
-		prev, err := d.a.store.Report(ctx, del.IncidentID, last)
+		prev, err := d.o.Store.Report(ctx, del.IncidentID, last)
 		if err != nil {
 			return n, wait, fmt.Errorf("report %d of incident %s: %w", last, del.IncidentID, err)
 		}
 		n.Previous = &prev
 	}
-	n.Links = d.a.opts.Links(n.Incident, n.Report.Number)
+	n.Links = d.o.Links(n.Incident, n.Report.Number)
 	n.Material = n.Previous == nil || card.Compare(n.Previous, n.Previous.Tells(), n.Report, n.Incident.As(n.Report)) == card.Material
 	n.Card = card.New(card.Input{
-		Incident: n.Incident.As(n.Report), Report: n.Report, Previous: n.Previous, Links: n.Links, Percentages: d.a.opts.Percentages(ctx),
+		Incident: n.Incident.As(n.Report), Report: n.Report, Previous: n.Previous, Links: n.Links, Percentages: d.o.Percentages(ctx),
 	})
-	if paint := d.a.opts.Picture; paint != nil && n.Report.Kind != triage.ReportRecovered { // a note of recovery asked nobody: it has no series
+	if paint := d.o.Picture; paint != nil && n.Report.Kind != triage.ReportRecovered { // a note of recovery asked nobody: it has no series
 		report := n.Report
 		n.Picture = func(ctx context.Context) ([]byte, error) { return paint(ctx, report) }
 	}
@@ -139,30 +146,19 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// incident is the incident as it is now, from memory if it is open.
-func (a *Alerting) incident(ctx context.Context, id string) (triage.Incident, error) {
-	a.mu.Lock()
-	if e := a.entries[id]; e != nil {
-		defer a.mu.Unlock()
-		return e.snapshot(), nil
-	}
-	a.mu.Unlock()
-	return a.store.Incident(ctx, id)
-}
-
-// resend makes a delivery pending again.
-func (d *dispatcher) resend(ctx context.Context, id string) error {
-	del, err := d.a.store.Delivery(ctx, id)
+// Resend makes a delivery pending again.
+func (d *Dispatcher) Resend(ctx context.Context, id string) error {
+	del, err := d.o.Store.Delivery(ctx, id)
 	if err != nil {
 		return fmt.Errorf("resend delivery %s: %w", id, err)
 	}
 	if del.State == triage.DeliveryPending {
 		return nil
 	}
-	now := d.a.now()
+	now := d.o.Now()
 	del.State, del.Attempts, del.LastError, del.Begun, del.Uncertain = triage.DeliveryPending, 0, "", false, false
 	del.CreatedAt, del.NextAttempt, del.DeliveredAt = now, now, time.Time{}
-	if err := d.a.store.SaveDelivery(ctx, del); err != nil {
+	if err := d.o.Store.SaveDelivery(ctx, del); err != nil {
 		return fmt.Errorf("resend delivery %s: %w", id, err)
 	}
 	d.pending.Add(1)

@@ -1,4 +1,4 @@
-package alerting
+package outbox
 
 import (
 	"context"
@@ -85,8 +85,8 @@ func (e *DeliveryError) Error() string { return string(e.Reason) + ": " + e.Err.
 // Unwrap gives the cause.
 func (e *DeliveryError) Unwrap() error { return e.Err }
 
-// asDeliveryError classifies any error of a Notifier; one it has not classified itself is worth a retry.
-func asDeliveryError(err error) *DeliveryError {
+// Failure classifies any error of a Notifier; one it has not classified itself is worth a retry.
+func Failure(err error) *DeliveryError {
 	if de, ok := errors.AsType[*DeliveryError](err); ok {
 		return de
 	}
