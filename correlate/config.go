@@ -25,6 +25,7 @@ type Config struct {
 	MinPause       float64        `yaml:"min_probability_pause"`
 	MinMargin      float64        `yaml:"min_margin"` // between first and second
 	Assume         Assume         `yaml:"assume"`
+	Placebo        PlaceboConfig  `yaml:"placebo"`
 	Weights        Overrides      `yaml:"weights"`
 }
 
@@ -38,6 +39,12 @@ type Assume struct {
 	Declared model.Duration `yaml:"declared"` // how long before an incident that people declared, when no series says
 }
 
+// PlaceboConfig is how what is usual is learned from the metrics.
+type PlaceboConfig struct {
+	Every   model.Duration `yaml:"every"`   // between two looks at the metrics; 0: nothing is learned
+	History model.Duration `yaml:"history"` // how far back
+}
+
 // Overrides replaces entries of the weights table by name.
 type Overrides map[string]float64
 
@@ -48,7 +55,8 @@ func DefaultConfig() Config {
 		Lookback: d(30 * time.Minute), Grace: d(30 * time.Second), Widen: d(24 * time.Hour), WidenBelow: 0.50,
 		Deadline: d(5 * time.Second), SeriesHistory: d(time.Hour), MaxHops: 4, MaxServices: 60, MaxSuspects: 20,
 		MinProbability: 0.60, MinFlag: 0.40, MinRollback: 0.75, MinPause: 0.30, MinMargin: 0.25,
-		Assume: Assume{For: 0, Eval: d(time.Minute), Scrape: d(30 * time.Second), Range: d(5 * time.Minute), Late: d(10 * time.Minute), Declared: d(2 * time.Hour)},
+		Assume:  Assume{For: 0, Eval: d(time.Minute), Scrape: d(30 * time.Second), Range: d(5 * time.Minute), Late: d(10 * time.Minute), Declared: d(2 * time.Hour)},
+		Placebo: PlaceboConfig{Every: d(10 * time.Second), History: d(14 * 24 * time.Hour)},
 	}
 }
 
@@ -93,6 +101,12 @@ func (c Config) validate() error {
 		if !(p.v >= 0 && p.v <= 1) {
 			add(p.key, p.v, "must lie between 0 and 1")
 		}
+	}
+	if c.Placebo.Every < 0 {
+		add("placebo.every", c.Placebo.Every, "must not be negative; 0s: nothing is learned")
+	}
+	if c.Placebo.History < model.Duration(time.Hour) {
+		add("placebo.history", c.Placebo.History, "must be at least 1h")
 	}
 	if c.MaxHops < 1 || c.MaxHops > 10 {
 		add("max_hops", c.MaxHops, "must lie between 1 and 10")

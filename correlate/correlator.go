@@ -47,6 +47,11 @@ type ToldSource interface {
 	Told(now time.Time) *triage.Told
 }
 
+// PlaceboSource knows what the signals of services did here when nothing was wrong. It must not block.
+type PlaceboSource interface {
+	Placebo(services []string) []triage.Placebo
+}
+
 // Options are the parts of a Correlator. Window is required; everything else may be nil and then makes reports thinner.
 type Options struct {
 	Config     Config
@@ -57,6 +62,7 @@ type Options struct {
 	Topology   triage.TopologySource
 	Coverage   CoverageSource
 	Told       ToldSource
+	Placebo    PlaceboSource
 	Directory  *triage.Directory
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

@@ -38,8 +38,12 @@ func (m *ranking) ownFactor(c *candidate) finding {
 	f := finding{nats: n, about: o.best, before: o.shift.before, after: o.shift.after, say: func() string { return m.ownSentence(c) }}
 	f.direct = n > 1 && o.shift.z > 3 && !o.shift.small
 	if c.ch.Service == m.scope.Service { // it shifts whatever the cause: that speaks for its change where nothing it calls did
-		if f.direct = false; o.ratio > 3 && o.shift.z > 3 {
-			f.nats, f.direct = sinceIt, m.calleesStill(c.ch.Service)
+		f.direct = false
+		if o.ratio > 3 && o.shift.z > 3 {
+			f.nats = sinceIt
+		}
+		if m.calleesStill(c.ch.Service) && (o.shift.z > 3 && !o.shift.small || m.symptomClear()) {
+			f.nats, f.direct = sinceIt, true
 		}
 	}
 	return f
@@ -49,20 +53,47 @@ func (m *ranking) ownFactor(c *candidate) finding {
 // whatever the cause, but more than timing alone.
 const sinceIt = 0.002
 
-// calleesStill reports whether all that a service calls, as far as is known, is measured and did not shift with the symptom.
+// symptomClear reports whether the alert's own series left their range at the onset, so clearly that no noise does it.
+func (m *ranking) symptomClear() bool {
+	p, sh := m.clearestSymptom()
+	return p != nil && sh.z > 3 && !sh.small
+}
+
+// calleesStill reports whether all that a service calls, as far as is known, is measured and did not shift with the symptom. A
+// sample that began before the onset shows no stillness: what died in its course looks well in it.
 func (m *ranking) calleesStill(name string) bool {
 	callees := m.in.Topology.Callees(name)
 	for _, callee := range callees {
-		if m.services[callee] == nil || m.ratioAtOnset(callee) >= 1 {
+		s := m.services[callee]
+		if s == nil || m.ratioAtOnset(callee) >= 1 || !s.seenWhole(m.onset.best) {
 			return false
 		}
 	}
 	return len(callees) > 0
 }
 
+// seenWhole reports whether any of the service's series has a sample that lies after t as a whole.
+func (s *service) seenWhole(t ms) bool {
+	for _, group := range s.signals {
+		for _, p := range group {
+			for k := p.firstAfter(t); k < len(p.bad); k++ {
+				if p.from[k] >= t && p.bad[k] == p.bad[k] {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // ownNats is what the shift of the changed service says for an origin there.
 func (m *ranking) ownNats(c *candidate) float64 {
 	base := m.ownBase(c.ch.Service)
+	if base < 1 && m.placebo != nil && m.up[c.ch.Service] == 0 { // as often as such a shift follows an innocent change here
+		l := m.learnedAt(c.ch.Service, c.own.at, c)
+		c.own.learned = l
+		base = m.suffers(c.ch.Service, max(l.share(m.w.OriginNoise), m.unplacedBase(c.ch.Service)))
+	}
 	return explained(c.own.ratio, max(m.w.OriginShows, base), base)
 }
 

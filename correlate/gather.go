@@ -81,7 +81,22 @@ func (g *gathering) gather(ctx context.Context) error {
 		})
 	}
 	g.episodes()
+	if g.c.Placebo != nil {
+		in.Placebo = g.c.Placebo.Placebo(measuredServices(in.Series))
+	}
 	return nil
+}
+
+// measuredServices are the services that series are there of.
+func measuredServices(series []triage.Series) []string {
+	var out []string
+	for i := range series {
+		if name := series[i].Labels["service"]; name != "" {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // A graph is never whole: what changed off it is weighed too, as many changes as this, those nearest to the alert first.

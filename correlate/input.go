@@ -26,6 +26,7 @@ type Input struct {
 	History    []triage.Outcome
 	Earlier    []triage.Alert     // earlier firings of the first alert, over two weeks
 	Episodes   []triage.Span      // stretches known to have been bad before this one, merged, oldest first: no baseline lies in them
+	Placebo    []triage.Placebo   // what the signals of services did here when nothing was wrong
 	Unknown    bool               // nothing here names the service asked about: no call, no change, no metric
 	Checked    []triage.Checked   // what undoing did so far
 	Told       *triage.Told       // how much of what changes is told here; nil: not known
@@ -42,7 +43,7 @@ func InputOf(c triage.Case) Input {
 	at := c.ReportTime()
 	in := Input{
 		At: at, Alerts: c.Alerts, Symptom: c.Symptom, Anomalies: c.Anomalies, Series: c.Series,
-		Topology: c.Topology, Services: c.Services, Coverage: c.Coverage, History: c.History, Earlier: c.Earlier, Episodes: c.Episodes,
+		Topology: c.Topology, Services: c.Services, Coverage: c.Coverage, History: c.History, Earlier: c.Earlier, Episodes: c.Episodes, Placebo: c.Placebo,
 	}
 	if a := c.Ask; a != nil {
 		in.IncidentID, in.Number, in.Cause, in.Scope = a.IncidentID, a.Number, a.Cause, a.Scope
@@ -64,7 +65,7 @@ func (in Input) Case(id string) triage.Case {
 	return triage.Case{
 		Schema: triage.CaseSchema, ID: id, Window: triage.CaseWindow{From: from, To: in.At}, ReportAt: in.At,
 		Topology: in.Topology, Services: in.Services, Changes: in.Changes, Anomalies: in.Anomalies, Alerts: in.Alerts,
-		Symptom: in.Symptom, Series: in.Series, Coverage: in.Coverage, History: in.History, Earlier: in.Earlier, Episodes: in.Episodes,
+		Symptom: in.Symptom, Series: in.Series, Coverage: in.Coverage, History: in.History, Earlier: in.Earlier, Episodes: in.Episodes, Placebo: in.Placebo,
 		Ask: &triage.CaseAsk{
 			IncidentID: in.IncidentID, Number: in.Number, Cause: in.Cause, Scope: in.Scope,
 			LookbackS: in.lookback().Seconds(), Widened: in.Widened, Deadline: in.Deadline,

@@ -120,16 +120,39 @@ func (m *ranking) base(name string) float64 {
 	if d, ok := m.up[name]; ok {
 		return m.w.callerShows(d)
 	}
+	return max(m.noise(name), m.unplacedBase(name))
+}
+
+// unplacedBase is how likely a service that no graph places shifts with a symptom; 0 for those that one does.
+func (m *ranking) unplacedBase(name string) float64 {
 	if _, ok := m.down[name]; !ok && (m.noGraph() || !m.in.Topology.Has(name)) {
 		return m.w.OriginUnplaced
 	}
-	return m.w.OriginNoise
+	return 0
 }
 
-// ownBase is base for a fault at the service itself: what it passes on from a callee is not its own, nor what it suffers because
-// it is asked more.
-func (m *ranking) ownBase(name string) float64 {
-	base := m.base(name)
+// noise is how likely a service shifts as it did at the onset for reasons of its own: as often as it did when nothing was wrong,
+// where that was measured here.
+func (m *ranking) noise(name string) float64 {
+	if m.placebo == nil {
+		return m.w.OriginNoise
+	}
+	if v, ok := m.noises[name]; ok {
+		return v
+	}
+	if m.noises == nil {
+		m.noises = make(map[string]float64)
+	}
+	m.noises[name] = m.learnedAt(name, m.onset.best, nil).share(m.w.OriginNoise)
+	return m.noises[name]
+}
+
+// ownBase is base for a fault at the service itself.
+func (m *ranking) ownBase(name string) float64 { return m.suffers(name, m.base(name)) }
+
+// suffers raises the base of what a service passes on from a callee, which is not its own, and of what it suffers because it is
+// asked more.
+func (m *ranking) suffers(name string, base float64) float64 {
 	if m.passedOn(name) || m.askedMore(name) {
 		base = max(base, m.w.OriginCaller)
 	}

@@ -9,6 +9,7 @@ type ownShift struct {
 	shift    shift // of best
 	anomaly  *anomalyAt
 	earlier  int // samples that had shifted alike before the candidate began
+	learned  learned
 }
 
 // Lags, in minutes, at which a shift of the changed service itself is looked for, with their weights.

@@ -40,6 +40,8 @@ type ranking struct {
 	cascades   map[string]cascadeResult
 	passed     map[string]bool // services whose shift is a callee's
 	asked      map[string]bool // services that are asked more than before
+	placebo    map[placeboKey]*triage.Placebo
+	noises     map[string]float64 // how likely each service shifts as it did at the onset for reasons of its own
 }
 
 // newRanking puts the input in order. It keeps nothing of the caller's that it changes.
@@ -67,6 +69,7 @@ func newRanking(in Input) *ranking {
 	m.down = in.Topology.Downstream(m.scope.Service, hops)
 	m.up = in.Topology.Upstream(m.scope.Service, hops)
 	m.loadSeries()
+	m.loadPlacebo()
 	m.findOnset()
 	m.measureRise()
 	m.askWhatIsFelt()

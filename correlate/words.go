@@ -97,6 +97,9 @@ func (m *ranking) ownSentence(c *candidate) string {
 		few += ", too little to be felt at the symptom"
 	}
 	if sh.z > 2 {
+		if here := o.learned.words(c.ch.Service); here != "" {
+			few += "; " + here
+		}
 		return fmt.Sprintf("%s of %s %s → %s from %s%s", measure(p), c.ch.Service, quantity(p, sh.before), quantity(p, sh.after), clock(m.abs(p.from[p.firstAfter(o.at)])), few)
 	}
 	not := "did not shift after it"

@@ -25,6 +25,7 @@ type Case struct {
 	History   []Outcome          `json:"history,omitempty"`
 	Earlier   []Alert            `json:"earlier,omitempty"`  // earlier firings of the first alert, over two weeks
 	Episodes  []Span             `json:"episodes,omitempty"` // stretches known to have been bad before this one: no baseline lies in them
+	Placebo   []Placebo          `json:"placebo,omitempty"`  // what the services' signals did here when nothing was wrong
 	Events    []CaseEvent        `json:"events,omitempty"`   // what happens after report_at
 	Ask       *CaseAsk           `json:"ask,omitempty"`      // what was asked, where the Case is the input of a report
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/triaged-dev/triaged/collector"
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/correlate"
+	"github.com/triaged-dev/triaged/correlate/placebo"
 	"github.com/triaged-dev/triaged/journal"
 	"github.com/triaged-dev/triaged/playbooks"
 	"github.com/triaged-dev/triaged/sources/cloudevents"
@@ -39,6 +40,7 @@ type parts struct {
 	bodies    *api.Budget  // of hooks; outlives what is replaced
 	working   atomic.Int64 // hooks being served
 	told      *told.Tracker
+	placebo   *placebo.Learner
 	swap      sync.RWMutex // so that nobody begins to ask a generation that is being let go of
 	current   atomic.Pointer[generation]
 }
@@ -51,6 +53,7 @@ type generation struct {
 	servers    []string // names of the sources that are Prometheus servers
 	edges      triage.Topology
 	correlator *correlate.Correlator
+	placebo    correlate.PlaceboConfig
 	book       *playbooks.Book
 	receivers  outbox.Receivers
 	hooks      *hooks.Set
@@ -117,11 +120,14 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	}
 	g.metrics, g.opened = prometheus.NewSet(servers), servers
 	opts := correlate.Options{
-		Config: cfg.Correlate, Window: p.collector, Store: p.store, Alerts: p.store, Topology: p, Coverage: p.collector, Told: p.told,
+		Config: cfg.Correlate, Window: p.collector, Store: p.store, Alerts: p.store, Topology: p, Coverage: p.collector, Told: p.told, Placebo: p.placebo,
 		Directory: g.directory, Logger: p.log.With("component", "correlate"), Registerer: p.reg,
 	}
 	if len(servers) > 0 { // without a server there is nothing to ask: an empty set would look like a blind one
 		opts.Metrics = g.metrics
+	}
+	if g.placebo = cfg.Correlate.Placebo; len(servers) == 0 {
+		g.placebo.Every = 0
 	}
 	if g.correlator, err = correlate.New(opts); err != nil {
 		errs = append(errs, err)
@@ -196,6 +202,35 @@ func (p *parts) heard(source string, c triage.Change, at time.Time) { p.told.Hea
 func (p *parts) Topology() triage.Topology {
 	g := p.current.Load()
 	return triage.MergeTopologies(g.edges, g.metrics.Topology())
+}
+
+// placeboConfig is how what is usual is learned, as the configuration in force has it.
+func (p *parts) placeboConfig() correlate.PlaceboConfig { return p.current.Load().placebo }
+
+// PastChanges are the changes that the metrics of the servers there are now show, over a time gone by.
+func (p *parts) PastChanges(ctx context.Context, from, to time.Time) ([]triage.Change, error) {
+	g, done := p.ask()
+	defer done()
+	var out []triage.Change
+	var errs []error
+	for _, s := range g.opened {
+		found, err := s.Changes(ctx, from, to)
+		out, errs = append(out, found...), append(errs, err)
+	}
+	return out, errors.Join(errs...)
+}
+
+// PastFirings are the alerts that fired over a time gone by, as the servers there are now remember them.
+func (p *parts) PastFirings(ctx context.Context, from, to time.Time) ([]triage.Alert, error) {
+	g, done := p.ask()
+	defer done()
+	var out []triage.Alert
+	var errs []error
+	for _, s := range g.opened {
+		found, err := s.Firings(ctx, from, to, nil)
+		out, errs = append(out, found...), append(errs, err)
+	}
+	return out, errors.Join(errs...)
 }
 
 // PodOwner is the workload that owns a pod, as the current servers have it.

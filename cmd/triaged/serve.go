@@ -33,6 +33,7 @@ import (
 	"github.com/triaged-dev/triaged/cmd/triaged/told"
 	"github.com/triaged-dev/triaged/collector"
 	"github.com/triaged-dev/triaged/configs"
+	"github.com/triaged-dev/triaged/correlate/placebo"
 	"github.com/triaged-dev/triaged/correlate/verify"
 	"github.com/triaged-dev/triaged/journal"
 	"github.com/triaged-dev/triaged/sources/cloudevents"
@@ -97,6 +98,12 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 
 	parts := &parts{log: log, reg: reg, store: store, bodies: api.NewBudget(api.HookBytes, api.HookBytes/2)}
 	if parts.told, err = told.New(ctx, states{store}, parts.fromMetrics, reg, log.With("component", "told")); err != nil {
+		return err
+	}
+	parts.placebo, err = placebo.New(ctx, placebo.Options{
+		Config: parts.placeboConfig, Metrics: parts, Store: store, Past: parts, State: states{store}, Topology: parts, Logger: log.With("component", "placebo"), Registerer: reg,
+	})
+	if err != nil {
 		return err
 	}
 	col, err := collector.New(collector.Options{
@@ -200,6 +207,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	work.Go(func() error { return ignoreCanceled(col.Run(workCtx)) })
 	work.Go(func() error { return ignoreCanceled(alerts.Run(workCtx)) })
 	work.Go(func() error { return ignoreCanceled(parts.told.Run(workCtx)) })
+	work.Go(func() error { return ignoreCanceled(parts.placebo.Run(workCtx)) })
 	work.Go(func() error { return pump(workCtx, col, alerts) })
 	work.Go(func() error { return annotate(workCtx, col, parts, reg, log.With("component", "grafana")) })
 	work.Go(func() error { return reload.onSignal(workCtx) })
