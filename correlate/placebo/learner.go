@@ -63,7 +63,7 @@ type Options struct {
 	Store      Store
 	Past       Past
 	State      State
-	Topology   correlate.TopologySource
+	Topology   triage.TopologySource
 	Logger     *slog.Logger
 	Registerer prom.Registerer
 	Now        func() time.Time
