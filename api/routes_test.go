@@ -45,7 +45,7 @@ func TestSchemasAreTheTypes(t *testing.T) {
 	}
 	schemas := v.Document().Components.Schemas
 	for name, typ := range map[string]reflect.Type{
-		"Change": reflect.TypeFor[triage.Change](), "Step": reflect.TypeFor[triage.Step](), "Size": reflect.TypeFor[triage.Size](),
+		"Change": reflect.TypeFor[triage.Change](), "Step": reflect.TypeFor[triage.Step](), "Size": reflect.TypeFor[triage.Size](), "Seen": reflect.TypeFor[triage.Seen](),
 		"Reversible": reflect.TypeFor[triage.Reversible](), "Ref": reflect.TypeFor[triage.Ref](), "Anomaly": reflect.TypeFor[triage.Anomaly](),
 		"Interval": reflect.TypeFor[triage.Interval](), "Event": reflect.TypeFor[triage.Event](), "Alert": reflect.TypeFor[triage.Alert](),
 		"Incident": reflect.TypeFor[triage.Incident](), "Report": reflect.TypeFor[triage.Report](), "SymptomSummary": reflect.TypeFor[triage.SymptomSummary](),

@@ -110,7 +110,7 @@ func TestEndBeforeStart(t *testing.T) {
 	end, start, later := deploy("d", 10, "v1"), deploy("d", 12, "v1"), deploy("d", 30, "v1")
 	end.StartedAt = time.Time{} // the end, at 11, is all it knows
 	start.Status, start.FinishedAt = triage.StatusStarted, time.Time{}
-	later.StartedAt = time.Time{}
+	later.StartedAt, later.Status = time.Time{}, triage.StatusFailed // another result: the same one again would move nothing
 	emit(t, c, end)
 	emit(t, c, start)
 	got := find(t, c, triage.ChangeQuery{})

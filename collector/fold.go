@@ -197,7 +197,7 @@ func (f *fold) candidate(ctx context.Context, d *draft) (*draft, error) {
 			return x.draft, nil
 		}
 	}
-	return nil, nil
+	return f.witnessed(ctx, d)
 }
 
 // open makes a draft of an entry of the window.
@@ -232,6 +232,7 @@ func (f *fold) unite(d, x *draft) {
 	} else {
 		a, b = b, a
 	}
+	a, b = worded(a, b)
 	m := merge(a, b)
 	d.aliases = append(d.aliases, x.aliases...)
 	if newer.change.ID != older.change.ID {

@@ -78,8 +78,8 @@ func underive(c triage.Change) triage.Change {
 // merge unites two reports of one Change, both normal and neither contradicting the other. It is commutative, associative
 // and idempotent in everything but the id, which is a's: so the order in which reports come, and how often, does not matter.
 //
-// Where both know something, the choice is by a total order: the surest start (with its own uncertainty), the latest end
-// (with its own status), the larger size, the harder to reverse, the longer text.
+// Where both know something, the choice is by a total order: the surest start (with its own uncertainty), the last of the results
+// (with its first end, see ends.go), the larger size, the harder to reverse, the longer text.
 func merge(a, b triage.Change) triage.Change {
 	m := a
 	m.Kind = maxBy(a.Kind, b.Kind, compareKinds)
@@ -88,9 +88,6 @@ func merge(a, b triage.Change) triage.Change {
 		Cluster: pick(a.Cluster, b.Cluster), Namespace: pick(a.Namespace, b.Namespace), Global: a.Global || b.Global,
 	}
 	m.StartedAt, m.TimeUncertaintyS = mergeStart(a, b)
-	if compareEnds(b, a) > 0 {
-		m.Status, m.FinishedAt = b.Status, b.FinishedAt
-	}
 	if compareSeen(b, a) < 0 {
 		m.ObservedAt, m.Source = b.ObservedAt, b.Source
 	}
@@ -107,6 +104,8 @@ func merge(a, b triage.Change) triage.Change {
 	}
 	m.Refs = union(a.Refs, b.Refs, compareRefs, mergeRefs, triage.MaxRefs)
 	m.Labels = mergeLabels(a.Labels, b.Labels)
+	mergeEnds(&m, a, b)
+	m.Seen = maxBy(a.Seen, b.Seen, func(a, b triage.Seen) int { return b.Compare(a) })
 	if told := union(senders(a), senders(b), cmp.Compare, nil, triage.MaxRefs); len(told) > 1 {
 		m.Labels = with(m.Labels, labelSources, firstNames(told))
 	}
@@ -137,18 +136,9 @@ func senders(c triage.Change) []string {
 }
 
 // mergeStart takes the surest start, the earliest of those as sure: who saw a version at two scrapes a minute apart knows less
-// of when it came than who rolled it out. Where neither knows a start, the uncertainty is that of the latest end.
+// of when it came than who rolled it out. Where neither knows a start, the uncertainty is that of the end that stands.
 func mergeStart(a, b triage.Change) (time.Time, float64) {
-	switch {
-	case a.StartedAt.IsZero() && b.StartedAt.IsZero():
-		switch d := a.FinishedAt.Compare(b.FinishedAt); {
-		case d == 0:
-			return time.Time{}, min(a.TimeUncertaintyS, b.TimeUncertaintyS)
-		case d > 0:
-			return time.Time{}, a.TimeUncertaintyS
-		}
-		return time.Time{}, b.TimeUncertaintyS
-	case b.StartedAt.IsZero() || !a.StartedAt.IsZero() && compareStarts(a, b) <= 0:
+	if b.StartedAt.IsZero() || !a.StartedAt.IsZero() && compareStarts(a, b) <= 0 {
 		return a.StartedAt, a.TimeUncertaintyS
 	}
 	return b.StartedAt, b.TimeUncertaintyS
@@ -166,13 +156,6 @@ func compareStarts(a, b triage.Change) int {
 		return c.TimeUncertaintyS
 	}
 	return cmp.Or(cmp.Compare(unsure(a), unsure(b)), a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.TimeUncertaintyS, b.TimeUncertaintyS))
-}
-
-// compareEnds orders how two reports say it ended: a real end over superseded over running, then the later end, then the worse.
-// So a terminal status is never taken back, and "superseded" never hides how it really went.
-func compareEnds(a, b triage.Change) int {
-	return cmp.Or(cmp.Compare(statusClass(a.Status), statusClass(b.Status)), a.FinishedAt.Compare(b.FinishedAt),
-		cmp.Compare(statusRank(a.Status), statusRank(b.Status)))
 }
 
 func statusClass(s triage.Status) int {

@@ -33,6 +33,9 @@ func drawChange(t *rapid.T, name string) triage.Change {
 		Reversible: triage.Reversible{Value: rapid.SampledFrom([]triage.ReversibleValue{"", "yes", "no", "unknown"}).Draw(t, name+" reversible"), Reason: draw("reason")},
 		Labels:     rapid.MapOfN(rapid.SampledFrom([]string{"sha", "flag", "x"}), word, 0, 3).Draw(t, name+" labels"),
 	}
+	if rapid.Bool().Draw(t, name+" was only seen") {
+		c.Seen = triage.Seen{In: draw("metric"), Surely: rapid.SampledFrom(triage.Sureties()).Draw(t, name+" surely"), LateS: float64(rapid.IntRange(0, 2).Draw(t, name+" late"))}
+	}
 	if p := rapid.IntRange(-1, 2).Draw(t, name+" percent"); p >= 0 {
 		f := float64(p * 50)
 		c.RolloutPercent = &f
@@ -91,6 +94,17 @@ func TestMergeKeeps(t *testing.T) {
 			triage.Change{Kind: triage.KindDeploy, Status: triage.StatusFailed, FinishedAt: at(5)},
 			triage.Change{Kind: triage.KindDeploy, Status: triage.StatusSucceeded, FinishedAt: at(9), StartedAt: at(6)},
 			triage.StatusSucceeded, at(6), at(9), 0,
+		},
+		{
+			"the first end, when a result is told again",
+			triage.Change{Kind: triage.KindDeploy, Status: triage.StatusSucceeded, StartedAt: at(0), FinishedAt: at(5)},
+			triage.Change{Kind: triage.KindDeploy, Status: triage.StatusSucceeded, FinishedAt: at(15)},
+			triage.StatusSucceeded, at(0), at(5), 0,
+		},
+		{ // CI is done when it has applied, the cluster when the pods are there
+			"the last end of two who tell", triage.Change{Source: "ci", Kind: triage.KindDeploy, Status: triage.StatusSucceeded, StartedAt: at(0), FinishedAt: at(1)},
+			triage.Change{Source: "prometheus", Kind: triage.KindDeploy, Status: triage.StatusSucceeded, FinishedAt: at(5)},
+			triage.StatusSucceeded, at(0), at(5), 0,
 		},
 		{
 			"the earliest of starts as sure as each other", started,

@@ -40,6 +40,9 @@ type run struct {
 	source   string
 	status   triage.Status
 	scope    triage.Scope
+	last     time.Time     // its end, where one is known; else at
+	unsure   time.Duration // ± of at
+	seen     bool          // nobody told of it: it showed in a series
 }
 
 // track is what was put in place of late, oldest first. It is replaced and not changed once it is shared.
@@ -84,6 +87,7 @@ func runOf(c *triage.Change) *run {
 	r := &run{
 		id: c.ID, kind: c.Kind, at: c.OccurredAt(), version: c.Version, previous: c.PreviousVersion, digest: c.Digest, sha: c.Labels["sha"],
 		key: keyOf(c), revision: c.Labels["revision"], words: wordsOf(c), source: c.Source, status: c.Status, scope: c.Scope,
+		last: c.LastActivity(), unsure: time.Duration(c.TimeUncertaintyS * float64(time.Second)), seen: !c.Seen.IsZero(),
 	}
 	if set := c.Labels["replicaset"]; set != "" {
 		r.set = c.Namespace + "/" + set

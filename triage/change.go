@@ -56,6 +56,7 @@ type Change struct {
 	RolloutPercent *float64          `json:"rollout_percent,omitempty"` // 0–100, where it stands now
 	Refs           []Ref             `json:"refs,omitempty"`
 	Labels         map[string]string `json:"labels,omitempty"`
+	Seen           Seen              `json:"seen,omitzero"`
 
 	RevertedBy []ChangeID `json:"reverted_by,omitempty"`
 	Undoes     []ChangeID `json:"undoes,omitempty"`

@@ -297,6 +297,14 @@ func (c Change) Validate(prefix string) error {
 	if c.TimeUncertaintyS < 0 || c.TimeUncertaintyS > 86400 {
 		k.add("time_uncertainty_s", fmt.Sprint(c.TimeUncertaintyS), "must lie between 0 and 86400 seconds")
 	}
+	if !c.Seen.IsZero() {
+		_, err := ParseSurely(string(c.Seen.Surely))
+		k.enum(err)
+		k.text("seen.in", c.Seen.In, MaxText)
+		if c.Seen.LateS < 0 || c.Seen.LateS > 86400 {
+			k.add("seen.late_s", fmt.Sprint(c.Seen.LateS), "must lie between 0 and 86400 seconds")
+		}
+	}
 	if p := c.RolloutPercent; p != nil && (*p < 0 || *p > 100) {
 		k.add("rollout_percent", fmt.Sprint(*p), "must lie between 0 and 100")
 	}

@@ -251,11 +251,12 @@ func (v *changesView) link(from, to time.Time, more ...string) string {
 // changeView is the page of one change.
 type changeView struct {
 	changeRow
-	Alias   string // the id that was asked for, where it is not the change's own
-	Around  string // what else changed then
-	Labels  []pair
-	Undoes  []pair
-	Reverts []pair
+	HowKnown string // where nobody reported it
+	Alias    string // the id that was asked for, where it is not the change's own
+	Around   string // what else changed then
+	Labels   []pair
+	Undoes   []pair
+	Reverts  []pair
 }
 
 type pair struct{ Key, Value, URL string }
@@ -274,7 +275,7 @@ func (w *Web) getChange(r *http.Request) (page, error) {
 		return page{}, fail(http.StatusNotFound, "The body of this change is no longer kept.", nil)
 	}
 	c := found[0]
-	v := changeView{changeRow: newChangeRow(c, w.now())}
+	v := changeView{changeRow: newChangeRow(c, w.now()), HowKnown: say.Seen(c.Seen)}
 	if id != asked {
 		v.Alias = say.Clean(string(asked), triage.MaxText)
 	}

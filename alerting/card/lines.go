@@ -56,7 +56,11 @@ func reasons(s triage.Suspect, r triage.Report) []string {
 	if n := misfits(r); n > 0 {
 		con += "; " + say.Plural(n, "other change in the window does not fit", "other changes in the window do not fit")
 	}
-	return []string{"for: " + pro, "against: " + con}
+	out := []string{"for: " + pro, "against: " + con}
+	if s.Change != nil && s.Change.Seen.Surely != triage.SurelyCertain && !s.Change.Seen.IsZero() { // what is certain is no caveat
+		out = append(out, say.Seen(s.Change.Seen))
+	}
+	return out
 }
 
 // minor is what weighs less than half a nat and says only where or what a change is: no line for it at night, all of it on the page.

@@ -46,7 +46,6 @@ type Hook struct {
 	set    *Set
 	log    *slog.Logger
 	seen   recent
-	ends   ends
 
 	mu          sync.Mutex
 	since       time.Time // listening
@@ -120,9 +119,6 @@ func (h *Hook) take(ctx context.Context, header http.Header, body []byte, scope 
 	sum := sha256.Sum256(body)
 	// A redelivery is read as of its first arrival, so that a body without a time of its own makes the same Change.
 	events, err := h.decode(header, body, h.seen.first(sum, now), scope)
-	for i := range events {
-		events[i] = h.ends.once(events[i])
-	}
 	if reason, ignored := triage.IsIgnored(err); ignored {
 		return result{outcome: outcomeIgnored, reason: reason}
 	}

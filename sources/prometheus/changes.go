@@ -14,16 +14,23 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// changeMetrics are the metrics in which changes can be seen; what of them exists is discovered.
+// changeMetrics are the metrics, besides the watched ones, in which changes can be seen; what of them exists is discovered.
 var changeMetrics = []string{
 	"kube_replicaset_created", "kube_replicaset_owner", "kube_replicaset_spec_replicas", "kube_pod_container_info", "kube_pod_owner",
 	"kube_deployment_status_observed_generation", "kube_statefulset_status_observed_generation", "kube_daemonset_status_observed_generation",
 	"kube_deployment_spec_replicas", "kube_deployment_status_replicas", "kube_deployment_status_replicas_updated",
 	"kube_deployment_status_replicas_available", "kube_statefulset_replicas", "kube_deployment_status_condition",
-	"kube_horizontalpodautoscaler_info", "kube_horizontalpodautoscaler_status_desired_replicas", "kube_horizontalpodautoscaler_spec_max_replicas",
-	"kube_configmap_metadata_resource_version", "kube_secret_metadata_resource_version", "target_info", "argocd_app_sync_total",
-	"prometheus_config_last_reload_success_timestamp_seconds", "alertmanager_config_last_reload_success_timestamp_seconds",
-	"probe_ssl_earliest_cert_expiry", "certmanager_certificate_expiration_timestamp_seconds", "x509_cert_not_after",
+	"kube_horizontalpodautoscaler_info", "kube_horizontalpodautoscaler_status_desired_replicas", "kube_node_info", "node_uname_info",
+	"container_start_time_seconds", "coredns_reload_version_info", "target_info", "argocd_app_sync_total",
+}
+
+// changeNames are all names that a server is asked for.
+func (s *Source) changeNames() []string {
+	out := slices.Clone(changeMetrics)
+	for _, w := range slices.Concat(shipped, s.cfg.Changes.watch()) { // conditions are read of what is shipped, whatever is watched
+		out = append(out, w.metric)
+	}
+	return out
 }
 
 const (
@@ -106,6 +113,8 @@ type changeReader struct {
 	scope    triage.Scope
 	sets     []replicaSet // found by replicaSets; syncs and generations are matched with them
 	back     []replicaSet // found by scaledUpAgain, created being when they were; generations are matched with them
+	holes    map[string][]hole
+	scalers  scalers
 }
 
 func (s *Source) newChangeReader(ctx context.Context, c *client, found *inUse, from, to time.Time) (*changeReader, error) {
@@ -140,7 +149,10 @@ func (s *Source) newChangeReader(ctx context.Context, c *client, found *inUse, f
 // read runs every observer whose metrics exist. ReplicaSets come first: the others leave to them what is the same rollout.
 func (r *changeReader) read(ctx context.Context) ([]triage.Change, error) {
 	var out []triage.Change
-	var errs []error
+	errs := []error{r.findHoles(ctx, r.s.compared()), r.readScalers(ctx)}
+	if err := errors.Join(errs...); err != nil && (ctx.Err() != nil || !r.c.healthy()) {
+		return nil, err
+	}
 	for _, o := range []struct {
 		name string
 		run  func(context.Context) ([]triage.Change, error)
@@ -148,9 +160,10 @@ func (r *changeReader) read(ctx context.Context) ([]triage.Change, error) {
 		{"replica sets", r.replicaSets},
 		{"replica sets scaled up again", r.scaledUpAgain},
 		{"workloads", r.workloads},
-		{"config maps", r.configMaps},
+		{"watched series", r.watches},
 		{"versions", r.versions},
 		{"reloads", r.reloads},
+		{"nodes", r.nodes},
 	} {
 		cs, err := o.run(ctx)
 		if err != nil {
@@ -161,7 +174,7 @@ func (r *changeReader) read(ctx context.Context) ([]triage.Change, error) {
 			return out, errors.Join(errs...)
 		}
 	}
-	out, err := r.argoSyncs(ctx, out)
+	out, err := r.argoSyncs(ctx, once(out))
 	return out, errors.Join(append(errs, err)...)
 }
 
@@ -228,12 +241,6 @@ func (r *changeReader) change(kind triage.Kind, native string, m model.Metric, n
 		c.Cluster = v
 	}
 	return c
-}
-
-// betweenLooks sets the time of something that happened between two looks, the later of which is at.
-func betweenLooks(c *triage.Change, at time.Time) {
-	c.StartedAt = at.Add(-changeStep / 2)
-	c.TimeUncertaintyS = (changeStep/2 + ksmInterval).Seconds()
 }
 
 // native is the id of an object: its cluster, namespace and name.

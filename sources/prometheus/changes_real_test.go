@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -238,6 +239,9 @@ func TestChangesAgainstRealPrometheus(t *testing.T) {
 		}
 		if changes != len(want) {
 			t.Errorf("want %d changes, got %d", len(want), changes)
+		}
+		if n := testutil.ToFloat64(s.client.m.changes.WithLabelValues(string(triage.SurelyCertain))); n != 5 {
+			t.Errorf("want 5 changes counted as certain, got %g", n)
 		}
 		before := len(c.events)
 		if err := f.evaluate(t.Context(), c.emit); err != nil || len(c.events) != before {

@@ -76,6 +76,9 @@ type ChangesConfig struct {
 	Interval model.Duration `yaml:"interval"`
 	// IgnoreConfigMaps are regular expressions (anchored) of ConfigMaps and Secrets that controllers write all the time.
 	IgnoreConfigMaps []string `yaml:"ignore_config_maps"`
+	// Without are metrics of the shipped table that are not watched; Watch are further ones. See watched.go.
+	Without []string      `yaml:"without"`
+	Watch   []WatchConfig `yaml:"watch"`
 }
 
 // ReferenceConfig says whether quiet days are asked for besides.
@@ -105,6 +108,7 @@ func DefaultConfig() Config {
 		Changes: ChangesConfig{
 			Enabled: true, Interval: minutes(1),
 			IgnoreConfigMaps: []string{`.*(leader|lock|election).*`, `kube-root-ca\.crt`, `.*-token-.*`, `sh\.helm\.release\..*`},
+			Without:          []string{}, Watch: []WatchConfig{},
 		},
 		Reference: ReferenceConfig{Days: []int{1, 7}, MaxServices: 3},
 	}
@@ -187,6 +191,7 @@ func (c *Config) Validate() error {
 	if _, err := ignoreRegexp(c.Changes.IgnoreConfigMaps); err != nil {
 		bad("changes.ignore_config_maps: %w", err)
 	}
+	errs = append(errs, c.Changes.validateWatch())
 	for _, d := range c.Reference.Days {
 		if d <= 0 || d > 400 {
 			bad("reference.days: %d: must be 1 to 400 days ago", d)

@@ -111,7 +111,7 @@ func (f *inUse) same(o *inUse) bool {
 // look asks which metrics there are (one request), for each convention found its labels and its services (three each), and, where
 // there are calls, what is scraped where.
 func (s *Source) look(ctx context.Context, c *client, at time.Time, fresh time.Duration) (*inUse, error) {
-	names, err := c.labelValues(ctx, "__name__", []string{`{__name__=~"` + promEscape(alternatives(s.knownMetrics())) + `|.+_build_info|` + promEscape(genericCalls) + `"}`}, at, fresh/2)
+	names, err := c.labelValues(ctx, "__name__", []string{`{__name__=~"` + promEscape(alternatives(s.knownMetrics())) + `|.+_build_info|` + promEscape(hashMetrics) + `|` + promEscape(reloadMetrics) + `|` + promEscape(genericCalls) + `"}`}, at, fresh/2)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func (s *Source) knownMetrics() []string {
 			out = append(out, g.Metric)
 		}
 	}
-	out = append(out, changeMetrics...)
+	out = append(out, s.changeNames()...)
 	slices.Sort(out)
 	return slices.DeleteFunc(slices.Compact(out), func(n string) bool { return n == "" })
 }

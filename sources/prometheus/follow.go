@@ -44,10 +44,14 @@ func (f *follower) evaluate(ctx context.Context, emit triage.Emit) error {
 		err = err2
 	}
 	var events []triage.Event
+	fresh := make(map[triage.Surely]int)
 	for i := range changes {
 		c := changes[i]
 		c.ObservedAt = time.Time{}
-		if f.isNew(string(c.ID), c, now) {
+		if _, known := f.seen[string(c.ID)]; f.isNew(string(c.ID), c, now) {
+			if !known {
+				fresh[c.Seen.Surely]++
+			}
 			events = append(events, triage.Event{Change: &changes[i]})
 		}
 	}
@@ -66,6 +70,9 @@ func (f *follower) evaluate(ctx context.Context, emit triage.Emit) error {
 			return fmt.Errorf("hand over changes seen in metrics: %w", emitErr)
 		}
 		f.s.emitted(len(events))
+		for surely, n := range fresh {
+			f.s.client.m.changes.WithLabelValues(string(surely)).Add(float64(n))
+		}
 	}
 	for id, e := range f.seen {
 		if now.Sub(e.at) > forgetSeen {

@@ -15,6 +15,7 @@ type metrics struct {
 	budgetWaits prom.Counter
 	dropped     prom.Counter
 	anomalies   prom.Counter
+	changes     *prom.CounterVec // surely
 }
 
 // newMetrics registers on reg, or nowhere when it is nil. A source made again after a reload finds its metrics there and keeps
@@ -44,6 +45,9 @@ func newMetrics(reg prom.Registerer, server string, breakerState func() float64)
 		anomalies: register(reg, prom.NewCounter(prom.CounterOpts{
 			ConstLabels: same, Name: "triaged_prometheus_anomalies_total", Help: "Anomalies that began.",
 		})),
+		changes: register(reg, prom.NewCounterVec(prom.CounterOpts{
+			ConstLabels: same, Name: "triaged_prometheus_changes_total", Help: "Changes seen in metrics, by how surely something changed: certain, likely, possible.",
+		}, []string{"surely"})),
 	}
 	if reg != nil {
 		g := prom.NewGaugeFunc(prom.GaugeOpts{

@@ -48,6 +48,7 @@ func (r *changeReader) replicaSets(ctx context.Context) ([]triage.Change, error)
 		r.sets = append(r.sets, set)
 		c := r.rollout(triage.KindDeploy, native("replicaset", set.labels, set.name), set, previous(all, set))
 		c.StartedAt, c.Status = set.created, triage.StatusStarted
+		r.seen(&c, "kube_replicaset_created", triage.SurelyCertain, -changeStep)
 		if at, ok := finished[native("", set.labels, set.owner)]; ok {
 			if i := slices.IndexFunc(at, func(t time.Time) bool { return t.After(set.created.Add(2 * changeStep)) }); i >= 0 {
 				c.FinishedAt, c.Status = at[i], triage.StatusSucceeded
@@ -98,7 +99,8 @@ func (r *changeReader) scaledUpAgain(ctx context.Context) ([]triage.Change, erro
 		again.created = p.at
 		r.back = append(r.back, again)
 		c := r.rollout(triage.KindRollback, fmt.Sprintf("%s@%d", native("replicaset", p.labels, all[i].name), p.at.Unix()), all[i], newer)
-		betweenLooks(&c, p.at)
+		between(&c, p.at.Add(-changeStep), p.at)
+		r.seen(&c, "kube_replicaset_spec_replicas", triage.SurelyCertain, 0)
 		c.Undoes = []triage.ChangeID{triage.ChangeID(r.s.cfg.Name + ":" + native("replicaset", newer.labels, newer.name))}
 		out = append(out, c)
 	}

@@ -59,7 +59,7 @@ func (s *Source) Survey(ctx context.Context) (Survey, error) {
 	for _, e := range found.edges {
 		out.Edges = append(out.Edges, e.Name)
 	}
-	for _, m := range changeMetrics {
+	for _, m := range s.changeNames() {
 		if found.names[m] {
 			out.ChangeMetrics = append(out.ChangeMetrics, m)
 		}

@@ -1,10 +1,10 @@
 package prometheus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -29,82 +29,112 @@ var workloadKinds = []workloadKind{
 // autoscaler) or something else (a rollout of a StatefulSet or DaemonSet, a strategy).
 func (r *changeReader) workloads(ctx context.Context) ([]triage.Change, error) {
 	var out []triage.Change
-	scalers, err := r.scalers(ctx)
-	if err != nil {
-		return nil, err
-	}
 	for _, k := range workloadKinds {
-		by := r.by(k.label)
-		gens, err := r.points(ctx, moved(by, k.generation, ">"), k.generation)
+		cs, err := r.workloadsOf(ctx, k)
+		out = append(out, cs...)
 		if err != nil {
 			return out, err
 		}
-		var sizes []point
-		if k.replicas != "" {
-			if sizes, err = r.points(ctx, moved(by, k.replicas, "!="), k.replicas); err != nil {
-				return out, err
-			}
-		}
-		var were []point
-		if len(sizes) > 0 {
-			if were, err = r.points(ctx, movedFrom(by, k.replicas), k.replicas); err != nil {
-				return out, err
-			}
-		}
-		for _, p := range sizes {
-			c := r.scaled(k, p, scalers)
-			if i := slices.IndexFunc(were, func(w point) bool { return w.at.Equal(p.at) && w.labels.Equal(p.labels) }); i >= 0 {
-				c.PreviousVersion = fmt.Sprintf("%.0f replicas", were[i].value)
-			}
-			out = append(out, c)
-		}
-		for _, p := range gens {
-			name := string(p.labels[model.LabelName(k.label)])
-			if r.rolledOut(k, p) || slices.ContainsFunc(sizes, func(s point) bool {
-				return s.labels.Equal(p.labels) && s.at.Sub(p.at).Abs() <= changeStep
-			}) {
-				continue
-			}
-			c := r.change(triage.KindDeploy, fmt.Sprintf("%s@%.0f", native(strings.ToLower(k.kind), p.labels, name), p.value), p.labels, name)
-			if k.kind == "Deployment" && r.exist("kube_replicaset_created") {
-				c.Kind = triage.KindConfig // its pods stay as they are, or a ReplicaSet would be new
-			}
-			c.Status = triage.StatusStarted
-			c.Title = fmt.Sprintf("%s %s changed: generation %.0f", k.kind, name, p.value)
-			c.Labels[k.label] = name
-			betweenLooks(&c, p.at)
-			out = append(out, c)
+	}
+	cs, err := r.autoscaled(ctx)
+	return append(out, cs...), err
+}
+
+func (r *changeReader) workloadsOf(ctx context.Context, k workloadKind) ([]triage.Change, error) {
+	var out []triage.Change
+	by := r.by(k.label)
+	gens, err := r.moves(ctx, by, k.generation)
+	if err != nil {
+		return nil, err
+	}
+	gens = slices.DeleteFunc(gens, func(m move) bool { return m.value < m.from })
+	var sizes []move
+	if k.replicas != "" {
+		if sizes, err = r.moves(ctx, by, k.replicas); err != nil {
+			return nil, err
 		}
 	}
-	return out, nil
+	for _, m := range sizes {
+		out = append(out, r.scaled(k, m))
+	}
+	always, err := r.habits(ctx, by, k.generation, model.LabelName(k.label), gens)
+	if err != nil {
+		return out, err
+	}
+	var specs []triage.Change
+	for _, m := range gens {
+		if always[m.labels.Fingerprint()] || r.rolledOut(k, m.point) || slices.ContainsFunc(sizes, func(s move) bool {
+			return s.labels.Equal(m.labels) && s.at.Sub(m.at).Abs() <= changeStep
+		}) {
+			continue
+		}
+		specs = append(specs, r.respecified(k, m))
+	}
+	err = r.newImages(ctx, k, specs)
+	return append(out, specs...), err
 }
 
-// moved is empty except where a value differs from that of one step before.
-func moved(by, metric, op string) string {
-	return fmt.Sprintf("max by (%[1]s) (%[2]s) %[3]s max by (%[1]s) (%[2]s offset %[4]s)", by, metric, op, model.Duration(changeStep))
-}
-
-// movedFrom is the value before, wherever moved with != is not empty.
-func movedFrom(by, metric string) string {
-	return fmt.Sprintf("max by (%[1]s) (%[2]s offset %[3]s) != max by (%[1]s) (%[2]s)", by, metric, model.Duration(changeStep))
+// respecified is a workload whose spec was written anew. What of it is not known, unless its pods run another image.
+func (r *changeReader) respecified(k workloadKind, m move) triage.Change {
+	name := string(m.labels[model.LabelName(k.label)])
+	c := r.change(triage.KindDeploy, fmt.Sprintf("%s@%.0f", native(strings.ToLower(k.kind), m.labels, name), m.value), m.labels, name)
+	if k.kind == "Deployment" && r.exist("kube_replicaset_created") {
+		c.Kind = triage.KindConfig // its pods stay as they are, or a ReplicaSet would be new
+	}
+	c.Status = triage.StatusStarted
+	c.Title = fmt.Sprintf("%s %s changed: generation %.0f", k.kind, name, m.value)
+	c.Labels[k.label] = name
+	between(&c, m.since, m.at)
+	r.seen(&c, k.generation, triage.SurelyLikely, m.at.Sub(m.since)-changeStep)
+	return c
 }
 
 // scaled is a change of the replica count. Where an autoscaler owns the workload, it is the autoscaler's reaction.
-func (r *changeReader) scaled(k workloadKind, p point, scalers map[string]string) triage.Change {
-	name := string(p.labels[model.LabelName(k.label)])
-	id := native(strings.ToLower(k.kind), p.labels, name)
-	c := r.change(triage.KindScale, fmt.Sprintf("%s@%d", id, p.at.Unix()), p.labels, name)
-	c.Title = fmt.Sprintf("%s %s scaled to %.0f", k.kind, name, p.value)
-	c.Labels[k.label] = name
-	c.Status = triage.StatusSucceeded
-	c.Version = fmt.Sprintf("%.0f replicas", p.value)
-	if hpa := scalers[k.kind+"\x00"+native("", p.labels, name)]; hpa != "" {
+func (r *changeReader) scaled(k workloadKind, m move) triage.Change {
+	name := string(m.labels[model.LabelName(k.label)])
+	c := r.resized(k.kind, k.label, name, m)
+	if r.scalers.of[k.kind+"\x00"+native("", m.labels, name)] != "" {
 		c.Labels["controller"] = "horizontalpodautoscaler"
 		c.Title += " by its autoscaler"
 	}
-	betweenLooks(&c, p.at)
-	c.FinishedAt = p.at
+	r.seen(&c, k.replicas, triage.SurelyCertain, m.at.Sub(m.since)-changeStep)
 	return c
+}
+
+func (r *changeReader) resized(kind, label, name string, m move) triage.Change {
+	c := r.change(triage.KindScale, fmt.Sprintf("%s@%d", native(strings.ToLower(kind), m.labels, name), m.at.Unix()), m.labels, name)
+	c.Title = fmt.Sprintf("%s %s scaled to %.0f", kind, name, m.value)
+	c.Labels[label] = name
+	c.Status = triage.StatusSucceeded
+	c.Version, c.PreviousVersion = fmt.Sprintf("%.0f replicas", m.value), fmt.Sprintf("%.0f replicas", m.from)
+	between(&c, m.since, m.at)
+	c.FinishedAt = m.at
+	return c
+}
+
+// autoscaled are the sizes that autoscalers want of what shows no size itself: custom resources, or metrics that are not collected.
+func (r *changeReader) autoscaled(ctx context.Context) ([]triage.Change, error) {
+	const metric = "kube_horizontalpodautoscaler_status_desired_replicas"
+	ms, err := r.moves(ctx, r.by("horizontalpodautoscaler"), metric)
+	if err != nil {
+		return nil, err
+	}
+	var out []triage.Change
+	for _, m := range ms {
+		hpa := string(m.labels["horizontalpodautoscaler"])
+		id := native("", m.labels, hpa)
+		if slices.ContainsFunc(workloadKinds, func(k workloadKind) bool {
+			return k.replicas != "" && r.exist(k.replicas) && (k.kind == r.scalers.kind[id] || r.scalers.kind[id] == "")
+		}) {
+			continue
+		}
+		c := r.resized(cmp.Or(r.scalers.kind[id], "target of autoscaler"), "horizontalpodautoscaler", cmp.Or(r.scalers.target[id], hpa), m)
+		c.Labels["controller"] = "horizontalpodautoscaler"
+		c.Title += " by its autoscaler"
+		r.seen(&c, metric, triage.SurelyCertain, m.at.Sub(m.since)-changeStep)
+		out = append(out, c)
+	}
+	return out, nil
 }
 
 // rolledOut reports whether a new ReplicaSet, or an old one that came back, explains the new generation.
@@ -115,67 +145,22 @@ func (r *changeReader) rolledOut(k workloadKind, p point) bool {
 	})
 }
 
-// scalers maps workloads to their autoscalers.
-func (r *changeReader) scalers(ctx context.Context) (map[string]string, error) {
+// scalers are the autoscalers, and what they scale.
+type scalers struct {
+	of           map[string]string // kind and workload → autoscaler
+	kind, target map[string]string // autoscaler → kind and name of its workload
+}
+
+func (r *changeReader) readScalers(ctx context.Context) error {
 	v, err := r.atEnd(ctx, fmt.Sprintf("group by (%s) (last_over_time(kube_horizontalpodautoscaler_info[%s]))",
 		r.by("horizontalpodautoscaler", "scaletargetref_kind", "scaletargetref_name"), r.span(minInfo)), "kube_horizontalpodautoscaler_info")
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]string, len(v))
+	r.scalers = scalers{make(map[string]string, len(v)), make(map[string]string, len(v)), make(map[string]string, len(v))}
 	for _, s := range v {
-		out[string(s.Metric["scaletargetref_kind"])+"\x00"+native("", s.Metric, string(s.Metric["scaletargetref_name"]))] = string(s.Metric["horizontalpodautoscaler"])
+		hpa, kind, name := string(s.Metric["horizontalpodautoscaler"]), string(s.Metric["scaletargetref_kind"]), string(s.Metric["scaletargetref_name"])
+		r.scalers.of[kind+"\x00"+native("", s.Metric, name)] = hpa
+		r.scalers.kind[native("", s.Metric, hpa)], r.scalers.target[native("", s.Metric, hpa)] = kind, name
 	}
-	return out, nil
-}
-
-var configSuffix = regexp.MustCompile(`[-_.](config|configmap|cm|env|settings|secrets?|credentials|properties|[0-9a-f]{8,10})$`)
-
-// configMaps are new contents of ConfigMaps and Secrets, without those that controllers write all the time.
-func (r *changeReader) configMaps(ctx context.Context) ([]triage.Change, error) {
-	ignore, err := ignoreRegexp(r.s.cfg.Changes.IgnoreConfigMaps)
-	if err != nil {
-		return nil, err
-	}
-	var out []triage.Change
-	for _, k := range []struct{ kind, label, metric string }{
-		{"ConfigMap", "configmap", "kube_configmap_metadata_resource_version"},
-		{"Secret", "secret", "kube_secret_metadata_resource_version"},
-	} {
-		pts, err := r.points(ctx, moved(r.by(k.label), k.metric, "!="), k.metric)
-		if err != nil {
-			return out, err
-		}
-		for _, p := range pts {
-			name := string(p.labels[model.LabelName(k.label)])
-			if ignore != nil && ignore.MatchString(name) {
-				continue
-			}
-			c := r.change(triage.KindConfig, fmt.Sprintf("%s@%.0f", native(strings.ToLower(k.kind), p.labels, name), p.value), p.labels, "")
-			c.Service = r.configOf(name)
-			c.Title = fmt.Sprintf("%s %s changed", k.kind, name)
-			c.Labels[k.label] = name
-			c.Status = triage.StatusSucceeded
-			betweenLooks(&c, p.at)
-			c.FinishedAt = p.at
-			out = append(out, c)
-		}
-	}
-	return out, nil
-}
-
-// configOf is the service whose configuration has this name: only one that is known, never a guess.
-func (r *changeReader) configOf(name string) string {
-	for {
-		if service, rule := r.s.dir.Load().Resolve(name); rule != triage.NameUnknown {
-			return service
-		}
-		cut := configSuffix.ReplaceAllString(name, "")
-		if cut == name {
-			return ""
-		}
-		name = cut
-	}
+	return err
 }
 
 // argoSyncs adds Argo CD syncs to the changes. A sync that ended soon after a rollout of the same service began is that rollout's
@@ -209,6 +194,7 @@ func (r *changeReader) argoSyncs(ctx context.Context, changes []triage.Change) (
 			continue
 		}
 		c.FinishedAt, c.Status, c.TimeUncertaintyS = p.at, status, (changeStep + ksmInterval).Seconds()
+		r.seen(&c, "argocd_app_sync_total", triage.SurelyPossible, 0)
 		c.Title = fmt.Sprintf("Argo CD synced %s: %s", app, strings.ToLower(string(p.labels["phase"])))
 		c.Labels["argocd_app"] = app
 		changes = append(changes, c)
