@@ -102,7 +102,8 @@ func TestMergeKeeps(t *testing.T) {
 			triage.StatusSucceeded, at(0), at(5), 0,
 		},
 		{ // CI is done when it has applied, the cluster when the pods are there
-			"the last end of two who tell", triage.Change{Source: "ci", Kind: triage.KindDeploy, Status: triage.StatusSucceeded, StartedAt: at(0), FinishedAt: at(1)},
+			"the last end of two who tell",
+			triage.Change{Source: "ci", Kind: triage.KindDeploy, Status: triage.StatusSucceeded, StartedAt: at(0), FinishedAt: at(1)},
 			triage.Change{Source: "prometheus", Kind: triage.KindDeploy, Status: triage.StatusSucceeded, FinishedAt: at(5)},
 			triage.StatusSucceeded, at(0), at(5), 0,
 		},
