@@ -37,7 +37,7 @@ func (a *API) acceptAlerts(r *request, accept func(context.Context, []byte) ([]e
 	keep := func(reason error) {
 		ctx, cancel := keepContext(r.Context())
 		defer cancel()
-		a.quarantine(ctx, alertSource, "caller="+r.caller.name, reason, r.body)
+		a.opts.Collector.Quarantine(ctx, a.refused(alertSource, "caller="+r.caller.name, reason, r.body))
 	}
 	if err := checkJSON(r.body); err != nil {
 		keep(err)

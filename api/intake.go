@@ -41,6 +41,9 @@ func (a *API) postAnomalies(r *request) (any, error) { return a.postEvents(r, "a
 func (a *API) postEvents(r *request, bare string) (any, error) {
 	records, single, err := a.recordsOf(r, bare)
 	if err != nil {
+		if len(r.body) > 0 {
+			a.setAside(r, []record{{raw: r.body, err: err}})
+		}
 		return nil, err
 	}
 	key, err := idempotencyKey(r)
@@ -84,6 +87,7 @@ func (a *API) postEvents(r *request, bare string) (any, error) {
 	}
 	a.metrics.records.WithLabelValues("rejected").Add(float64(len(bad)))
 	if len(events) == 0 && len(bad) > 0 {
+		a.setAside(r, bad)
 		return nil, refuse(out.Rejected, single)
 	}
 	if len(events) > 0 {
@@ -92,13 +96,24 @@ func (a *API) postEvents(r *request, bare string) (any, error) {
 		}
 		a.metrics.records.WithLabelValues("accepted").Add(float64(len(events)))
 	}
-	// The sender sees a 2xx and may never look at what was refused: keep it for the operator.
+	a.setAside(r, bad)
+	return out, nil
+}
+
+// setAside keeps for the operator what was refused: the sender may be a script that looks at no answer, and what it meant to say is
+// read again once the sender, or what reads it here, is mended.
+func (a *API) setAside(r *request, bad []record) {
 	ctx, cancel := keepContext(r.Context())
 	defer cancel()
-	for _, rec := range bad[:min(len(bad), maxKept)] {
-		a.quarantine(ctx, pushSource, fmt.Sprintf("caller=%s record=%d", r.caller.name, rec.index), rec.err, rec.raw)
+	as := ""
+	if len(r.caller.sources) > 0 {
+		as = r.caller.sources[0]
 	}
-	return out, nil
+	for _, rec := range bad[:min(len(bad), maxKept)] {
+		q := a.refused(pushSource, fmt.Sprintf("caller=%s record=%d", r.caller.name, rec.index), rec.err, rec.raw)
+		q.Caller, q.As = r.caller.name, as
+		a.opts.Collector.Quarantine(ctx, q)
+	}
 }
 
 // recordsOf reads the body into records, good and bad, in their order.
@@ -299,8 +314,8 @@ func keepContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 }
 
-// quarantine keeps what was refused. The id is made of the content, so that a sender that repeats itself fills nothing.
-func (a *API) quarantine(ctx context.Context, source, origin string, reason error, body []byte) {
+// refused is what is kept of a body or record. The id is made of the content, so that a sender that repeats itself fills nothing.
+func (a *API) refused(source, origin string, reason error, body []byte) triage.Quarantined {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d:%s", len(source), source)
 	h.Write(body)
@@ -310,7 +325,7 @@ func (a *API) quarantine(ctx context.Context, source, origin string, reason erro
 		Reason: cutText(reason.Error(), triage.MaxText), At: now, RecordTime: now,
 	}
 	q.SetBody(slices.Clone(body))
-	a.opts.Collector.Quarantine(ctx, q)
+	return q
 }
 
 func utc(t time.Time) time.Time {

@@ -372,3 +372,23 @@ func FuzzIntake(f *testing.F) {
 		}
 	})
 }
+
+// What is refused whole is kept as well: the sender may be a script that looks at no answer. It is kept as its token's.
+func TestRefusedChangesAreKept(t *testing.T) {
+	big := `{"kind":"deploy","service":7,"title":"` + strings.Repeat("x", 200<<10) + `"}`
+	for name, body := range map[string]string{
+		"one record": `{"kind":"deploy","service":7}`, "a list": `[{"kind":"deploy","service":7}]`, "no JSON": `{"kind":`, "200 KiB": big,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, nil)
+			rec := h.call(http.MethodPost, "/api/v1/changes", body)
+			if rec.Code < 400 || len(h.quarantined) != 1 {
+				t.Fatalf("want it refused and kept, got %d and %d kept", rec.Code, len(h.quarantined))
+			}
+			q := h.quarantined[0]
+			if got, want := string(q.Body), strings.Trim(body, "[]"); got != want || q.Cut || q.Reason == "" {
+				t.Errorf("want it whole, got %d bytes of %d (cut %t): %s", len(got), len(want), q.Cut, q.Reason)
+			}
+		})
+	}
+}

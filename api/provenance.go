@@ -1,12 +1,9 @@
 package api
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -20,7 +17,7 @@ func (c *caller) own(ev triage.Event) (out triage.Event, warning string) {
 	if ev.Change != nil {
 		ch := *ev.Change
 		ch.Source, warning = c.source(ch.Source)
-		ch.ID = triage.ChangeID(ownID(ch.Source, string(ch.ID)))
+		ch.ID = triage.ChangeID(triage.OwnID(ch.Source, string(ch.ID)))
 		labels := make(map[string]string, len(ch.Labels)+1)
 		maps.Copy(labels, ch.Labels)
 		if _, there := labels[triage.LabelPushedBy]; !there && len(labels) >= triage.MaxLabels {
@@ -32,7 +29,7 @@ func (c *caller) own(ev triage.Event) (out triage.Event, warning string) {
 	}
 	an := *ev.Anomaly
 	an.Source, warning = c.source(an.Source)
-	an.ID = triage.AnomalyID(ownID(an.Source, string(an.ID)))
+	an.ID = triage.AnomalyID(triage.OwnID(an.Source, string(an.ID)))
 	return triage.Event{Anomaly: &an}, warning
 }
 
@@ -45,16 +42,4 @@ func (c *caller) source(claimed string) (source, warning string) {
 		return claimed, ""
 	}
 	return c.sources[0], fmt.Sprintf("source %q is not one that this token may name; it is stored as %q (auth.tokens[].sources)", cutText(claimed, maxErrorValue), c.sources[0])
-}
-
-// ownID puts an id under its source.
-func ownID(source, id string) string {
-	if id == "" || strings.HasPrefix(id, source+":") {
-		return id
-	}
-	if id = source + ":" + id; len(id) > triage.MaxText {
-		sum := sha256.Sum256([]byte(id))
-		return source + ":" + hex.EncodeToString(sum[:])
-	}
-	return id
 }

@@ -101,7 +101,21 @@ func readOwn(q triage.Quarantined) ([]triage.Event, error) {
 		ch, err = triage.DecodeChange(q.Body, "")
 		ev.Change = &ch
 	}
+	if err == nil && q.As != "" {
+		own(&ev, q)
+	}
 	return []triage.Event{ev}, err
+}
+
+// own stores what was pushed as what its token may say: reading it again gives its sender no more than sending it did.
+func own(ev *triage.Event, q triage.Quarantined) {
+	if a := ev.Anomaly; a != nil {
+		a.Source, a.ID = q.As, triage.AnomalyID(triage.OwnID(q.As, string(a.ID)))
+	}
+	if ch := ev.Change; ch != nil {
+		ch.Source, ch.ID = q.As, triage.ChangeID(triage.OwnID(q.As, string(ch.ID)))
+		ch.Labels = with(ch.Labels, triage.LabelPushedBy, q.Caller)
+	}
 }
 
 // takable says why an event could never be stored; Emit would only set it aside again.

@@ -106,3 +106,18 @@ func TestRetry(t *testing.T) {
 		t.Errorf("unknown: %v", err)
 	}
 }
+
+// What a token's caller pushed and was refused is read again as that token's: an operator's click lends nobody another source.
+func TestRetryOfWhatWasPushedIsItsTokens(t *testing.T) {
+	j := newMemJournal()
+	c := startCollector(t, j, nil)
+	body := `{"id":"github:42","source":"github","kind":"deploy","service":"checkout","started_at":"` + at(2).Format("2006-01-02T15:04:05Z") + `"}`
+	c.Quarantine(t.Context(), triage.Quarantined{ID: "q", Source: pushSource, Caller: "ci", As: "ci", Body: []byte(body)})
+	if n, err := c.Retry(t.Context(), "q"); n != 1 || err != nil {
+		t.Fatalf("%d events, %v", n, err)
+	}
+	got, err := j.Changes(t.Context(), []triage.ChangeID{"ci:github:42"})
+	if err != nil || len(got) != 1 || got[0].Source != "ci" || got[0].Labels[triage.LabelPushedBy] != "ci" {
+		t.Errorf("want it stored as the token's, got %+v, %v", got, err)
+	}
+}

@@ -13,7 +13,7 @@ import (
 type Config struct {
 	Path          string         `yaml:"path"` // of the database; its -wal, -shm and .lock stand beside it
 	Retention     Retention      `yaml:"retention"`
-	QuarantineMax int            `yaml:"quarantine_max"` // records; each is at most triage.MaxQuarantineBody, so 10000 are at most 640 MB
+	QuarantineMax int            `yaml:"quarantine_max"` // records; each is at most triage.MaxQuarantineBody, all together at most 256 MiB
 	SweepInterval model.Duration `yaml:"sweep_interval"` // between two rounds of removing what is past its retention
 }
 

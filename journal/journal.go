@@ -38,17 +38,18 @@ type Journal struct {
 	now     func() time.Time
 	metrics *metrics
 
-	lock      *lockFile
-	wdb, rdb  *sql.DB
-	w         *writer
-	recovered string
-	unchecked bool        // last shutdown was unclean and the file too big to check while opening
-	checked   atomic.Bool // and it has been checked since
-	damaged   atomic.Bool // corruption was met since opening
-	damagedBy atomic.Pointer[error]
-	watch     watch
-	rescued   string                // copy of a database that was removed while in use
-	trouble   atomic.Pointer[error] // of the last write, if it was the disk's
+	lock        *lockFile
+	wdb, rdb    *sql.DB
+	w           *writer
+	recovered   string
+	quarantined atomic.Int64 // bytes put into the quarantine since its bodies were last counted
+	unchecked   bool         // last shutdown was unclean and the file too big to check while opening
+	checked     atomic.Bool  // and it has been checked since
+	damaged     atomic.Bool  // corruption was met since opening
+	damagedBy   atomic.Pointer[error]
+	watch       watch
+	rescued     string                // copy of a database that was removed while in use
+	trouble     atomic.Pointer[error] // of the last write, if it was the disk's
 
 	broken    chan struct{} // closed when nothing may be acknowledged any more
 	brokenBy  error         // set before broken is closed

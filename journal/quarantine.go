@@ -13,6 +13,13 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
+const (
+	// quarantineBytes bounds the bodies of all quarantined records; the oldest give way, and their records stay without.
+	quarantineBytes = 256 << 20
+	// quarantineShown is how much of a body a list gives; the record itself has it whole.
+	quarantineShown = 64 << 10
+)
+
 // maxQuarantineText bounds reason and origin of a quarantined record, in bytes.
 const maxQuarantineText = 4 << 10
 
@@ -42,6 +49,10 @@ func (j *Journal) Quarantine(ctx context.Context, q triage.Quarantined) error {
 	if body == nil {
 		body = []byte{}
 	}
+	trim := j.quarantined.Add(int64(len(body))) > quarantineBytes/16
+	if trim {
+		j.quarantined.Store(0)
+	}
 	return j.write(ctx, "quarantine", 1, func(w *writer) error {
 		for _, s := range []struct {
 			query string
@@ -57,7 +68,12 @@ func (j *Journal) Quarantine(ctx context.Context, q triage.Quarantined) error {
 				return err
 			}
 		}
-		return nil
+		if !trim {
+			return nil
+		}
+		_, err := w.exec(`DELETE FROM quarantine_bodies WHERE seq IN (
+			SELECT seq FROM (SELECT seq, sum(length(body)) OVER (ORDER BY seq DESC) AS newer FROM quarantine_bodies) WHERE newer > ?)`, quarantineBytes)
+		return err
 	})
 }
 
@@ -65,6 +81,8 @@ type quarantineFound struct {
 	triage.Quarantined
 	seq int64
 }
+
+func (f quarantineFound) size() int { return len(f.Body) + len(f.Reason) }
 
 // Quarantined returns the records of a source, or of all where it is empty, newest first, and the cursor of the next page.
 func (j *Journal) Quarantined(ctx context.Context, source, after string, limit int) ([]triage.Quarantined, string, error) {
@@ -75,16 +93,17 @@ func (j *Journal) Quarantined(ctx context.Context, source, after string, limit i
 	limit = bounded(limit)
 	found, err := readAll(ctx, j, "list quarantine", func(rows rowScanner) (q quarantineFound, err error) {
 		var record, body []byte
-		if err := rows.Scan(&q.seq, &record, &body); err != nil {
+		var size int
+		if err := rows.Scan(&q.seq, &record, &body, &size); err != nil {
 			return q, err
 		}
 		if err := json.Unmarshal(record, &q.Quarantined); err != nil {
 			return q, fmt.Errorf("decode quarantined record %d: %w", q.seq, err)
 		}
-		q.Body = body
+		q.Body, q.Size = body, size
 		return q, nil
-	}, `SELECT q.seq, q.record, b.body FROM quarantine q LEFT JOIN quarantine_bodies b ON b.seq = q.seq
-		WHERE q.seq < ?1 AND (?2 = '' OR q.source = ?2) ORDER BY q.seq DESC LIMIT ?3`, before.key, source, limit+1)
+	}, `SELECT q.seq, q.record, substr(b.body, 1, ?4), ifnull(length(b.body), 0) FROM quarantine q LEFT JOIN quarantine_bodies b ON b.seq = q.seq
+		WHERE q.seq < ?1 AND (?2 = '' OR q.source = ?2) ORDER BY q.seq DESC LIMIT ?3`, before.key, source, limit+1, quarantineShown)
 	if err != nil {
 		return nil, "", err
 	}
@@ -109,7 +128,7 @@ func (j *Journal) QuarantinedRecord(ctx context.Context, id string) (q triage.Qu
 	if err := json.Unmarshal(record, &q); err != nil {
 		return q, fmt.Errorf("decode quarantined record %s: %w", id, err)
 	}
-	q.Body = body
+	q.Body, q.Size = body, len(body)
 	return q, nil
 }
 

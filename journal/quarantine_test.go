@@ -19,7 +19,7 @@ func TestQuarantine(t *testing.T) {
 		t.Helper()
 		return pages(t, 3, func(after string) ([]triage.Quarantined, string, error) { return j.Quarantined(ctx, source, after, 3) })
 	}
-	q := triage.Quarantined{ID: "x", Source: "kafka", Origin: "topic=deploys partition=3 offset=42", Reason: "not JSON", Body: []byte("\xff{"), At: at(0)}
+	q := triage.Quarantined{ID: "x", Source: "kafka", Origin: "topic=deploys partition=3 offset=42", Reason: "not JSON", Body: []byte("\xff{"), Size: 2, At: at(0)}
 	if err := j.Quarantine(ctx, q); err != nil {
 		t.Fatal(err)
 	}
@@ -42,13 +42,16 @@ func TestQuarantine(t *testing.T) {
 		t.Errorf("without ids: %+v", got)
 	}
 	// Large bodies are cut and say so.
-	big := triage.Quarantined{ID: "big", Source: "big", Reason: strings.Repeat("r", 1<<20), Origin: strings.Repeat("o", 1<<20), Body: bytes.Repeat([]byte("b"), 1<<20)}
+	big := triage.Quarantined{ID: "big", Source: "big", Reason: strings.Repeat("r", 1<<20), Origin: strings.Repeat("o", 1<<20), Body: bytes.Repeat([]byte("b"), triage.MaxQuarantineBody+1)}
 	if err := j.Quarantine(ctx, big); err != nil {
 		t.Fatal(err)
 	}
 	got = list("big")
-	if len(got) != 1 || len(got[0].Body) != triage.MaxQuarantineBody || !got[0].Cut || len(got[0].Reason) > 2*maxQuarantineText || len(got[0].Origin) > 2*maxQuarantineText {
+	if len(got) != 1 || len(got[0].Body) != quarantineShown || got[0].Size != triage.MaxQuarantineBody || !got[0].Cut || len(got[0].Reason) > 2*maxQuarantineText || len(got[0].Origin) > 2*maxQuarantineText {
 		t.Fatalf("big: %d", len(got))
+	}
+	if whole, err := j.QuarantinedRecord(ctx, "big"); err != nil || len(whole.Body) != triage.MaxQuarantineBody {
+		t.Errorf("want all that is kept of one record, got %d bytes, %v", len(whole.Body), err)
 	}
 	// The newest stay when there are too many, bodies too.
 	for i := range 25 {
@@ -111,5 +114,35 @@ func TestState(t *testing.T) {
 	}
 	if err := j.SetState(ctx, "big", make([]byte, MaxState+1)); err == nil || !strings.Contains(err.Error(), "at most 1048576") {
 		t.Errorf("too big: %v", err)
+	}
+}
+
+// The bodies of the quarantine have a bound together; a list of large ones comes in pages bounded by bytes. The oldest bodies go first,
+// their records stay.
+func TestQuarantineIsBoundedByBytes(t *testing.T) {
+	j := newJournal(t)
+	body := bytes.Repeat([]byte("b"), triage.MaxQuarantineBody)
+	const n = quarantineBytes/triage.MaxQuarantineBody + 5
+	for i := range n {
+		must(t, j.Quarantine(t.Context(), triage.Quarantined{ID: fmt.Sprint(i), Source: "push", Body: body}))
+	}
+	seen, kept := 0, 0
+	for after := ""; ; {
+		got, next, err := j.Quarantined(t.Context(), "", after, 1000)
+		must(t, err)
+		bytes := 0
+		for _, q := range got {
+			seen, bytes = seen+1, bytes+len(q.Body)
+			kept += q.Size
+		}
+		if bytes > pageBytes {
+			t.Errorf("a page of %d bytes", bytes)
+		}
+		if after = next; next == "" {
+			break
+		}
+	}
+	if slack := quarantineBytes / 16; seen != n || kept > quarantineBytes+slack || kept < quarantineBytes/2 {
+		t.Errorf("want %d records and the bytes bounded, got %d and %d", n, seen, kept)
 	}
 }

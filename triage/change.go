@@ -23,6 +23,18 @@ const (
 	MaxPaths  = 50
 )
 
+// OwnID puts an id under its source, so that nobody writes over what another source reported.
+func OwnID(source, id string) string {
+	if id == "" || strings.HasPrefix(id, source+":") {
+		return id
+	}
+	if id = source + ":" + id; len(id) > MaxText {
+		sum := sha256.Sum256([]byte(id))
+		return source + ":" + hex.EncodeToString(sum[:])
+	}
+	return id
+}
+
 // LabelPushedBy names the token by which a Change was pushed over HTTP.
 const LabelPushedBy = "pushed_by"
 

@@ -12,16 +12,20 @@ type Quarantined struct {
 	Origin string    `json:"origin,omitempty"` // "topic=deploys partition=3 offset=42"
 	Reason string    `json:"reason"`
 	Body   []byte    `json:"body,omitempty"` // bounded; base64 in JSON
-	Cut    bool      `json:"cut,omitempty"`  // Body is only the beginning of the record
+	Size   int       `json:"size,omitempty"` // bytes that are kept; in a list, Body may be their beginning
+	Cut    bool      `json:"cut,omitempty"`  // what is kept is only the beginning of the record
 	At     time.Time `json:"at"`
 
 	RecordTime time.Time         `json:"record_time,omitzero"` // when it was made or first came, as its carrier says
 	Headers    map[string]string `json:"headers,omitempty"`    // what KeepHeader lets through
 	Scope      Scope             `json:"scope,omitzero"`       // what the sender speaks of where the record does not say
+	Caller     string            `json:"caller,omitempty"`     // whose token pushed it
+	As         string            `json:"as,omitempty"`         // the source under which that token's events are stored; empty: as they say
 }
 
-// MaxQuarantineBody is the most bytes of one record that are kept.
-const MaxQuarantineBody = 64 << 10
+// MaxQuarantineBody is the most bytes of one record that are kept: as much as a hook's body may have by default. What is larger than
+// that could not be read again anyway.
+const MaxQuarantineBody = 5 << 20
 
 // SetBody keeps body, or its beginning.
 func (q *Quarantined) SetBody(body []byte) {

@@ -61,7 +61,6 @@ type quarantineView struct {
 type quarantineRow struct {
 	triage.Quarantined
 	Text string // the record, where it is text
-	Size int
 }
 
 const maxRecordShown = 4 << 10 // bytes of one quarantined record on the page
@@ -79,7 +78,8 @@ func (w *Web) getQuarantine(r *http.Request) (page, error) {
 		return page{}, fmt.Errorf("read quarantine: %w", err)
 	}
 	for _, f := range found {
-		row := quarantineRow{Quarantined: f, Size: len(f.Body)}
+		row := quarantineRow{Quarantined: f}
+		row.Size = max(f.Size, len(f.Body))
 		body := f.Body[:min(len(f.Body), maxRecordShown)]
 		if text := strings.ToValidUTF8(string(body), "�"); utf8.Valid(body) || strings.Count(text, "�") < 8 {
 			row.Text = strings.Map(printable, text)

@@ -200,7 +200,8 @@ func (p *parts) heard(source string, c triage.Change, at time.Time) { p.told.Hea
 
 // Topology unites the configured calls with those seen in metrics.
 func (p *parts) Topology() triage.Topology {
-	g := p.current.Load()
+	g, done := p.ask()
+	defer done()
 	return triage.MergeTopologies(g.edges, g.metrics.Topology())
 }
 
@@ -235,12 +236,15 @@ func (p *parts) PastFirings(ctx context.Context, from, to time.Time) ([]triage.A
 
 // PodOwner is the workload that owns a pod, as the current servers have it.
 func (p *parts) PodOwner(namespace, pod string) string {
-	return p.current.Load().metrics.PodOwner(namespace, pod)
+	g, done := p.ask()
+	defer done()
+	return g.metrics.PodOwner(namespace, pod)
 }
 
 // GraphCoverage is how much of who calls whom is known.
 func (p *parts) GraphCoverage() triage.GraphCoverage {
-	g := p.current.Load()
+	g, done := p.ask()
+	defer done()
 	return triage.GraphCoverageOf(g.edges, g.metrics.Topology(), g.metrics.Services())
 }
 
@@ -276,7 +280,9 @@ func (p *parts) Signals(ctx context.Context, q triage.SignalQuery) ([]triage.Ser
 
 // Health says whether services are up, as the servers there are now scrape them.
 func (p *parts) Health(ctx context.Context, q triage.SignalQuery) ([]triage.Series, error) {
-	return p.current.Load().metrics.Health(ctx, q)
+	g, done := p.ask()
+	defer done()
+	return g.metrics.Health(ctx, q)
 }
 
 // kafkaDecoders are the formats of a topic besides triaged's own.

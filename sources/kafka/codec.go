@@ -12,8 +12,6 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
-
-	"github.com/triaged-dev/triaged/triage"
 )
 
 // Bounds on what a batch of compressed records may unpack to. kafka-go unpacks a batch whole, and 400 KB of gzip can be 400 MB.
@@ -143,7 +141,7 @@ func (u *unpacker) read(in io.Reader, limit int64) (out []byte, err error) {
 	}
 	out, err = io.ReadAll(io.LimitReader(dec, limit+1))
 	if int64(len(out)) > limit {
-		return out[:triage.MaxQuarantineBody], errTooLarge
+		return out[:beginningKept], errTooLarge
 	}
 	return out, err
 }
@@ -180,7 +178,7 @@ func unsnapBlock(out, block []byte, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(out)+n) > limit {
-		return out[:min(len(out), triage.MaxQuarantineBody)], errTooLarge
+		return out[:min(len(out), beginningKept)], errTooLarge
 	}
 	b, err := snappy.Decode(nil, block)
 	if err != nil {

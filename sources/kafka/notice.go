@@ -5,12 +5,13 @@ import (
 	"fmt"
 
 	"github.com/segmentio/kafka-go"
-
-	"github.com/triaged-dev/triaged/triage"
 )
 
 // noticeHeader marks a record that says why something was not read. One who sends it has his own record set aside.
-const noticeHeader = "triaged-not-read"
+const (
+	noticeHeader  = "triaged-not-read"
+	beginningKept = 64 << 10 // bytes of what was not read
+)
 
 func isNotice(m kafka.Message) bool {
 	return len(m.Headers) == 1 && m.Headers[0].Key == noticeHeader
@@ -70,7 +71,7 @@ func shorten(records []byte) []byte {
 		beginning, _ := valueOf(behind)
 		out = append(out, whole[:at]...) // the length stays what it was: kafka-go counts by it, and reads by the fields
 		out = binary.AppendVarint(out, -1)
-		out = appendBytes(out, beginning[:min(len(beginning), triage.MaxQuarantineBody)])
+		out = appendBytes(out, beginning[:min(len(beginning), beginningKept)])
 		out = binary.AppendVarint(out, 1)
 		out = appendBytes(out, noticeHeader)
 		out = appendBytes(out, fmt.Sprintf("the record has %d bytes; at most %d are read", length, maxValue))
