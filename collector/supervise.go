@@ -32,7 +32,7 @@ type supervisor struct {
 	c       *Collector
 	cancel  context.CancelFunc // of the running set
 	done    chan struct{}      // closed when the running set has stopped
-	since   time.Time          // when the running set was started
+	since   time.Time          // when the first set was started
 	down    map[string]string  // why a source is not running, by name
 	heardOf map[string]*heard
 }
@@ -93,7 +93,10 @@ func (s *supervisor) launch() {
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	done := make(chan struct{})
-	s.cancel, s.done, s.since = cancel, done, s.c.now()
+	s.cancel, s.done = cancel, done
+	if s.since.IsZero() { // a reload is no start: the daemon goes on serving, whichever peer is down just then
+		s.since = s.c.now()
+	}
 	clear(s.down)
 	var wg sync.WaitGroup
 	for _, src := range s.sources {
@@ -251,7 +254,7 @@ func (s *supervisor) snapshot() (sources []Source, down map[string]string, heard
 	return slices.Clone(s.sources), maps.Clone(s.down), heardOf
 }
 
-// ready names the sources without a first success, until wait has passed since the set was started.
+// ready names the sources without a first success, until wait has passed since the start.
 func (s *supervisor) ready(now time.Time, wait time.Duration) error {
 	s.mu.Lock()
 	sources, since := slices.Clone(s.sources), s.since

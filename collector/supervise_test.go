@@ -208,6 +208,8 @@ func TestReady(t *testing.T) {
 		expect("after the wait", "")
 		c.SetSources([]Source{a})
 		expect("after a reload", "")
+		c.SetSources([]Source{a, &fakeSource{name: "is down", run: untilDone}})
+		expect("after a reload while a source is down", "")
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)

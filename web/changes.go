@@ -218,9 +218,7 @@ func (w *Web) options(v *changesView) {
 	if now := w.now().UTC(); v.To.Add(time.Minute).Before(now) {
 		v.Later = v.link(v.From.Add(width/2), minTime(v.To.Add(width/2), now))
 	}
-	for _, k := range triage.Kinds() {
-		v.Kinds = append(v.Kinds, option{Value: string(k), Label: string(k), On: string(k) == v.Kind})
-	}
+	v.Kinds = kindOptions(v.Kind)
 	if w.opts.Directory != nil {
 		for _, s := range w.opts.Directory().Services() {
 			v.Services = append(v.Services, s.Name)
@@ -296,4 +294,13 @@ func (w *Web) getChange(r *http.Request) (page, error) {
 		v.Reverts = append(v.Reverts, pair{Value: string(o), URL: changeLink(o)})
 	}
 	return page{template: "change.html", frame: frame{Title: cmp.Or(say.Change(c), "Change"), Section: "changes", Data: v}}, nil
+}
+
+// kindOptions are the kinds of changes for a list to choose from.
+func kindOptions(chosen string) []option {
+	var out []option
+	for _, k := range triage.Kinds() {
+		out = append(out, option{Value: string(k), Label: string(k), On: string(k) == chosen})
+	}
+	return out
 }

@@ -46,12 +46,9 @@ func (w *Web) postChange(r *http.Request) (page, error) {
 	if len(problems) == 0 {
 		return page{redirect: address("/changes", "added", string(c.ID))}, nil
 	}
-	v, err := w.changesView(r)
-	if err != nil {
-		return page{}, err
-	}
-	v.Form, v.Problems = form, problems
-	return page{template: "changes.html", frame: frame{Title: "What changed", Section: "changes", Data: v}}, nil
+	// The form alone: who may add changes may not be one who may read them.
+	v := changesView{Form: form, Problems: problems, Kinds: kindOptions("")}
+	return page{template: "changeform.html", frame: frame{Title: "Add a change by hand", Section: "changes", Data: v}}, nil
 }
 
 // change reads the form; problems are sentences for whoever filled it in.
