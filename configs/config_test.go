@@ -1,10 +1,12 @@
 package configs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -203,4 +205,37 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("neither a configuration nor an error")
 		}
 	})
+}
+
+// A file with more entries than anybody has is refused before the decoder compares each key with every other, which takes minutes.
+func TestFilesOfVeryManyServices(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var many strings.Builder
+	many.WriteString("services:\n")
+	for i := range 200_000 {
+		fmt.Fprintf(&many, "  svc-%d: {}\n", i)
+	}
+	write("many.yml", many.String())
+	write("few.yml", "services: {checkout: {}}\n")
+	write("triaged.yml", "team_files: [few.yml, many.yml]\n")
+	began := time.Now()
+	c, err := Load(filepath.Join(dir, "triaged.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Services) != 1 || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "200000 keys") {
+		t.Errorf("want the large one left out, got %d services, %q", len(c.Services), c.Warnings)
+	}
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("it took %s", took)
+	}
+	if _, err := Load(filepath.Join(dir, "many.yml")); err == nil || !strings.Contains(err.Error(), "200000 keys") {
+		t.Errorf("want a main file like that refused, got %v", err)
+	}
 }

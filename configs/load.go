@@ -16,8 +16,10 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// maxFile bounds what is read of one configuration file.
-const maxFile = 8 << 20
+const (
+	maxFile     = 8 << 20 // bytes of one configuration file
+	maxServices = 50_000  // of all team files, about 500 bytes each
+)
 
 // Load reads the file, checks it and makes its relative paths relative to its directory. All problems come back at once.
 func Load(path string) (*Config, error) {
@@ -66,6 +68,9 @@ func Parse(data []byte) (*Config, error) {
 
 // decode reads YAML strictly. An empty file leaves v as it is.
 func decode(data []byte, v any) error {
+	if err := triage.CheckYAML(data); err != nil {
+		return err
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(v); err != nil && !errors.Is(err, io.EOF) {
@@ -147,6 +152,9 @@ func (c *Config) includeTeam(path string) error {
 	var t team
 	if err := decode(data, &t); err != nil {
 		return err
+	}
+	if n := len(c.Services) + len(t.Services); n > maxServices {
+		return fmt.Errorf("services: with those of this file there would be %d; at most %d are read", n, maxServices)
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Services)) {
 		if _, taken := c.Services[name]; taken {

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // tree is what matters of an Alertmanager's configuration: which groups an alert falls into and which of them page.
@@ -56,7 +58,11 @@ const maxRoutes = 20_000 // nodes of one tree, about 500 B each
 // parseTree reads a configuration as /api/v2/status shows it.
 func parseTree(original string) (*tree, error) {
 	var f file
-	if err := yaml.Unmarshal([]byte(original), &f); err != nil {
+	err := triage.CheckYAML([]byte(original))
+	if err == nil {
+		err = yaml.Unmarshal([]byte(original), &f)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read its configuration: %w", err)
 	}
 	if f.Route == nil {
@@ -69,7 +75,6 @@ func parseTree(original string) (*tree, error) {
 		}
 	}
 	nodes := 0
-	var err error
 	t.root, err = newRoute(f.Route, nil, &nodes)
 	return t, err
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/triaged-dev/triaged/triage"
 )
 
 const (
@@ -83,6 +85,9 @@ func loadFile(path string) ([]entity, error) {
 
 // parse reads the documents of one file. Kinds and versions that are not Backstage's are passed over.
 func parse(doc []byte) ([]entity, error) {
+	if err := triage.CheckYAML(doc); err != nil {
+		return nil, err
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(doc))
 	var out []entity
 	for n := 1; ; n++ {

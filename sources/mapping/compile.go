@@ -117,6 +117,9 @@ func (c *compiler) expression(path, source string, want *cel.Type) *expression {
 // Parse compiles a mapping file. name is what the file is called in errors, its base name without .yaml the mapping's name.
 // Every problem is reported at once, each a triage.FieldError with file, field and remedy.
 func Parse(name string, doc []byte) (*Mapping, error) {
+	if err := triage.CheckYAML(doc); err != nil {
+		return nil, &triage.FieldError{Field: name, Remedy: err.Error()}
+	}
 	var f file
 	dec := yaml.NewDecoder(bytes.NewReader(doc))
 	dec.KnownFields(true)

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // serverConfig is the little we read of a Prometheus' own configuration. Everything else in it is ignored.
@@ -24,7 +26,11 @@ type serverConfig struct {
 
 func parseServerConfig(text string) (serverConfig, error) {
 	var c serverConfig
-	if err := yaml.Unmarshal([]byte(text), &c); err != nil {
+	err := triage.CheckYAML([]byte(text))
+	if err == nil {
+		err = yaml.Unmarshal([]byte(text), &c)
+	}
+	if err != nil {
 		return serverConfig{}, fmt.Errorf("read the server's configuration: %w", err)
 	}
 	return c, nil
