@@ -62,6 +62,7 @@ func (r Reason) unhealthy() bool {
 }
 
 var (
+	errTooMany   = fmt.Errorf("answer of more than %d series or rules; narrow the query", maxObjects/2)
 	errTooLarge  = errors.New("answer longer than max_response_bytes")
 	errWrongType = errors.New("answer of another type than asked for")
 )
@@ -95,6 +96,8 @@ func classify(err error) (Reason, string) {
 	var netErr net.Error
 	apiErr, isAPI := errors.AsType[*v1.Error](err)
 	switch {
+	case errors.Is(err, errTooMany):
+		return ReasonTooLarge, errTooMany.Error()
 	case errors.Is(err, errTooLarge):
 		return ReasonTooLarge, errTooLarge.Error()
 	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):

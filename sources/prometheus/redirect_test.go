@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/common/config"
@@ -39,4 +40,22 @@ func TestRedirectsToOtherHostsAreNotFollowed(t *testing.T) {
 		t.Fatalf("a redirect within the host: %v", err)
 	}
 	_ = resp.Body.Close()
+}
+
+// Very many small series fit into few bytes and take twenty times as many when they are decoded; as many as a large installation has
+// are read.
+func TestAnswersOfVeryManySeries(t *testing.T) {
+	for n, want := range map[int]Reason{30_000: "", 300_000: ReasonTooLarge} {
+		series := strings.Repeat(`{"metric":{"a":"1"},"values":[[1,"1"]]},`, n-1) + `{"metric":{},"values":[[1,"1"]]}`
+		c := clientOver(t, func(*http.Request) (*http.Response, error) {
+			return respond(200, `{"status":"success","data":{"resultType":"matrix","result":[`+series+`]}}`), nil
+		}, func(c *Config) { c.MaxResponseBytes = 16 << 20 })
+		m, err := c.matrix(t.Context(), "up", someGrid())
+		if (err == nil) != (want == "") || err != nil && reasonOf(err) != want {
+			t.Errorf("%d series: want %q, got %v", n, want, err)
+		}
+		if err == nil && len(m) != c.cfg.MaxSeries {
+			t.Errorf("%d series: %d are kept", n, len(m))
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -55,10 +56,15 @@ func (t *transport) CloseIdleConnections() {
 	}
 }
 
-// boundedBody fails with errTooLarge instead of reading more than left bytes.
+// maxObjects bounds the JSON objects of one answer, of which a series has two and an alert or rule three or four. Decoded, each takes
+// some 300 bytes, whatever it took on the wire: 16 MiB of the smallest series would be 300 MB.
+const maxObjects = 150_000
+
+// boundedBody fails with errTooLarge instead of reading more than left bytes, and with errTooMany instead of more than maxObjects objects.
 type boundedBody struct {
-	body io.ReadCloser
-	left int64
+	body    io.ReadCloser
+	left    int64
+	objects int
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
@@ -72,6 +78,9 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	b.left -= int64(n)
 	if b.left < 0 {
 		return 0, errTooLarge
+	}
+	if b.objects += bytes.Count(p[:n], []byte("{")); b.objects > maxObjects {
+		return 0, errTooMany
 	}
 	return n, err
 }
