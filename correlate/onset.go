@@ -163,18 +163,22 @@ func (m *ranking) usualLatency() float64 {
 
 // seconds is how many seconds one unit of the series is, 0 where that is not known.
 func (p *prepared) seconds() float64 {
+	if p.unit != 0 {
+		return max(0, p.unit)
+	}
 	switch p.src.Measured() {
 	case triage.UnitSeconds:
-		return 1
+		p.unit = 1
 	case triage.UnitMilliseconds:
-		return 1e-3
+		p.unit = 1e-3
 	case triage.UnitMicroseconds:
-		return 1e-6
+		p.unit = 1e-6
 	case triage.UnitNanoseconds:
-		return 1e-9
+		p.unit = 1e-9
 	default:
-		return 0
+		p.unit = -1
 	}
+	return max(0, p.unit)
 }
 
 // seconds2ms reads seconds from outside; nothing in a rule is longer than 30 days.

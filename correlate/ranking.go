@@ -286,7 +286,7 @@ func scaleErrors(all []*prepared) {
 			for i, v := range p.raw {
 				p.bad[i] = p.badness(v)
 			}
-			p.calm = p.bad
+			p.calm, p.usual = p.bad, nil
 			p.reference()
 		}
 	}

@@ -44,6 +44,8 @@ type prepared struct {
 	state    int                              // samples that were complete when the symptom was certainly on; 0: not asked
 	part     bool                             // split off a series of the whole service that is there too
 	restarts []restart                        // of the service: when its processes were replaced
+	unit     float64                          // in seconds, once asked for; −1 where it is no time, 0 before
+	usual    *usual                           // of calm, before the split asked for last
 	cache    []float64                        // log likelihood ratio by split; NaN where not asked yet
 }
 
@@ -221,6 +223,7 @@ func (p *prepared) forget(from, to ms) {
 	for i := k; i < len(p.calm) && p.from[i] < to; i++ {
 		p.calm[i] = math.NaN()
 	}
+	p.usual = nil
 }
 
 // counting is the standard deviation of the root of a share over so many requests, 1/(2√n) at any level: the requests behind
@@ -309,12 +312,22 @@ func medianMAD(v, buf []float64) (med, mad float64, n int) {
 	return med, float64(1.4826 * middle(buf)), n
 }
 
+// median is medianMAD without the spread.
+func median(v, buf []float64) (med float64, n int) {
+	buf = buf[:0]
+	for _, x := range v {
+		if x == x {
+			buf = append(buf, x)
+		}
+	}
+	if len(buf) == 0 {
+		return math.NaN(), 0
+	}
+	return middle(buf), len(buf)
+}
+
 // middle sorts v and returns its median.
 func middle(v []float64) float64 {
 	slices.Sort(v)
-	n := len(v)
-	if n%2 == 1 {
-		return v[n/2]
-	}
-	return (v[n/2-1] + v[n/2]) / 2
+	return sortedMiddle(v)
 }

@@ -38,38 +38,43 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 		return out
 	}
 	lo := max(0, k-beforeMax)
-	med, mad, nb := medianMAD(p.calm[lo:k], buf[:0])
+	if p.usual == nil {
+		p.usual = new(usual)
+	}
+	calm := p.usual.of(p.calm, lo, k)
+	med, mad := sortedMAD(calm)
+	nb := len(calm)
 	out.nBefore = nb
 	loc, spread := p.baseline(med, mad, nb)
 	if loc != loc {
 		return out
 	}
 	if nb >= 10 {
-		spread = max(spread, upperTail(p.calm[lo:k], med, buf[:0]))
+		spread = max(spread, sortedTail(calm, med))
 	}
 	spread = max(spread, p.counting(k, k+afterMax))
 	out.usedRef = nb < 3
 	span := int(clamp(float64(afterSpan/p.step), 3, 20))
 	var afterBuf [20]float64
-	aMed, _, na := medianMAD(p.bad[k:min(len(p.bad), k+span)], afterBuf[:0])
+	aMed, na := median(p.bad[k:min(len(p.bad), k+span)], afterBuf[:0])
 	if na == 0 {
 		return out
 	}
 	out.observed, out.nAfter = true, na
 	end := min(p.state, len(p.bad))
 	if p.ramp && end > k+1 {
-		if rMed, _, nr := medianMAD(p.bad[max(k, end-afterMax):end], buf[:0]); nr > 0 {
+		if rMed, nr := median(p.bad[max(k, end-afterMax):end], buf[:0]); nr > 0 {
 			aMed, na = rMed, nr
 		}
 	}
 	effect := aMed - loc
 	if na > justMax && !p.ramp { // it must begin here, not a few samples on
-		if fMed, _, nf := medianMAD(p.bad[k:k+justMax], buf[:0]); nf > 0 {
+		if fMed, nf := median(p.bad[k:k+justMax], buf[:0]); nf > 0 {
 			effect = min(effect, fMed-loc)
 		}
 	}
 	if nb >= justMax && !p.ramp {
-		if jMed, _, nj := medianMAD(p.bad[max(0, k-justMax):k], buf[:0]); nj > 0 && jMed > loc {
+		if jMed, nj := median(p.bad[max(0, k-justMax):k], buf[:0]); nj > 0 && jMed > loc {
 			effect = min(effect, aMed-jMed)
 		}
 	}
@@ -116,8 +121,11 @@ func upperTail(v []float64, med float64, buf []float64) float64 {
 		}
 	}
 	slices.Sort(buf)
-	return (buf[len(buf)*9/10] - med) / 1.2816
+	return sortedTail(buf, med)
 }
+
+// sortedTail is upperTail of sorted values without gaps.
+func sortedTail(v []float64, med float64) float64 { return (v[len(v)*9/10] - med) / 1.2816 }
 
 // baseline settles location and spread of "before" from the samples and the history of quiet days.
 func (p *prepared) baseline(med, mad float64, n int) (loc, spread float64) {

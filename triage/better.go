@@ -1,6 +1,9 @@
 package triage
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // Names of metrics that are good when high, and the words in them that turn that round. Checked bad words first: unavailable holds
 // available, probe_failed_due_to_regex begins like probe_success.
@@ -26,6 +29,11 @@ func BetterOf(metric string) Better {
 
 // IsLiveness reports whether a metric is 1 while something is there and answers, and 0 or gone when it is not: up, probe_success,
 // redis_up, healthy. It is a state of a whole, no share of requests.
-func IsLiveness(metric string) bool { return liveness.MatchString(metric) }
+func IsLiveness(metric string) bool {
+	if metric == "" || !strings.ContainsRune("pPsSyYeE", rune(metric[len(metric)-1])) {
+		return false // ends like none of them
+	}
+	return liveness.MatchString(metric)
+}
 
 var liveness = regexp.MustCompile(`(?i)(^|:)up$|_up$|^probe_success$|(^|_)(is_)?healthy$|_alive$|_reachable$`)
