@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	"github.com/triaged-dev/triaged/api"
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -34,6 +36,29 @@ func TestRoutesAndDescriptionAgree(t *testing.T) {
 	slices.Sort(routes)
 	if !slices.Equal(described, routes) {
 		t.Errorf("described: %v\nroutes: %v", described, routes)
+	}
+}
+
+// Every operation has a name, a sentence, a known tag, an answer, and says what a refusal looks like: what linters warn of.
+func TestOperationsAreWhole(t *testing.T) {
+	v, err := validator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := make(map[string]bool)
+	for path, item := range v.Document().Paths.Map() {
+		for method, op := range item.Operations() {
+			var good, refused bool
+			for status := range op.Responses.Map() {
+				good = good || status[0] == '2' || status[0] == '1' || status[0] == '3'
+				refused = refused || status[0] == '4'
+			}
+			known := len(op.Tags) == 1 && slices.ContainsFunc(v.Document().Tags, func(tag *openapi3.Tag) bool { return tag.Name == op.Tags[0] && tag.Description != "" })
+			if op.OperationID == "" || ids[op.OperationID] || op.Summary == "" || !known || !good || !refused {
+				t.Errorf("%s %s: id %q, summary %q, tags %v, an answer %t, a refusal %t", method, path, op.OperationID, op.Summary, op.Tags, good, refused)
+			}
+			ids[op.OperationID] = true
+		}
 	}
 }
 

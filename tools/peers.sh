@@ -21,6 +21,9 @@ else
   printf 'peer %-14s missing: the tests use the in-process broker only (run tools/kafka/fetch; needs maven)\n' kafka
   missing=1
 fi
+for tool in schemathesis redocly; do
+  command -v "$tool" >/dev/null 2>&1 || printf 'tool %-14s missing: the API is held against its description without it\n' "$tool"
+done
 if [ -z "${TRIAGED_SHARED:-}" ]; then
   echo "TRIAGED_SHARED is not set: the tests over recorded cases and captured payloads are skipped"
 fi

@@ -337,8 +337,11 @@ func answer(w http.ResponseWriter, status int, v map[string]any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
+// docsURL is where the answers of hooks are explained.
+const docsURL = "https://github.com/triaged-dev/triaged/blob/main/docs/hooks.md#answers"
+
 func problem(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+	_ = json.NewEncoder(w).Encode(map[string]any{"type": docsURL, "title": http.StatusText(status), "status": status, "detail": detail})
 }
