@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/triaged-dev/triaged/api/signin"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -32,6 +33,9 @@ const (
 type Options struct {
 	Config          Config
 	ListenAddresses []string // as configured; decides whether callers without a token may be let in
+	ExternalURL     string   // optional: where browsers reach us; signing in needs it
+	SignInKey       []byte   // optional: of the cookies of people, see signin.Key; signing in needs it
+	SignedOut       *signin.SignedOut
 
 	Store     Store
 	Collector Collector
@@ -130,7 +134,7 @@ func New(o Options) (*API, error) {
 // Prepare does the fallible half of a reload: it checks the configuration and reads the token files. Nothing changes until
 // the returned function is called; requests in flight finish under the old settings.
 func (a *API) Prepare(c Config) (apply func(), err error) {
-	s, err := newSettings(c, a.opts.ListenAddresses)
+	s, err := newSettings(c, a.opts)
 	if err != nil {
 		return nil, err
 	}

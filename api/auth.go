@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/time/rate"
+
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // caller is who a request comes from, as far as we can prove it.
@@ -20,6 +22,10 @@ type caller struct {
 	limit  *rate.Limiter // nil: no limit
 	// sources are the names under which it may report; nil: any.
 	sources []string
+	// actor is the caller as what it does is put down to.
+	actor triage.Actor
+	// ambient: the browser says by itself who this is, whoever has it ask.
+	ambient bool
 }
 
 func (c *caller) may(s Scope) bool {
@@ -31,6 +37,7 @@ type gate struct {
 	tokens    []keyedCaller
 	anonymous *caller // nil: not let in
 	local     *caller // nil: callers on this machine need a token too
+	people    *people // nil: nobody signs in
 	warnings  []string
 }
 
@@ -57,17 +64,20 @@ func newGate(c Config, listen []string) (*gate, error) {
 		g.tokens = append(g.tokens, keyedCaller{sha256.Sum256([]byte(s)), t.caller(limiter())})
 	}
 	if len(c.Anonymous) > 0 {
-		g.anonymous = &caller{name: "anonymous", scopes: slices.Clone(c.Anonymous), limit: limiter(), sources: []string{pushSource}}
+		g.anonymous = &caller{
+			name: "anonymous", scopes: slices.Clone(c.Anonymous), limit: limiter(), sources: []string{pushSource},
+			actor: triage.Actor{Name: "anonymous", Via: "anonymous"},
+		}
 		g.warnings = append(g.warnings, fmt.Sprintf("auth.anonymous lets anybody who reaches the port do this without a token: %v", c.Anonymous))
 	}
 	switch trusts := c.Trusts(listen); {
 	case trusts:
-		g.local = &caller{name: "local", scopes: Scopes(), limit: limiter()}
+		g.local = &caller{name: "local", scopes: Scopes(), limit: limiter(), actor: triage.Actor{Name: "local", Via: "local"}}
 		g.warnings = append(g.warnings, "whoever is on this machine may do everything without a token (auth.trust_loopback), and so may everybody whom a proxy on it passes on")
 	case c.TrustLoopback:
 		g.warnings = append(g.warnings, "auth.trust_loopback has no effect: a listen address is not on loopback; configure auth.tokens")
 	}
-	if len(g.tokens) == 0 && g.anonymous == nil && g.local == nil {
+	if len(g.tokens) == 0 && g.anonymous == nil && g.local == nil && len(c.Groups) == 0 {
 		g.warnings = append(g.warnings, "no auth.tokens are configured: every request that needs a scope is refused; configure auth.tokens, as triaged init does")
 	}
 	return g, nil
@@ -80,7 +90,7 @@ func (c Config) Trusts(listen []string) bool {
 
 // Closed reports whether nobody at all may do anything: what a first start must not end with.
 func (c Config) Closed(listen []string) bool {
-	return len(c.Tokens) == 0 && len(c.Anonymous) == 0 && !c.Trusts(listen)
+	return len(c.Tokens) == 0 && len(c.Anonymous) == 0 && len(c.Groups) == 0 && !c.Trusts(listen)
 }
 
 // identify returns the caller, nil if there is none. badToken tells a wrong token from a missing one: a wrong token is
@@ -99,6 +109,9 @@ func (g *gate) identify(r *http.Request) (c *caller, badToken bool) {
 			return c, false
 		}
 	}
+	if c = g.people.who(r); c != nil {
+		return c, false
+	}
 	if g.local != nil && fromThisMachine(r) {
 		return g.local, false
 	}
@@ -107,7 +120,7 @@ func (g *gate) identify(r *http.Request) (c *caller, badToken bool) {
 
 // caller is the holder of a token. Its own name is the first of its sources.
 func (t Token) caller(limit *rate.Limiter) *caller {
-	c := &caller{name: t.Name, scopes: slices.Clone(t.Scopes), limit: limit}
+	c := &caller{name: t.Name, scopes: slices.Clone(t.Scopes), limit: limit, actor: triage.Actor{Name: t.Name, Via: "token"}}
 	if !slices.Contains(t.Scopes, ScopeAdmin) {
 		c.sources = append([]string{t.Name}, t.Sources...)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
+	"github.com/triaged-dev/triaged/api/signin"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -37,6 +38,10 @@ type Config struct {
 	// TrustLoopback lets callers on this machine do everything without a token. A proxy on it passes everybody on.
 	TrustLoopback bool   `yaml:"trust_loopback,omitempty"`
 	Limits        Limits `yaml:"limits,omitempty"`
+	// People sign in at OIDC, or a proxy in front says who they are; Groups says what they may do.
+	OIDC   *signin.OIDC  `yaml:"oidc,omitempty"`
+	Proxy  *signin.Proxy `yaml:"proxy,omitempty"`
+	Groups []Group       `yaml:"groups,omitempty"`
 }
 
 // Token is a bearer token and what its holder may do. Exactly one of Token and TokenFile is set.
@@ -99,6 +104,9 @@ func (c *Config) SetDirectory(dir string) {
 	for i := range c.Tokens {
 		c.Tokens[i].TokenFile = config.JoinDir(dir, c.Tokens[i].TokenFile)
 	}
+	if c.OIDC != nil {
+		c.OIDC.SetDirectory(dir)
+	}
 }
 
 func (c *Config) validate() error {
@@ -143,6 +151,7 @@ func (c *Config) validate() error {
 			add("anonymous[%d]: %q is not a scope; use some of %s", j, s, joinScopes())
 		}
 	}
+	problems = append(problems, c.groupProblems()...)
 	l := c.Limits
 	for _, n := range [...]struct {
 		name  string

@@ -147,7 +147,10 @@ func (a *API) postFeedback(r *request) (any, error) {
 	if len(problems) > 0 {
 		return nil, problem(kindRecord, "The feedback cannot be taken.").with(problems...)
 	}
-	f := triage.Feedback{IncidentID: inc.ID, Verdict: body.Verdict, ChangeID: body.ChangeID, Comment: body.Comment, At: a.now().UTC()}
+	if err := a.maySpeak(r, inc, body.ChangeID); err != nil {
+		return nil, err
+	}
+	f := triage.Feedback{IncidentID: inc.ID, Verdict: body.Verdict, ChangeID: body.ChangeID, Comment: body.Comment, At: a.now().UTC(), By: triage.ActorOf(r.Context())}
 	if err := a.opts.Store.SaveFeedback(r.Context(), f); err != nil {
 		return nil, unstored("The feedback is not stored; send it again.", err)
 	}

@@ -61,13 +61,19 @@ const (
 // triageTimeout is above the evidence deadline of the correlator, which answers in time by itself.
 const triageTimeout = 30 * time.Second
 
-func newSettings(c Config, listen []string) (*settings, error) {
+func newSettings(c Config, o Options) (*settings, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	g, err := newGate(c, listen)
+	g, err := newGate(c, o.ListenAddresses)
 	if err != nil {
 		return nil, err
+	}
+	if g.people, err = newPeople(c, o); err != nil {
+		return nil, err
+	}
+	if g.people != nil && g.people.desk.Insecure() {
+		g.warnings = append(g.warnings, "global.external_url is http: the sessions of those who sign in travel in the clear, and whoever sees one has it")
 	}
 	l, timeout := c.Limits, time.Duration(c.Limits.Timeout)
 	s := &settings{limits: l, auth: g, lanes: make(map[laneName]*lane)}

@@ -48,7 +48,8 @@ func (a *API) feedbackLink(r *request, act bool) (any, error) {
 	}
 	v.Text = fmt.Sprintf("Incident %s: %s.", f.IncidentID, name)
 	if act {
-		if err := a.opts.FeedbackLinks.Use(r.Context(), token); err != nil {
+		ctx := triage.WithActor(r.Context(), a.linkActor(r))
+		if err := a.opts.FeedbackLinks.Use(ctx, token); err != nil {
 			return nil, unstored("The feedback is not stored; press the button again.", err)
 		}
 		v.Title, v.Ask = "Thank you", ""

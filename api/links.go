@@ -148,7 +148,7 @@ func (l *FeedbackLinks) Use(ctx context.Context, token string) error {
 			break
 		}
 	}
-	f.At = l.now().UTC()
+	f.At, f.By = l.now().UTC(), triage.ActorOf(ctx)
 	if err := l.store.SaveFeedback(ctx, f); err != nil {
 		return fmt.Errorf("store feedback: %w", err)
 	}

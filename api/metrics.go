@@ -9,6 +9,7 @@ type metrics struct {
 	rejected *prometheus.CounterVec
 	records  *prometheus.CounterVec
 	panics   prometheus.Counter
+	signins  *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -30,6 +31,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "triaged_http_records_total",
 			Help: "Changes and anomalies pushed, by result: accepted or rejected.",
 		}, []string{"result"}),
+		signins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "triaged_signins_total",
+			Help: "Sign-ins of people, by result: begun, signed_in, refused or signed_out.",
+		}, []string{"result"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "triaged_http_panics_total",
 			Help: "Requests whose handler panicked. Always a bug.",
@@ -41,8 +46,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, result := range []string{"accepted", "rejected"} {
 		m.records.WithLabelValues(result)
 	}
+	for _, result := range signResults() {
+		m.signins.WithLabelValues(result)
+	}
 	if reg != nil {
-		reg.MustRegister(m.duration, m.inFlight, m.rejected, m.records, m.panics)
+		reg.MustRegister(m.duration, m.inFlight, m.rejected, m.records, m.panics, m.signins)
 	}
 	return m
 }

@@ -17,6 +17,12 @@ func (a *API) Protect(scope Scope, next http.Handler) http.Handler {
 	return a.watch("pages", func(w *writer, r *request) error {
 		if err := a.admit(r, scope); err != nil {
 			if p := a.problemFor(r, err); p.kind == kindUnauthorized {
+				if people := r.settings.auth.people; people.signsIn() {
+					if navigates(r.Request) {
+						return a.toProvider(w, r)
+					}
+					return err
+				}
 				return p.head("WWW-Authenticate", `Basic realm="triaged: any name, a token as the password", charset="UTF-8"`)
 			}
 			return err
@@ -44,6 +50,7 @@ func (a *API) Protect(scope Scope, next http.Handler) http.Handler {
 			}
 			return reply{status: page.status, raw: page.body.Bytes()}, nil
 		})
+		a.audit(r, scope, "page "+r.Pattern, err == nil && page.status < http.StatusBadRequest)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,10 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/triaged-dev/triaged/api/signin"
+)
 
 // routes is the whole API: what it answers, the scope a caller needs ("" for none), and the lane that bounds it.
 func (a *API) routes() {
@@ -22,6 +26,11 @@ func (a *API) routes() {
 	a.route("GET /api/v1/incidents/{id}/case", ScopeRead, laneRead, a.getCase)
 	a.route("GET /api/v1/incidents/{id}/postmortem", ScopeRead, laneRead, a.getPostmortem)
 	a.route("POST /api/v1/incidents/{id}/feedback", ScopeFeedback, laneSmall, a.postFeedback)
+	a.route("GET /api/v1/incidents/{id}/feedback", ScopeRead, laneRead, a.getFeedback)
+
+	a.route("GET "+signin.LoginPath, "", laneLink, a.getLogin)
+	a.route("GET "+signin.CallbackPath, "", laneLink, a.getCallback)
+	a.route("POST "+signin.LogoutPath, "", laneLink, a.postLogout)
 
 	a.route("GET /feedback/{token}", "", laneLink, a.getFeedbackLink) // the token is the permission
 	a.route("POST /feedback/{token}", "", laneLink, a.postFeedbackLink)

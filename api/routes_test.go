@@ -82,7 +82,7 @@ func TestSchemasAreTheTypes(t *testing.T) {
 		"Case": reflect.TypeFor[triage.Case](), "CaseSource": reflect.TypeFor[triage.CaseSource](), "CaseWindow": reflect.TypeFor[triage.CaseWindow](),
 		"CaseEvent": reflect.TypeFor[triage.CaseEvent](), "CaseAsk": reflect.TypeFor[triage.CaseAsk](), "Scope": reflect.TypeFor[triage.Scope](),
 		"Symptom": reflect.TypeFor[triage.Symptom](), "Series": reflect.TypeFor[triage.Series](), "Reference": reflect.TypeFor[triage.Reference](),
-		"Outcome": reflect.TypeFor[triage.Outcome](), "Severity": reflect.TypeFor[triage.Severity](), "Checked": reflect.TypeFor[triage.Checked](), "Problem": reflect.TypeFor[api.Problem](), "FieldProblem": reflect.TypeFor[api.FieldProblem](),
+		"Outcome": reflect.TypeFor[triage.Outcome](), "Severity": reflect.TypeFor[triage.Severity](), "Checked": reflect.TypeFor[triage.Checked](), "Actor": reflect.TypeFor[triage.Actor](), "Problem": reflect.TypeFor[api.Problem](), "FieldProblem": reflect.TypeFor[api.FieldProblem](),
 	} {
 		want := jsonFields(typ)
 		var got []string
@@ -109,7 +109,7 @@ func jsonFields(t reflect.Type) []string {
 		switch {
 		case f.Anonymous && name == "":
 			out = append(out, jsonFields(f.Type)...)
-		case name != "":
+		case name != "" && name != "-":
 			out = append(out, name)
 		}
 	}

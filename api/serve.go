@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // request is what an endpoint gets: the request with its body read whole, and who sent it.
@@ -54,6 +56,7 @@ func (a *API) route(pattern string, scope Scope, lane laneName, e endpoint) {
 		}
 		defer free()
 		value, err := a.work(r, lane, e)
+		a.audit(r, scope, pattern, err == nil)
 		if err != nil {
 			return err
 		}
@@ -165,8 +168,13 @@ func (a *API) authorize(r *request, scope Scope) error {
 		}
 		return problem(kindUnauthorized, "%s", detail).head("WWW-Authenticate", challenge)
 	}
+	if c.ambient {
+		if err := sameOrigin(r.Request); err != nil {
+			return err
+		}
+	}
 	if !c.may(scope) {
-		return problem(kindForbidden, "This needs the scope %s.", scope).
+		return problem(kindForbidden, "This needs the scope %s.%s", scope, r.settings.auth.people.remedy(c)).
 			head("WWW-Authenticate", fmt.Sprintf(`Bearer realm="triaged", error="insufficient_scope", scope=%q`, scope))
 	}
 	if c.limit != nil {
@@ -176,6 +184,7 @@ func (a *API) authorize(r *request, scope Scope) error {
 		}
 	}
 	r.caller = c
+	r.Request = r.WithContext(triage.WithActor(r.Context(), c.actor))
 	return nil
 }
 

@@ -131,6 +131,9 @@ func (c *Config) validate() []error {
 			add("global.external_url", u, "must be an absolute http or https URL, like https://triaged.example.com")
 		}
 	}
+	if c.Auth.OIDC != nil && c.Global.ExternalURL == "" {
+		add("global.external_url", "", "must be set with auth.oidc: the provider sends people back to it")
+	}
 	seen := make(map[string]string)
 	name := func(path, name string) {
 		switch before, taken := seen[name]; {

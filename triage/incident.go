@@ -94,6 +94,8 @@ type Delivery struct {
 	Begun        bool          `json:"begun,omitempty"`      // an attempt is under way; after a start: it was when the process ended
 	Uncertain    bool          `json:"uncertain,omitempty"`  // an attempt may have arrived all the same
 	RemoteID     string        `json:"remote_id,omitempty"`  // what the other side calls it: Slack channel/ts
+	ResentBy     Actor         `json:"resent_by,omitzero"`   // who put it back into the outbox last
+	ResentAt     time.Time     `json:"resent_at,omitzero"`
 }
 
 // Feedback is what a person said about an Incident.
@@ -103,6 +105,7 @@ type Feedback struct {
 	ChangeID   ChangeID  `json:"change_id,omitempty"` // for confirm and reject
 	Comment    string    `json:"comment,omitempty"`
 	At         time.Time `json:"at"`
+	By         Actor     `json:"by,omitzero"` // who said it
 }
 
 // The verdicts of Feedback.

@@ -92,7 +92,7 @@ func (w *Web) postFeedback(r *http.Request) (page, error) {
 	}
 	f := triage.Feedback{
 		IncidentID: inc.ID, Verdict: r.PostForm.Get("verdict"), ChangeID: triage.ChangeID(r.PostForm.Get("change_id")),
-		Comment: strings.TrimSpace(r.PostForm.Get("comment")), At: w.now().UTC(),
+		Comment: strings.TrimSpace(r.PostForm.Get("comment")), At: w.now().UTC(), By: triage.ActorOf(r.Context()),
 	}
 	switch {
 	case len(f.Comment) > triage.MaxText:
@@ -106,10 +106,39 @@ func (w *Web) postFeedback(r *http.Request) (page, error) {
 			return page{}, fmt.Errorf("resolve change: %w", err)
 		}
 	}
+	if err := w.maySpeak(r, inc, f.ChangeID); err != nil {
+		return page{}, err
+	}
 	if err := w.opts.Store.SaveFeedback(r.Context(), f); err != nil {
 		return page{}, fail(http.StatusServiceUnavailable, "The feedback is not stored; send it again.", err)
 	}
 	return page{redirect: "/incidents/" + url.PathEscape(inc.ID) + "?thanks=1#feedback"}, nil
+}
+
+// maySpeak keeps people whose say is limited to some teams' incidents to them.
+func (w *Web) maySpeak(r *http.Request, inc triage.Incident, id triage.ChangeID) error {
+	actor := triage.ActorOf(r.Context())
+	if actor.Teams == nil {
+		return nil
+	}
+	service := ""
+	if id != "" {
+		found, err := w.opts.Store.Changes(r.Context(), []triage.ChangeID{id})
+		if err != nil {
+			return fmt.Errorf("read the change spoken of: %w", err)
+		}
+		if len(found) == 1 {
+			service = found[0].Service
+		}
+	}
+	var dir *triage.Directory
+	if w.opts.Directory != nil {
+		dir = w.opts.Directory()
+	}
+	if actor.MaySpeakOf(dir.Owners(inc, service)...) {
+		return nil
+	}
+	return fail(http.StatusForbidden, "Neither what hurts nor this change belongs to your team, so your word on it is not taken; ask the team that owns it.", nil)
 }
 
 // postResend puts a delivery back into the outbox.

@@ -105,7 +105,8 @@ type frame struct {
 	Section string // which entry of the navigation is current
 	Now     time.Time
 	Version string
-	Live    string // what the script listens for on the event stream: an incident's id, or "changes"; "" nothing
+	Who     triage.Actor // who looks, where people sign in
+	Live    string       // what the script listens for on the event stream: an incident's id, or "changes"; "" nothing
 	Data    any
 }
 
@@ -162,7 +163,7 @@ func (w *Web) serve(e endpoint) http.Handler {
 			http.Redirect(rw, r, p.redirect, http.StatusSeeOther)
 			return
 		}
-		p.frame.Now, p.frame.Version = w.now().UTC(), w.opts.Version
+		p.frame.Now, p.frame.Version, p.frame.Who = w.now().UTC(), w.opts.Version, triage.ActorOf(r.Context())
 		var b bytes.Buffer
 		if err := w.pages[p.template].ExecuteTemplate(&b, "layout.html", p.frame); err != nil {
 			w.log.Error("render page", "page", p.template, "err", err)

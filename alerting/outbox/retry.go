@@ -158,6 +158,7 @@ func (d *Dispatcher) Resend(ctx context.Context, id string) error {
 	now := d.o.Now()
 	del.State, del.Attempts, del.LastError, del.Begun, del.Uncertain = triage.DeliveryPending, 0, "", false, false
 	del.CreatedAt, del.NextAttempt, del.DeliveredAt = now, now, time.Time{}
+	del.ResentBy, del.ResentAt = triage.ActorOf(ctx), now
 	if err := d.o.Store.SaveDelivery(ctx, del); err != nil {
 		return fmt.Errorf("resend delivery %s: %w", id, err)
 	}

@@ -12,7 +12,7 @@ import (
 // have a path, under which a proxy shows triaged to the world.
 func doors(api, hooks, pages http.Handler, externalURL string) http.Handler {
 	mux := http.NewServeMux()
-	for _, path := range []string{"/api/", "/-/", "/metrics", "/feedback/", "/mcp"} {
+	for _, path := range []string{"/api/", "/-/", "/metrics", "/feedback/", "/auth/", "/mcp"} {
 		mux.Handle(path, api)
 	}
 	mux.Handle("/hooks/", hooks)

@@ -30,6 +30,7 @@ import (
 	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/api"
 	"github.com/triaged-dev/triaged/api/mcp"
+	"github.com/triaged-dev/triaged/api/signin"
 	"github.com/triaged-dev/triaged/cmd/triaged/told"
 	"github.com/triaged-dev/triaged/collector"
 	"github.com/triaged-dev/triaged/configs"
@@ -126,6 +127,14 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	if err != nil {
 		return err
 	}
+	signKey, err := signin.Key(ctx, store, notFound)
+	if err != nil {
+		return err
+	}
+	signedOut, err := signin.OpenSignedOut(ctx, store, notFound)
+	if err != nil {
+		return err
+	}
 	var pages *web.Web // built below, on the API's own guard; nothing is painted before
 	picture := func(ctx context.Context, r triage.Report) ([]byte, error) {
 		c, err := store.ReportInput(ctx, r.IncidentID, r.Number)
@@ -162,6 +171,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	reload.register(reg)
 	handler, err := api.New(api.Options{
 		Config: o.auth(cfg.Auth, addresses(listeners)), ListenAddresses: addresses(listeners),
+		ExternalURL: cfg.Global.ExternalURL, SignInKey: signKey, SignedOut: signedOut,
 		Store: store, Collector: col, Alerts: alertIntake{alerts}, Resender: alerts, Triager: parts,
 		NotFound: notFound, FeedbackLinks: feedback,
 		Topology: parts, Directory: parts.directory, CloudEvents: cloudevents.DecodeHTTP,

@@ -75,6 +75,7 @@ func (f *found) auth(p printer) {
 	p("  tokens:   # made up by init; the files hold them")
 	p("    - {name: alertmanager, token_file: %s, scopes: ['write:alerts']}", alertsToken)
 	p("    - {name: changes, token_file: %s, scopes: ['write:changes']}", changesToken)
+	p("    - {name: oncall, token_file: %s, scopes: [read, feedback]}   # for people: looks and answers, changes nothing; docs/sign-in.md has them sign in instead", readToken)
 	p("    - {name: admin, token_file: %s, scopes: [admin]}", adminToken)
 	p("")
 }

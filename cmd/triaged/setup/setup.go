@@ -40,6 +40,7 @@ const (
 	AlertmanagerFile = "alertmanager.yml"
 	alertsToken      = "alertmanager.token"
 	changesToken     = "changes.token"
+	readToken        = "read.token"
 	adminToken       = "admin.token"
 )
 
@@ -67,7 +68,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	files := map[string]string{ConfigFile: f.configuration()}
-	for _, name := range []string{alertsToken, changesToken, adminToken} {
+	for _, name := range []string{alertsToken, changesToken, readToken, adminToken} {
 		files[name] = token() + "\n"
 	}
 	am, steps, err := f.alertmanager()
@@ -168,5 +169,5 @@ func (f *found) report(steps []string) {
 }
 
 func (f *found) names() []string {
-	return []string{ConfigFile, AlertmanagerFile, alertsToken, changesToken, adminToken}
+	return []string{ConfigFile, AlertmanagerFile, alertsToken, changesToken, readToken, adminToken}
 }

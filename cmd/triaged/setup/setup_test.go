@@ -9,12 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/common/config"
 
+	"github.com/triaged-dev/triaged/api"
 	"github.com/triaged-dev/triaged/configs"
 )
 
@@ -115,8 +117,13 @@ func TestWebhookGoesIntoThePagersReceiver(t *testing.T) {
 	if !cfg.Incidents.Pages.All(map[string]string{"severity": "sev2"}) || cfg.Incidents.Pages.All(map[string]string{"severity": "ticket"}) {
 		t.Errorf("pages: %v", cfg.Incidents.Pages)
 	}
-	if len(cfg.Services) != 3 || len(cfg.Auth.Tokens) != 3 || len(cfg.Sources.Alertmanager) != 1 {
+	if len(cfg.Services) != 3 || len(cfg.Auth.Tokens) != 4 || len(cfg.Sources.Alertmanager) != 1 {
 		t.Errorf("services %v, %d tokens, %d alertmanagers", cfg.Services, len(cfg.Auth.Tokens), len(cfg.Sources.Alertmanager))
+	}
+	for _, tok := range cfg.Auth.Tokens { // people look and answer with one that is not admin
+		if filepath.Base(tok.TokenFile) == readToken && (!slices.Equal(tok.Scopes, []api.Scope{api.ScopeRead, api.ScopeFeedback}) || strings.TrimSpace(read(t, dir, readToken)) == strings.TrimSpace(read(t, dir, adminToken))) {
+			t.Errorf("the token for people: %+v", tok)
+		}
 	}
 	info, err := os.Stat(filepath.Join(dir, adminToken))
 	if err != nil || info.Mode().Perm() != 0o600 || len(strings.TrimSpace(read(t, dir, adminToken))) < 32 {
