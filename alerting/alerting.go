@@ -121,7 +121,7 @@ func New(o Options) (*Alerting, error) {
 	a.metrics = newMetrics(o.Registerer, a)
 	a.subs.lost = a.metrics.updatesLost
 	out, err := outbox.New(outbox.Options{
-		Config: o.Config.Delivery, Receivers: o.Receivers, Store: o.Store, Incident: a.incident, Links: o.Links, Picture: o.Picture, Percentages: o.Percentages,
+		Config: o.Config.Delivery, Receivers: o.Receivers, Store: o.Store, Incident: a.incident, Owner: a.ownerOf, Links: o.Links, Picture: o.Picture, Percentages: o.Percentages,
 		StoreFailed: a.metrics.storeFailed.WithLabelValues("delivery").Inc, Logger: o.Logger, Registerer: o.Registerer, Now: o.Now, Jitter: o.Jitter,
 	})
 	if err != nil {

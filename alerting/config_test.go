@@ -83,12 +83,12 @@ func TestRoute(t *testing.T) {
 		labels map[string]string
 		want   []Target
 	}{
-		"nobody's":            {map[string]string{"env": "production"}, []Target{{"all", ModeLive}}},
-		"payments":            {map[string]string{"env": "production", "team": "payments", "severity": "page"}, []Target{{"payments", ModeLive}}},
-		"anchored":            {map[string]string{"env": "production", "team": "payments", "severity": "pager"}, []Target{{"all", ModeLive}}},
-		"continues":           {map[string]string{"env": "staging", "team": "payments", "severity": "page"}, []Target{{"payments", ModeLive}, {"quiet", ModeShadow}}},
-		"child inherits mode": {map[string]string{"env": "staging", "team": "search"}, []Target{{"search", ModeShadow}}},
-		"missing label":       {map[string]string{}, []Target{{"quiet", ModeShadow}}},
+		"nobody's":            {map[string]string{"env": "production"}, []Target{{Receiver: "all", Mode: ModeLive}}},
+		"payments":            {map[string]string{"env": "production", "team": "payments", "severity": "page"}, []Target{{Receiver: "payments", Mode: ModeLive}}},
+		"anchored":            {map[string]string{"env": "production", "team": "payments", "severity": "pager"}, []Target{{Receiver: "all", Mode: ModeLive}}},
+		"continues":           {map[string]string{"env": "staging", "team": "payments", "severity": "page"}, []Target{{Receiver: "payments", Mode: ModeLive}, {Receiver: "quiet", Mode: ModeShadow}}},
+		"child inherits mode": {map[string]string{"env": "staging", "team": "search"}, []Target{{Receiver: "search", Mode: ModeShadow}}},
+		"missing label":       {map[string]string{}, []Target{{Receiver: "quiet", Mode: ModeShadow}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, r.Targets(tc.labels)); diff != "" {

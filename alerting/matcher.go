@@ -87,6 +87,16 @@ func (ms Matchers) Any(ls map[string]string) bool {
 	return false
 }
 
+// on reports whether one of the conditions is about a label with this prefix.
+func (ms Matchers) on(prefix string) bool {
+	for _, m := range ms {
+		if strings.HasPrefix(m.m.Name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // mustMatchers is for the defaults, which a test parses.
 func mustMatchers(forms ...string) Matchers {
 	out := make(Matchers, 0, len(forms))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -22,11 +21,17 @@ const (
 // the first such child is taken unless it says continue. A node without receiver or mode has its parent's. The root's mode is
 // shadow unless set, so that a first install speaks to nobody; without a receiver anywhere reports are only recorded.
 type RouteConfig struct {
-	Receiver string        `yaml:"receiver,omitempty"`
-	Matchers Matchers      `yaml:"matchers,omitempty"`
-	Mode     Mode          `yaml:"mode,omitempty"`
-	Continue bool          `yaml:"continue,omitempty"`
-	Routes   []RouteConfig `yaml:"routes,omitempty"`
+	Receiver string `yaml:"receiver,omitempty"`
+	// SuspectReceiver tells the team whose change is the likely one, once, where it is another team than those who hurt. It must be a
+	// receiver with a place of its own for each owner.
+	SuspectReceiver string        `yaml:"suspect_receiver,omitempty"`
+	Matchers        Matchers      `yaml:"matchers,omitempty"`
+	Mode            Mode          `yaml:"mode,omitempty"`
+	Continue        bool          `yaml:"continue,omitempty"`
+	Routes          []RouteConfig `yaml:"routes,omitempty"`
+
+	// Fallback is, for each receiver that has a place of its own for each owner, the receiver of those who have none. At the root.
+	Fallback map[string]string `yaml:"-"`
 }
 
 // DefaultRouteConfig records everything and posts nothing.
@@ -48,13 +53,14 @@ func (r *RouteConfig) UnmarshalYAML(unmarshal func(any) error) error {
 
 // Target is where one alert's report goes.
 type Target struct {
-	Receiver string
-	Mode     Mode
+	Receiver        string
+	SuspectReceiver string
+	Mode            Mode
 }
 
 // Targets finds where an alert with these labels goes, in the order of the tree, each receiver once; live wins over shadow.
 func (r RouteConfig) Targets(ls map[string]string) []Target {
-	root := Target{Receiver: r.Receiver, Mode: r.Mode}
+	root := Target{Receiver: r.Receiver, SuspectReceiver: r.SuspectReceiver, Mode: r.Mode}
 	if root.Mode == "" {
 		root.Mode = ModeShadow
 	}
@@ -76,6 +82,9 @@ func (r RouteConfig) descend(ls map[string]string, inherited Target) []Target {
 		if child.Receiver != "" {
 			t.Receiver = child.Receiver
 		}
+		if child.SuspectReceiver != "" {
+			t.SuspectReceiver = child.SuspectReceiver
+		}
 		if child.Mode != "" {
 			t.Mode = child.Mode
 		}
@@ -92,7 +101,7 @@ func (r RouteConfig) descend(ls map[string]string, inherited Target) []Target {
 
 func mergeTargets(into, more []Target) []Target {
 	for _, t := range more {
-		i := slices.IndexFunc(into, func(o Target) bool { return o.Receiver == t.Receiver })
+		i := slices.IndexFunc(into, func(o Target) bool { return o.Receiver == t.Receiver && o.SuspectReceiver == t.SuspectReceiver })
 		switch {
 		case i < 0:
 			into = append(into, t)
@@ -103,32 +112,31 @@ func mergeTargets(into, more []Target) []Target {
 	return into
 }
 
-// Validate checks that every receiver the tree names is one of known; every problem is a FieldError.
-func (r RouteConfig) Validate(known func(name string) bool) error { return r.validate("route", known) }
+// Rename puts other names in place of the receivers that the tree names; one that names has not stays.
+func (r *RouteConfig) Rename(names map[string]string) {
+	if to, ok := names[r.Receiver]; ok {
+		r.Receiver = to
+	}
+	for i := range r.Routes {
+		r.Routes[i].Rename(names)
+	}
+}
 
-func (r RouteConfig) validate(path string, known func(string) bool) error {
+// Validate checks that every receiver the tree names is one of known, or has a place for each owner; every problem is a FieldError.
+func (r RouteConfig) Validate(known func(name string) bool) error {
+	return r.validate("route", func(name string) bool { return known(name) || r.Fallback[name] != "" }, r.Fallback)
+}
+
+func (r RouteConfig) validate(path string, known func(string) bool, perOwner map[string]string) error {
 	var problems []error
+	if s := r.SuspectReceiver; s != "" && perOwner[s] == "" {
+		problems = append(problems, &triage.FieldError{Field: path + ".suspect_receiver", Value: s, Remedy: "must be a receiver with {{owner.…}} in it, which has a place for each team"})
+	}
 	if r.Receiver != "" && !known(r.Receiver) {
 		problems = append(problems, &triage.FieldError{Field: path + ".receiver", Value: r.Receiver, Remedy: "is not defined under receivers"})
 	}
 	for i, child := range r.Routes {
-		problems = append(problems, child.validate(fmt.Sprintf("%s.routes[%d]", path, i), known))
+		problems = append(problems, child.validate(fmt.Sprintf("%s.routes[%d]", path, i), known, perOwner))
 	}
 	return errors.Join(problems...)
-}
-
-// destinations are where the report of an incident goes: wherever one of its alerts is routed to, if it pages.
-func destinations(inc triage.Incident, route RouteConfig) []outbox.Destination {
-	if !inc.Pages {
-		return nil
-	}
-	var targets []Target
-	for _, al := range inc.Alerts {
-		targets = mergeTargets(targets, route.Targets(al.Labels))
-	}
-	out := make([]outbox.Destination, 0, len(targets))
-	for _, t := range targets {
-		out = append(out, outbox.Destination{Receiver: t.Receiver, Shadow: t.Mode == ModeShadow})
-	}
-	return out
 }

@@ -158,7 +158,7 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 	a.mu.Lock()
 	inc, seq := e.snapshot(), e.seq
 	prev, posted, postedAs := e.report, e.posted, e.postedAs
-	route := a.route
+	route, dir := a.route, a.directory
 	a.mu.Unlock()
 
 	a.annotate(e, &answer)
@@ -171,7 +171,11 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 		a.enqueue(e, CauseSecondLook, a.now())
 	}
 	if !shaky && (posted != nil || !recovered) { // who was not told that it fires is not told that it stopped
-		deliveries = a.out.Plan(inc, report, destinations(inc, route), card.Compare(posted, postedAs, report, inc))
+		to, err := a.destinations(ctx, planning{inc, report, route, dir})
+		if err != nil {
+			return err
+		}
+		deliveries = a.out.Plan(inc, report, to, card.Compare(posted, postedAs, report, inc))
 	}
 	if len(deliveries) == 0 && prev != nil && !recovered && card.Compare(prev, inc.State, report, inc) == card.Same {
 		a.afterReport(e, nil, answer.Input, seq, false) // nothing new to say, so nothing to keep

@@ -55,7 +55,7 @@ func TestWhatAProviderMaySay(t *testing.T) {
 			p.sign = func(b []byte) string { return part(`{"alg":"none"}`) + "." + part(string(b)) + "." }
 		}, 403},
 		"signed with the secret":     {hs256([]byte(clientSecret + strings.Repeat("x", 32))), 403},
-		"signed with the public key": {func(p *idp) { hs256(p.key.PublicKey.X.FillBytes(make([]byte, 32)))(p) }, 403},
+		"signed with the public key": {func(p *idp) { hs256(must(p.key.PublicKey.Bytes()))(p) }, 403},
 		"signed by somebody else": {func(p *idp) {
 			key, kid := p.key, p.kid
 			p.rotate(p.kid)

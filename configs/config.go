@@ -6,8 +6,13 @@ package configs
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/triaged-dev/triaged/alerting"
 	"github.com/triaged-dev/triaged/alerting/outbox"
@@ -33,7 +38,9 @@ type Config struct {
 	Journal   journal.Config            `yaml:"journal"`
 	Topology  Topology                  `yaml:"topology"`
 	Services  map[string]triage.Service `yaml:"services"`
-	TeamFiles []string                  `yaml:"team_files"`
+	Teams     map[string]Contacts       `yaml:"teams,omitempty"` // how teams are reached; receivers with {{owner.…}} ask for it
+	TeamFiles []string                  `yaml:"team_files"`      // files, directories and patterns
+	TeamsRead model.Duration            `yaml:"team_files_interval"`
 	Catalog   []string                  `yaml:"catalog"` // Backstage files; patterns
 	Signals   prometheus.SignalsConfig  `yaml:"signals"`
 	Sources   Sources                   `yaml:"sources"`
@@ -48,6 +55,9 @@ type Config struct {
 	// Warnings are what was left out: team and catalogue files that could not be read. They are logged and shown, and nothing
 	// else fails.
 	Warnings []string `yaml:"-"`
+
+	// LeftOut is how many files, and places of teams, are not in force though they are written down; Warnings say why.
+	LeftOut int `yaml:"-"`
 
 	catalog catalog.Catalog // what the files under Catalog say
 }
@@ -82,6 +92,7 @@ func Default() Config {
 		Correlate: correlate.DefaultConfig(),
 		Playbooks: playbooks.DefaultConfig(),
 		Route:     alerting.DefaultRouteConfig(),
+		TeamsRead: model.Duration(time.Minute),
 	}
 }
 
@@ -158,6 +169,12 @@ func (c *Config) validate() []error {
 	}
 	for i, h := range c.Hooks {
 		name(fmt.Sprintf("hooks[%d].name", i), h.Name)
+	}
+	for _, team := range slices.Sorted(maps.Keys(c.Teams)) {
+		problems = append(problems, contactProblems("teams."+team, c.Teams[team])...)
+	}
+	if d := time.Duration(c.TeamsRead); d != 0 && d < time.Second {
+		add("team_files_interval", c.TeamsRead.String(), "must be at least 1s, or 0s to read them on reload only")
 	}
 	receivers := make(map[string]bool)
 	for i, r := range c.Receivers {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,9 +31,9 @@ func Load(path string) (*Config, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	c.setDirectory(filepath.Dir(path))
-	c.includeTeams()
 	c.includeCatalog()
-	if err := errors.Join(c.validate()...); err != nil {
+	c.includeTeams()
+	if err := errors.Join(append(c.expand(filepath.Dir(path)), c.validate()...)...); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
@@ -82,27 +81,11 @@ func decode(data []byte, v any) error {
 	return nil
 }
 
-// team is what a team file may hold.
-type team struct {
-	Services map[string]triage.Service `yaml:"services"`
-	Topology Topology                  `yaml:"topology"`
-}
-
-// includeTeams reads the team files. One that cannot be read, or that names a service somebody else has, is left out whole
-// and becomes a warning: a team's mistake must not stop everybody's triage.
-func (c *Config) includeTeams() {
-	for _, path := range c.glob("team_files", c.TeamFiles) {
-		if err := c.includeTeam(path); err != nil {
-			c.Warnings = append(c.Warnings, fmt.Sprintf("team file left out: %s: %v", path, err))
-		}
-	}
-}
-
 // includeCatalog reads the catalogue. A file of it that cannot be read is left out with a warning.
 func (c *Config) includeCatalog() {
 	found, problems := catalog.Load(c.glob("catalog", c.Catalog))
 	for _, err := range problems {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("catalogue file left out: %v", err))
+		c.leaveOut(fmt.Sprintf("catalogue file left out: %v", err))
 	}
 	for _, note := range found.Notes() {
 		c.Warnings = append(c.Warnings, "catalog: "+note)
@@ -142,46 +125,6 @@ func (c *Config) glob(field string, patterns []string) []string {
 		out = append(out, paths...)
 	}
 	return out
-}
-
-func (c *Config) includeTeam(path string) error {
-	data, err := read(path)
-	if err != nil {
-		return err
-	}
-	var t team
-	if err := decode(data, &t); err != nil {
-		return err
-	}
-	if n := len(c.Services) + len(t.Services); n > maxServices {
-		return fmt.Errorf("services: with those of this file there would be %d; at most %d are read", n, maxServices)
-	}
-	for _, name := range slices.Sorted(maps.Keys(t.Services)) {
-		if _, taken := c.Services[name]; taken {
-			return &triage.FieldError{Field: "services." + name, Remedy: "is described in another file already"}
-		}
-	}
-	with := *c
-	with.Services = maps.Clone(c.Services)
-	if with.Services == nil {
-		with.Services = make(map[string]triage.Service)
-	}
-	maps.Copy(with.Services, t.Services)
-	if problems := with.aliasProblems(); len(problems) > 0 {
-		return errors.Join(problems...)
-	}
-	c.Services = with.Services
-	if len(t.Topology.Calls) > 0 {
-		calls := maps.Clone(c.Topology.Calls)
-		if calls == nil {
-			calls = make(map[string][]string)
-		}
-		for from, to := range t.Topology.Calls {
-			calls[from] = slices.Concat(calls[from], to)
-		}
-		c.Topology.Calls = calls
-	}
-	return nil
 }
 
 // setDirectory makes every relative path of the file relative to dir.

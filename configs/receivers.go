@@ -22,8 +22,13 @@ type Receiver struct {
 	Email     []email.Config     `yaml:"email_configs,omitempty"`
 	Grafana   []grafana.Config   `yaml:"grafana_configs,omitempty"`
 
+	// Fallback is, for a receiver with {{owner.…}} in it, where reports go that no team's place is found for.
+	Fallback string `yaml:"fallback,omitempty"`
+
 	// OnUncertain is for channels that cannot be read back: what to do when a post may have arrived.
 	OnUncertain outbox.OnUncertain `yaml:"on_uncertain,omitempty"`
+
+	perOwner map[string]any // as written, where it holds placeholders
 }
 
 func (r Receiver) integrations() int {

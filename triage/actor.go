@@ -46,7 +46,7 @@ func (d *Directory) Owners(inc Incident, service string) []string {
 			out = append(out, s.Owner)
 		}
 	}
-	add(inc.Scope.Service)
+	add(inc.Service)
 	add(service)
 	return out
 }

@@ -94,6 +94,7 @@ type Delivery struct {
 	Begun        bool          `json:"begun,omitempty"`      // an attempt is under way; after a start: it was when the process ended
 	Uncertain    bool          `json:"uncertain,omitempty"`  // an attempt may have arrived all the same
 	RemoteID     string        `json:"remote_id,omitempty"`  // what the other side calls it: Slack channel/ts
+	Courtesy     string        `json:"courtesy,omitempty"`   // the team told of its own change, once, that does not have the page itself
 	ResentBy     Actor         `json:"resent_by,omitzero"`   // who put it back into the outbox last
 	ResentAt     time.Time     `json:"resent_at,omitzero"`
 }

@@ -41,7 +41,9 @@ type Input struct {
 	Report      triage.Report
 	Previous    *triage.Report // what the reader was told before; nil: nothing
 	Links       Links
-	Percentages bool // print probabilities: only where enough of the team's own labels stand behind them
+	Courtesy    string // the team that is told of its own change and does not have the page; empty: whoever has
+	Owner       string // with Courtesy: who has the page
+	Percentages bool   // print probabilities: only where enough of the team's own labels stand behind them
 }
 
 // New words a report. It names no person and prints no secret; strings from outside are cleaned and bounded.
@@ -53,6 +55,10 @@ func New(in Input) Card {
 	v := in.Report.Standing()
 	if v.Word == triage.WordLikely { // "it was this" needs exactly one this
 		c.Links.Yes, c.Links.No = say.URL(in.Links.Yes), say.URL(in.Links.No)
+	}
+	if in.Courtesy != "" && v.Word == triage.WordLikely {
+		c.courtesy(in, v)
+		return c
 	}
 	if in.Incident.State == triage.IncidentRecovered {
 		c.recovered(in, v)

@@ -43,6 +43,8 @@ type Options struct {
 	Incident func(ctx context.Context, id string) (triage.Incident, error)
 	// Links gives the addresses shown with report n of an incident. Nil: none are shown.
 	Links func(incident triage.Incident, n int) card.Links
+	// Owner is the team that has the page of an incident, for cards that go to another team. Nil: it is not said.
+	Owner func(triage.Incident) string
 	// Picture paints a report's time axis as a PNG. Nil: messages carry none.
 	Picture func(context.Context, triage.Report) ([]byte, error)
 	// Percentages reports whether enough of the team's own labels stand behind the probabilities to print them. Nil: no.
@@ -87,6 +89,9 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Links == nil {
 		o.Links = func(triage.Incident, int) card.Links { return card.Links{} }
 	}
+	if o.Owner == nil {
+		o.Owner = func(triage.Incident) string { return "" }
+	}
 	if o.Percentages == nil {
 		o.Percentages = func(context.Context) bool { return false }
 	}
@@ -107,6 +112,14 @@ func (d *Dispatcher) Receiver(name string) []Integration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.receivers[name])
+}
+
+// Has reports whether there is a receiver of this name.
+func (d *Dispatcher) Has(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.receivers[name]
+	return ok
 }
 
 // integration is one Notifier and what limits its use.
@@ -153,9 +166,10 @@ func (d *Dispatcher) SetReceivers(r Receivers) {
 type Destination struct {
 	Receiver string
 	Shadow   bool
+	Courtesy string // the team that is told of its own change and has not the page; empty: whoever has
 }
 
-// Plan makes the outbox rows of a report: one per integration of every destination. Where only numbers moved, only those that
+// Plan makes the outbox rows of a report: one per integration of every destination, the first that names it. Where only numbers moved, only those that
 // edit silently are asked.
 func (d *Dispatcher) Plan(inc triage.Incident, r triage.Report, to []Destination, sig card.Significance) []triage.Delivery {
 	if sig == card.Same {
@@ -165,16 +179,22 @@ func (d *Dispatcher) Plan(inc triage.Incident, r triage.Report, to []Destination
 	defer d.mu.Unlock()
 	now := d.o.Now()
 	var out []triage.Delivery
+	planned := make(map[string]bool)
 	for _, t := range to {
 		for _, i := range d.receivers[t.Receiver] {
 			editor, ok := i.Notifier.(Editor)
-			if sig == card.Numbers && (!ok || !editor.EditsInPlace()) {
+			key := Key(t.Receiver, i.Name)
+			if planned[key] || sig == card.Numbers && (!ok || !editor.EditsInPlace() || t.Courtesy != "") {
 				continue
 			}
-			key := Key(t.Receiver, i.Name)
+			planned[key] = true
+			name := key
+			if t.Courtesy != "" {
+				name += "\x00courtesy"
+			}
 			del := triage.Delivery{
-				ID: deliveryID(inc.ID, r.Number, key), IncidentID: inc.ID, ReportNumber: r.Number, Receiver: key,
-				State: triage.DeliveryPending, CreatedAt: now, NextAttempt: now,
+				ID: deliveryID(inc.ID, r.Number, name), IncidentID: inc.ID, ReportNumber: r.Number, Receiver: key,
+				State: triage.DeliveryPending, CreatedAt: now, NextAttempt: now, Courtesy: t.Courtesy,
 			}
 			if t.Shadow {
 				del.State, del.NextAttempt = triage.DeliveryShadow, time.Time{}

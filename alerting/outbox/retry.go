@@ -111,7 +111,7 @@ func (d *Dispatcher) notification(ctx context.Context, del triage.Delivery) (n N
 		}
 		for _, o := range all {
 			switch {
-			case o.Receiver != del.Receiver || o.ReportNumber >= del.ReportNumber:
+			case o.Receiver != del.Receiver || o.ReportNumber >= del.ReportNumber || o.Courtesy != "" || del.Courtesy != "":
 			case o.State == triage.DeliveryPending:
 				return n, latest(o.NextAttempt, d.o.Now()).Add(10 * time.Millisecond), nil
 			case o.State == triage.DeliveryDelivered:
@@ -131,6 +131,7 @@ func (d *Dispatcher) notification(ctx context.Context, del triage.Delivery) (n N
 	n.Material = n.Previous == nil || card.Compare(n.Previous, n.Previous.Tells(), n.Report, n.Incident.As(n.Report)) == card.Material
 	n.Card = card.New(card.Input{
 		Incident: n.Incident.As(n.Report), Report: n.Report, Previous: n.Previous, Links: n.Links, Percentages: d.o.Percentages(ctx),
+		Courtesy: del.Courtesy, Owner: d.o.Owner(n.Incident),
 	})
 	if paint := d.o.Picture; paint != nil && n.Report.Kind != triage.ReportRecovered { // a note of recovery asked nobody: it has no series
 		report := n.Report

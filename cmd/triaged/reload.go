@@ -30,6 +30,7 @@ type reloader struct {
 
 	success  prometheus.Gauge
 	lastGood prometheus.Gauge
+	leftOut  prometheus.Gauge
 }
 
 func (r *reloader) register(reg prometheus.Registerer) {
@@ -39,7 +40,11 @@ func (r *reloader) register(reg prometheus.Registerer) {
 	r.lastGood = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "triaged_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was read, Unix time.",
 	})
-	reg.MustRegister(r.success, r.lastGood)
+	r.leftOut = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "triaged_config_left_out", Help: "Team files, catalogue files and places of teams that are written down and not in force; the log says why.",
+	})
+	reg.MustRegister(r.success, r.lastGood, r.leftOut)
+	r.leftOut.Set(float64(r.running.LeftOut))
 	r.success.Set(1)
 	r.lastGood.SetToCurrentTime()
 }
@@ -86,6 +91,7 @@ func (r *reloader) try() error {
 	applyAPI()
 	r.parts.use(next)
 	r.running = cfg
+	r.leftOut.Set(float64(cfg.LeftOut))
 	for _, w := range cfg.Warnings {
 		r.log.Warn("configuration", "warning", w)
 	}

@@ -221,6 +221,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	work.Go(func() error { return pump(workCtx, col, alerts) })
 	work.Go(func() error { return annotate(workCtx, col, parts, reg, log.With("component", "grafana")) })
 	work.Go(func() error { return reload.onSignal(workCtx) })
+	work.Go(func() error { return reload.onFiles(workCtx) })
 
 	doors := make(chan error, 1)
 	go func() { doors <- toolkit.ServeMultiple(listeners, server, o.web, log) }()

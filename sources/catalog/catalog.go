@@ -22,7 +22,18 @@ const Origin = "catalog"
 type Catalog struct {
 	services map[string]triage.Service
 	edges    []triage.Edge
+	contacts map[string]map[string]string // by the group's name
 	notes    []string
+}
+
+// Contacts are the ways groups are reached, by their names: what annotations under triaged.dev/contact- say, the e-mail address of
+// the profile, and the Slack channel where its id is given.
+func (c Catalog) Contacts() map[string]map[string]string {
+	out := make(map[string]map[string]string, len(c.contacts))
+	for team, more := range c.contacts {
+		out[team] = maps.Clone(more)
+	}
+	return out
 }
 
 // Notes say what was left out and why, one sentence each.
@@ -45,7 +56,7 @@ type builder struct {
 // build makes the catalogue of entities, which may refer to each other in any order.
 func build(entities []entity) Catalog {
 	b := &builder{names: make(map[string]string), providers: make(map[string][]string), channels: make(map[string]string)}
-	b.services = make(map[string]triage.Service)
+	b.services, b.contacts = make(map[string]triage.Service), make(map[string]map[string]string)
 	slices.SortStableFunc(entities, func(x, y entity) int { // Components come first: a Resource of the same name gives way
 		return cmp.Or(cmp.Compare(strings.ToLower(x.Kind), strings.ToLower(y.Kind)), cmp.Compare(x.Metadata.Name, y.Metadata.Name))
 	})
@@ -54,6 +65,9 @@ func build(entities []entity) Catalog {
 		case "component", "resource":
 			b.name(e)
 		case "group":
+			if more := e.contacts(); len(more) > 0 {
+				b.contacts[e.Metadata.Name] = more
+			}
 			if ch := e.channel(); ch != "" {
 				b.channels[reference("group", e.Metadata.Namespace, e.Metadata.Name)] = ch
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -41,6 +42,9 @@ type entity struct {
 		DependencyOf []string `yaml:"dependencyOf"`
 		ProvidesAPIs []string `yaml:"providesApis"`
 		ConsumesAPIs []string `yaml:"consumesApis"`
+		Profile      struct {
+			Email string `yaml:"email"`
+		} `yaml:"profile"`
 	} `yaml:"spec"`
 }
 
@@ -122,6 +126,28 @@ func (e entity) channel() string {
 		}
 	}
 	return ""
+}
+
+// contactPrefix is how annotations of a Group begin that say how it is reached: triaged.dev/contact-slack.
+const contactPrefix = "triaged.dev/contact-"
+
+var channelID = regexp.MustCompile(`^[CG][A-Z0-9]{5,}$`)
+
+// contacts are the ways a group is reached.
+func (e entity) contacts() map[string]string {
+	out := make(map[string]string)
+	if m := e.Spec.Profile.Email; m != "" {
+		out["email"] = m
+	}
+	if ch := e.channel(); channelID.MatchString(ch) { // a name would do for people, and not for the API
+		out["slack"] = ch
+	}
+	for k, v := range e.Metadata.Annotations {
+		if key, ok := strings.CutPrefix(k, contactPrefix); ok && v != "" && len(v) <= triage.MaxText {
+			out[key] = v
+		}
+	}
+	return out
 }
 
 // link is the first link whose type or title has the word.
