@@ -55,7 +55,8 @@ func write(t *testing.T, files map[string]string) string {
 func fortyTeams() map[string]string {
 	files := map[string]string{
 		"catalog.yaml": "{apiVersion: backstage.io/v1alpha1, kind: Component, metadata: {name: listed}, spec: {owner: team-99}}",
-		"triaged.yml":  platform, "teams/.git/config.yml": "not: ours", "teams/README.md": "# teams"}
+		"triaged.yml":  platform, "teams/.git/config.yml": "not: ours", "teams/README.md": "# teams",
+	}
 	for i := range 40 {
 		files[fmt.Sprintf("teams/group-%d/team-%02d.yml", i%4, i)] = fmt.Sprintf(`
 team: team-%02[1]d
