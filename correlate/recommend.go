@@ -40,7 +40,7 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 	case likely && harm != "" && !l.veto:
 		rec.Target = targetOf(l.ch)
 		rec.Verdict, rec.Action = triage.VerdictHarmful, triage.ActionDoNotRollBack
-		rec.Reason = "undoing it would do harm: " + harm
+		rec.Reason = harm
 		rec.Steps = []triage.Instruction{
 			do(fmt.Sprintf("stop further steps of %s only if its tool says that is safe", label(l.ch))),
 			do("mend forward with its owner; restore data from backup only where it was written wrongly"),

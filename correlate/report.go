@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // report writes the ranking down.
@@ -36,7 +37,7 @@ func (m *ranking) report(n *none) triage.Report {
 	}
 	n.micros += cutMass
 	if cut > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s weighed but not listed: together %s", plural(cut, "more change"), percentage(float64(cutMass)/million)))
+		r.Notes = append(r.Notes, fmt.Sprintf("%s weighed but not listed: together %s", plural(cut, "more change"), say.Percent(float64(cutMass)/million)))
 	}
 	r.Recommendation = m.recommend(n)
 	m.second(&r)

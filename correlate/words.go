@@ -17,8 +17,6 @@ func span1(d ms) string { return say.Span(d.duration()) }
 // quantity writes a raw value of a series.
 func quantity(p *prepared, v float64) string { return say.Quantity(v, p.src.Measured()) }
 
-func percentage(v float64) string { return say.Quantity(v, triage.UnitRatio) }
-
 func number(v float64) string { return say.Number(v) }
 
 func plural(n int, noun string) string { return say.Count(n, noun) }

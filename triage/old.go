@@ -12,6 +12,7 @@ const (
 	oldStopped   = "it had stopped before this report was made"
 	oldBegun     = "an attempt was begun; its outcome is not known"
 	oldUncertain = "may have arrived: "
+	oldHarm      = "undoing it would do harm: "
 )
 
 // UnmarshalJSON also reads a report of 0.1.0, which kept its state and what undid what in its notes.
@@ -22,6 +23,9 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	}
 	if s := &r.Symptom; s.Unit == "" && s.Metric == "" && s.Before != nil {
 		s.Unit = oldUnit(s.Sentence)
+	}
+	if rec := &r.Recommendation; rec.Verdict == VerdictHarmful {
+		rec.Reason = strings.TrimPrefix(rec.Reason, oldHarm)
 	}
 	if r.Kind == "" && r.old() {
 		r.fromOld()

@@ -118,6 +118,7 @@ func loadPages(a *assets) (map[string]*template.Template, error) {
 		"undone":  say.Undone,
 		"span":    say.Span,
 		"percent": say.Percent,
+		"number":  say.Number,
 		"plural":  say.Plural,
 		"words":   func(s any) string { return say.Enum(fmt.Sprint(s)) },
 		"clean":   say.Clean,

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"html/template"
 	"slices"
 	"strconv"
@@ -191,19 +190,15 @@ func suspectViews(r triage.Report) ([]suspectView, suspectView) {
 			Against: slices.DeleteFunc(slices.Clone(s.Against), func(e triage.Evidence) bool { return e.Sentence == "" }),
 			Service: suspectScope(s).Service,
 		}
+		v.Kind, v.Name, v.Move = say.Parts(s)
 		switch {
 		case s.Change != nil:
 			c := *s.Change
-			v.IsChange, v.Kind, v.Name, v.Move, v.URL, v.Actor = true, string(c.Kind), say.Clean(c.Name(), say.MaxName), say.Moved(c.Moved()), say.URL(c.URL), say.Clean(c.Actor, say.MaxName)
-			v.Title = say.Clean(c.Title, 140)
-			if v.Name == "" || v.Move == "" && v.Title != "" {
-				v.Name, v.Title = cmp.Or(v.Title, string(c.ID)), ""
-			}
-			if strings.EqualFold(v.Title, strings.TrimSpace(v.Kind+" "+v.Name+" "+v.Move)) {
-				v.Title = ""
+			v.IsChange, v.URL, v.Actor = true, say.URL(c.URL), say.Clean(c.Actor, say.MaxName)
+			if t := say.Clean(c.Title, 140); v.Move != "" && !strings.EqualFold(t, say.Suspect(s)) {
+				v.Title = t
 			}
 		case s.Anomaly != nil:
-			v.Kind, v.Name = string(s.Anomaly.Signal), say.Clean(s.Anomaly.Service, say.MaxName)
 			v.Move = say.Shift(s.Anomaly.From, s.Anomaly.To, s.Anomaly.Measured())
 		}
 		out = append(out, v)

@@ -154,7 +154,7 @@ func (c *Card) none(r triage.Report) {
 // advice writes what to do, or the refusal with its reason.
 func (c *Card) advice(in Input, v triage.Standing) {
 	rec := in.Report.Recommendation
-	reason := strings.TrimPrefix(strings.TrimSuffix(say.Clean(rec.Reason, say.MaxSentence), "."), "undoing it would do harm: ")
+	reason := strings.TrimSuffix(say.Clean(rec.Reason, say.MaxSentence), ".")
 	switch rec.Verdict {
 	case triage.VerdictHarmful:
 		c.add("A ROLLBACK WOULD DO HARM", reason)

@@ -89,9 +89,7 @@ func (s *Sender) item(ctx context.Context, item Item, inc triage.Incident, numbe
 	}
 	c := card.New(card.Input{Incident: inc.As(r), Report: r, Percentages: s.o.Percentages(ctx)})
 	item.Mark, item.Headline = c.Mark, c.Headline
-	if len(c.Lines) > 0 {
-		item.Statement = c.Lines[0].Word + ": " + c.Lines[0].Text
-	}
+	item.Statement = say.Statement(r.Standing())
 	if !inc.RecoveredAt.IsZero() {
 		item.Outcome = "recovered " + say.Minute(inc.RecoveredAt)
 	}

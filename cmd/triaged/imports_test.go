@@ -50,6 +50,7 @@ var mayImport = []struct {
 	{"test/casegen", []string{"triage", "triage/say", "test/casegen/…"}},
 	{"test/casegen/…", []string{"triage", "triage/say", "test/casegen/…"}},
 	{"test/proof", []string{"…"}},
+	{"test/words", []string{"…"}},
 	{"test/lab", []string{"triage", "test/lab/…"}},
 	{"test/lab/…", nil},
 	{"cmd/triaged", []string{"…"}},

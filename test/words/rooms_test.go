@@ -124,7 +124,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	cfg := api.DefaultConfig()
-	cfg.TrustLoopback = true
+	cfg.Anonymous = []api.Scope{api.ScopeRead}
 	answers, err := api.New(api.Options{
 		Config: cfg, ListenAddresses: []string{"127.0.0.1:9792"}, Store: h.kept, Collector: quiet{}, Alerts: quiet{}, Resender: quiet{}, Triager: quiet{}, NotFound: notFound, Now: now,
 	})

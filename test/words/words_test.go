@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/correlate"
 	"github.com/triaged-dev/triaged/triage"
 	"github.com/triaged-dev/triaged/triage/say"
@@ -155,19 +156,19 @@ var badForms = map[string]*regexp.Regexp{
 	"a span as Go prints it": regexp.MustCompile(`\b\d+h\d+m|\b\d+m\d+(\.\d+)?s\b|\b\d+\.\d{3,}s\b`),
 	"a moment for machines":  regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d`),
 	"a per cent sign alone":  regexp.MustCompile(`\d%`),
-	"a number not rounded":   regexp.MustCompile(`\d\.\d{4,}`),
+	"a number not rounded":   regexp.MustCompile(`(?:^|[ (])\d+\.0*[1-9]\d{2,}(?:[ ,;)]|$)`),
 	"a value that is none":   regexp.MustCompile(`\bNaN\b|\bInf\b|%!`),
 	"seconds past ten min":   regexp.MustCompile(`\b([6-9]\d\d|\d{4,}) s\b`),
 	"minutes past two hours": regexp.MustCompile(`\b(1[2-9]\d|[2-9]\d\d|\d{4,}) min\b`),
-	"one of many":            regexp.MustCompile(`\b1 (changes|minutes|services|deploys|samples|sources|alerts|others|instances|requests|calls|callers|times)\b`),
+	"one of many":            regexp.MustCompile(`(?:^|[^.\d−+,\sf]\s)1 (changes|minutes|services|deploys|samples|sources|alerts|others|instances|requests|calls|callers|times)\b`),
 }
 
 func forms(s said) []string {
 	var out []string
 	for _, room := range []string{"card", "digest", "slack", "teams", "page", "postmortem"} {
 		for what, form := range badForms {
-			if (room == "page" || room == "postmortem") && what == "a moment for machines" {
-				continue
+			if foreign := room == "page" || room == "postmortem"; foreign && (what == "a moment for machines" || what == "a per cent sign alone") {
+				continue // these repeat what alerts say of themselves, and link by time
 			}
 			if at := form.FindStringIndex(s.rooms[room]); at != nil {
 				text := s.rooms[room]
@@ -179,7 +180,7 @@ func forms(s said) []string {
 }
 
 var (
-	shiftForm = regexp.MustCompile(`\b(errors|success|availability|latency|traffic) (?:of \S+ )?(\d[\d.]*) (%|ms|µs|s|/s)? ?→ (\d[\d.]*) (%|ms|µs|s|/s)?`)
+	shiftForm = regexp.MustCompile(`\b(errors|success|availability|latency|traffic) (?:of \S+ )?(\d[\d.]*) (%|ms|µs|s|/s|k|M)? ?→ (\d[\d.]*) (%|ms|µs|s|/s|k|M)?`)
 	percent   = regexp.MustCompile(`(\d[\d.]*) %`)
 )
 
@@ -199,4 +200,41 @@ func quantities(r triage.Report, s said) []string {
 		}
 	}
 	return out
+}
+
+// Each check finds what it looks for.
+func TestChecksFind(t *testing.T) {
+	clean := func() said {
+		text := "checkout errors 0.2 % → 14 % since 03:02:10 UTC · LIKELY: deploy pricing v811 → v812, 40 s before the errors"
+		s := said{card: card.Card{Headline: "checkout errors", Lines: []card.Line{{Word: "LIKELY", Text: "deploy pricing v811 → v812 at 03:01:30"}}}, rooms: map[string]string{}}
+		for _, room := range []string{"card", "page", "postmortem", "timeline", "digest", "slack", "teams", "webhook", "grafana", "log"} {
+			s.rooms[room] = text
+		}
+		return s
+	}
+	r := triage.Report{Suspects: []triage.Suspect{{Rank: 1, Probability: .9, Change: &triage.Change{
+		ID: "d", Kind: triage.KindDeploy, Scope: triage.Scope{Service: "pricing"}, PreviousVersion: "v811", Version: "v812",
+	}, For: []triage.Evidence{{Factor: "own", Direct: true, Contribution: 3000, Sentence: "its errors rose"}}}}}
+	if found := slices.Concat(named(r, clean()), oncePerCard(clean()), forms(clean()), quantities(r, clean())); len(found) > 0 {
+		t.Fatalf("nothing is wrong with it, got %q", found)
+	}
+	for name, find := range map[string]func(s said) []string{
+		"another name": func(s said) []string { s.rooms["slack"] = "deploy of pricing: v812"; return named(r, s) },
+		"said twice": func(s said) []string {
+			s.card.Lines = append(s.card.Lines, card.Line{Word: "NOTE", Text: "as said: deploy pricing v811 → v812 at 03:01:30"})
+			return oncePerCard(s)
+		},
+		"a span of Go's":  func(s said) []string { s.rooms["card"] = "1m30s before"; return forms(s) },
+		"many seconds":    func(s said) []string { s.rooms["card"] = "900 s before"; return forms(s) },
+		"one of many":     func(s said) []string { s.rooms["card"] = "did: 1 changes"; return forms(s) },
+		"too many digits": func(s said) []string { s.rooms["card"] = "errors 0.14159 now"; return forms(s) },
+		"more than all":   func(s said) []string { s.rooms["card"] = "errors 4200 %"; return quantities(r, s) },
+		"the good direction": func(s said) []string {
+			return quantities(triage.Report{Symptom: triage.SymptomSummary{Sentence: "errors 100 % → 93 %"}}, s)
+		},
+	} {
+		if len(find(clean())) == 0 {
+			t.Errorf("%s is not found", name)
+		}
+	}
 }

@@ -12,15 +12,36 @@ func Change(c triage.Change) string { return Undone(triage.UndoneOf(c)) }
 
 // Undone is Change for one of which a report keeps the name alone.
 func Undone(u triage.Undone) string {
-	what, name, moved, title := string(u.Kind), Clean(u.Name, MaxName), Moved(u.From, u.To), Clean(u.Title, MaxPhrase)
+	what, name, moved := parts(u)
+	return joinWords(what, name, moved)
+}
+
+// Parts is Suspect in three pieces, for a page that sets each in its own way: what it is, its name, and from what to what it went.
+func Parts(s triage.Suspect) (what, name, moved string) {
+	switch {
+	case s.Change != nil:
+		return parts(triage.UndoneOf(*s.Change))
+	case s.Anomaly != nil:
+		return string(s.Anomaly.Signal) + " shift on", Clean(s.Anomaly.Service, MaxName), ""
+	}
+	return "", "something unnamed", ""
+}
+
+func joinWords(words ...string) string {
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+}
+
+func parts(u triage.Undone) (what, name, moved string) {
+	what, name, moved = string(u.Kind), Clean(u.Name, MaxName), Moved(u.From, u.To)
+	title := Clean(u.Title, MaxPhrase)
 	if what == "" { // a report of 0.1.0 kept no more
-		return firstOf(title, Clean(string(u.ChangeID), MaxName))
+		return "", firstOf(title, Clean(string(u.ChangeID), MaxName)), ""
 	}
 	if u.Kind == triage.KindConfig && name != "" && u.Name != u.Service && u.Service != "" {
 		name += " of " + Clean(u.Service, MaxName) // a key says little without whose it is
 	}
 	if title == "" || moved != "" && name != "" {
-		return strings.TrimSpace(what + " " + strings.TrimSpace(firstOf(name, Clean(string(u.ChangeID), MaxName))+" "+moved))
+		return what, firstOf(name, Clean(string(u.ChangeID), MaxName)), moved
 	}
 	if u.Kind == triage.KindDeploy && name != "" && !strings.Contains(title, name) {
 		title = name + ": " + title
@@ -28,7 +49,7 @@ func Undone(u triage.Undone) string {
 	if rest, said := cutFold(title, what); said {
 		title = strings.TrimLeft(rest, " :")
 	}
-	return strings.TrimSpace(what + " " + title)
+	return what, strings.TrimSpace(title), ""
 }
 
 // cutFold cuts a leading word, in any case.
@@ -65,13 +86,8 @@ func version(s string) string {
 
 // Suspect is Change, or the same for a shift that is suspected itself.
 func Suspect(s triage.Suspect) string {
-	switch {
-	case s.Change != nil:
-		return Change(*s.Change)
-	case s.Anomaly != nil:
-		return strings.TrimSpace(string(s.Anomaly.Signal) + " shift on " + Clean(s.Anomaly.Service, MaxName))
-	}
-	return "something unnamed"
+	what, name, moved := Parts(s)
+	return joinWords(what, name, moved)
 }
 
 // Place is where something is, from the wide to the narrow: environment, region, cluster, namespace. A region that the
