@@ -18,6 +18,12 @@ func Rank(in Input) triage.Report { return newRanking(in).rank() }
 
 // rank weighs every candidate and none, and writes the report.
 func (m *ranking) rank() triage.Report {
+	n := m.order()
+	return m.report(&n)
+}
+
+// order weighs every candidate and none, and sorts them.
+func (m *ranking) order() none {
 	for _, c := range m.candidates {
 		m.weigh(c)
 	}
@@ -26,7 +32,7 @@ func (m *ranking) rank() triage.Report {
 	slices.SortStableFunc(m.candidates, func(a, b *candidate) int {
 		return cmp.Or(cmp.Compare(b.micros, a.micros), cmp.Compare(b.logOdds, a.logOdds), cmp.Compare(a.ch.ID, b.ch.ID))
 	})
-	return m.report(&n)
+	return n
 }
 
 // normalise turns log-odds into probabilities: competing hazards, each e^log-odds, none among them. Millionths are rounded

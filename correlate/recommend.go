@@ -49,6 +49,11 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		m.wait(&rec, l)
 	case act:
 		m.advise(&rec, l)
+		if on := m.alone(l); on != "" {
+			rec.Verdict, rec.Action, rec.Target, rec.AlsoUndoes, rec.Steps = triage.VerdictCannotTell, triage.ActionInvestigate, nil, nil, nil
+			rec.Reason = fmt.Sprintf("%s leads on one measurement alone, %s; another look in a minute will tell", label(l.ch), on)
+			rec.Check = m.separate(l)
+		}
 	case sure:
 		rec.Target = targetOf(l.ch)
 		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionFixForward
