@@ -39,6 +39,8 @@ type Options struct {
 	Picture func(context.Context, triage.Report) ([]byte, error)
 	// Percentages reports whether enough of the team's own labels stand behind the probabilities to print them. Nil: no.
 	Percentages func(context.Context) bool
+	// Shadow is shown what a shadow route kept back, as it happens. Nil: only the outbox and the digest tell.
+	Shadow func(Whisper)
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

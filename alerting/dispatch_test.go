@@ -232,7 +232,11 @@ func TestReceiversAreIndependentAndInOrder(t *testing.T) {
 
 func TestShadowRecordsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, newFakeStore(), func(o *Options) { o.Route.Mode = "" })
+		var seen []Whisper
+		b := newBench(t, newFakeStore(), func(o *Options) {
+			o.Route.Mode = ""
+			o.Shadow = func(w Whisper) { seen = append(seen, w) }
+		})
 		b.accept(t, alert("checkout", time.Now()))
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -241,6 +245,10 @@ func TestShadowRecordsOnly(t *testing.T) {
 		}
 		if got := b.notifier.told(); len(got) != 0 {
 			t.Errorf("want nothing posted, got %v", got)
+		}
+		// Whoever watches the console sees at once what would have been posted, and where.
+		if len(seen) != 1 || len(seen[0].Receivers) != 1 || seen[0].Receivers[0] != b.delivery(t).Receiver || !strings.Contains(seen[0].Card.Text(), "checkout") {
+			t.Errorf("want the card and its receiver shown once, got %+v", seen)
 		}
 		if err := b.Resend(t.Context(), b.delivery(t).ID); err != nil {
 			t.Fatal(err)

@@ -194,6 +194,7 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 	a.afterReport(e, &report, answer.Input, seq, true)
 	a.subs.publish(Update{Incident: inc, Report: &report})
 	a.out.Added(deliveries)
+	a.whisper(ctx, inc, report, posted, deliveries)
 	return nil
 }
 

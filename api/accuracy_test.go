@@ -158,3 +158,18 @@ func TestPostmortem(t *testing.T) {
 		t.Log(got)
 	}
 }
+
+// What people confirm, or undo, is named with its flag and values, whether or not a report ever listed it.
+func TestPostmortemNamesWhatNoReportListed(t *testing.T) {
+	h := newHarness(t, nil)
+	h.changes["push:other"] = triage.Change{
+		ID: "push:other", Kind: triage.KindFlag, Scope: triage.Scope{Service: "pricing"}, Title: "switched over", StartedAt: now.Add(-10 * time.Minute),
+		Labels: map[string]string{"flag": "fast-path", "from": "0 %", "to": "25 %"},
+	}
+	h.said = []triage.Feedback{{IncidentID: "inc-1", Verdict: triage.FeedbackConfirm, ChangeID: "push:other", At: now.Add(time.Minute)}}
+	rec := h.call(http.MethodGet, "/api/v1/incidents/inc-1/postmortem", "")
+	wantStatus(t, rec, 200)
+	if got := rec.Body.String(); !strings.Contains(got, "**flag fast-path 0 % → 25 %**") || !strings.Contains(got, "confirmed by the team") {
+		t.Errorf("want the flag and its values, got\n%s", got)
+	}
+}

@@ -191,6 +191,17 @@ func joinScopes() string {
 	return b.String()
 }
 
+// Readable says which tokens cannot be read, as a start would.
+func (c Config) Readable() error {
+	var errs []error
+	for _, t := range c.Tokens {
+		if _, err := t.secret(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // secret is the token itself, from where it is configured.
 func (t Token) secret() (string, error) {
 	if t.TokenFile == "" {

@@ -20,6 +20,10 @@ const pushSource = "push"
 // futureTolerance is how far ahead of ours a sender's clock may be before we say so. The collector clamps what is later.
 const futureTolerance = 5 * time.Minute
 
+// historyAfter is how old an event may be before we say that it comes too late for any alert: a week is far more than any sender lags,
+// and more than a ranking looks back.
+const historyAfter = 7 * 24 * time.Hour
+
 // received is the answer to pushed events. Ids are those to ask for later: what was folded into another Change answers to
 // its old id too.
 type received struct {
@@ -56,6 +60,7 @@ func (a *API) postEvents(r *request, bare string) (any, error) {
 	}
 	var events []triage.Event
 	var bad []record
+	var old history
 	for _, rec := range records {
 		warn := func(text string) {
 			if !single {
@@ -81,10 +86,12 @@ func (a *API) postEvents(r *request, bare string) (any, error) {
 			if warning != "" {
 				warn(warning)
 			}
+			old.note(ev, a.now().UTC())
 			events = append(events, ev)
 			out.Accepted = append(out.Accepted, eventID(ev))
 		}
 	}
+	out.Warnings = append(out.Warnings, old.warnings()...)
 	a.metrics.records.WithLabelValues("rejected").Add(float64(len(bad)))
 	if len(events) == 0 && len(bad) > 0 {
 		a.setAside(r, bad)
@@ -273,6 +280,40 @@ func (a *API) future(field string, t time.Time) string {
 	}
 	return fmt.Sprintf("%s %s lies %s ahead of our clock (%s); it is taken as happening now. Check the sender's clock and zone",
 		field, t.Format(time.RFC3339), t.Sub(now).Round(time.Second), now.Format(time.RFC3339))
+}
+
+// history counts what happened so long ago that it is kept and weighed in no alert: right for a record of the past, and a wrong year
+// or zone otherwise. One warning for a body: a past is sent in thousands.
+type history struct {
+	n     int
+	first time.Time
+	age   time.Duration
+}
+
+func (h *history) note(ev triage.Event, now time.Time) {
+	at := now
+	if c := ev.Change; c != nil {
+		at = c.OccurredAt()
+		if c.FinishedAt.After(at) {
+			at = c.FinishedAt
+		}
+	} else {
+		at = ev.Anomaly.Onset.Best
+	}
+	if age := now.Sub(at); !at.IsZero() && age > historyAfter {
+		if h.n == 0 {
+			h.first, h.age = at, age
+		}
+		h.n++
+	}
+}
+
+func (h *history) warnings() []string {
+	if h.n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d happened more than %d days ago, the first at %s, %d days back: kept as history, and weighed in no alert from now on. If it happened just now, check the sender's date and zone",
+		h.n, int(historyAfter.Hours()/24), h.first.Format(time.RFC3339), int(h.age.Hours()/24))}
 }
 
 // anomalyID makes the id of an Anomaly that has none: what was measured and when it left its range.

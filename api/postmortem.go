@@ -31,6 +31,9 @@ func (a *API) getPostmortem(r *request) (any, error) {
 		return nil, err
 	}
 	d := draft{inc: inc, reports: reports, feedback: feedback, deliveries: deliveries, dir: a.directory(), now: a.now().UTC()}
+	if d.changes, err = a.opts.Store.Changes(r.Context(), d.mentioned()); err != nil {
+		return nil, fmt.Errorf("read the changes of the incident: %w", err)
+	}
 	return reply{raw: []byte(d.markdown()), header: http.Header{"Content-Type": {"text/markdown; charset=utf-8"}}}, nil
 }
 
@@ -42,6 +45,7 @@ type draft struct {
 	feedback   []triage.Feedback
 	deliveries []triage.Delivery
 	dir        *triage.Directory
+	changes    []triage.Change // that people or undos name; a report may not list them
 	now        time.Time
 
 	first, last triage.Report // zero without reports
@@ -238,7 +242,7 @@ func (d *draft) trigger() {
 			}
 		}
 	}
-	s, found := suspectOf(d.reports, id)
+	s, found := d.suspect(id)
 	switch {
 	case none:
 		d.line("The team says that no change set it off.")
@@ -296,7 +300,7 @@ func (d *draft) tried() {
 	for _, c := range d.last.Checked {
 		seen = true
 		name := string(c.Undid)
-		if s, ok := suspectOf(d.reports, c.Undid); ok {
+		if s, ok := d.suspect(c.Undid); ok {
 			name = naming(s)
 		}
 		d.line("- %s, undone: %s. Result (%s): %s.", clockOf(c.At), cell(name), say.Enum(c.Outcome), strings.TrimSuffix(plainText(c.Sentence), "."))

@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
@@ -26,11 +27,16 @@ func (m *ranking) avoidAfter() []triage.Avoid {
 			a = triage.ActionRollback
 		}
 		out = append(out, triage.Avoid{
-			Action: a, Target: ch.ID, Class: triage.VerdictWillNotHelp,
-			Reason: fmt.Sprintf("%s began at %s, %s after the latest possible onset", label(ch), clock(ch.OccurredAt()), span1(m.rel(ch.OccurredAt())-m.onset.latest)),
+			Action: a, Target: ch.ID, Change: undoneOf(ch), Class: triage.VerdictWillNotHelp,
+			Reason: fmt.Sprintf("it began at %s, at least %s after the trouble did, and cannot have set it off", clock(ch.OccurredAt()), span1(m.rel(ch.OccurredAt())-m.onset.latest)),
 		})
 	}
 	return out
+}
+
+func undoneOf(ch *triage.Change) *triage.Undone {
+	u := triage.UndoneOf(*ch)
+	return &u
 }
 
 // goesBack reports whether a change takes another one back.
@@ -50,75 +56,105 @@ func (m *ranking) avoidHarm(rec *triage.Recommendation, leader *candidate) {
 			if a == "" {
 				a = triage.ActionRollback
 			}
-			rec.Avoid = append(rec.Avoid, triage.Avoid{Action: a, Target: c.ch.ID, Class: triage.VerdictHarmful, Reason: why})
+			rec.Avoid = append(rec.Avoid, triage.Avoid{Action: a, Target: c.ch.ID, Change: undoneOf(c.ch), Class: triage.VerdictHarmful, Reason: why})
 		}
 	}
 }
 
-// outside is the advice when no change fits: a rollback will not help where something outside is seen to be the cause,
-// else we cannot tell.
+// outside is the advice when no change fits. That a rollback will not help is said where it is known: something outside is seen to be
+// the cause, changes were seen and do not fit, and every source was heard. Not to have seen a change is not to know that there is none.
 func (m *ranking) outside(rec *triage.Recommendation, n *none) {
-	p := float64(n.micros) / million
-	if where := m.pointsOutside(n); where != "" && p >= m.cfg.MinProbability {
+	where, look, check := m.pointsOutside(n)
+	known := check != "" && float64(n.micros)/million >= m.cfg.MinProbability
+	deaf := slices.IndexFunc(m.in.Coverage, func(c triage.Coverage) bool { return c.State != triage.SourceOK && c.State != "" })
+	switch {
+	case known && len(m.candidates) > 0 && deaf < 0:
 		rec.Verdict, rec.Action = triage.VerdictWillNotHelp, triage.ActionDoNotRollBack
-		rec.Reason = "no change I saw fits; " + where
-		rec.Steps = []triage.Instruction{do("look there first; undoing recent changes would cost time and mend nothing")}
-		rec.Check = "the symptom follows that signal, not any change"
+		rec.Reason, rec.Check = where, check
+		rec.Steps = []triage.Instruction{do(look)}
+		return
+	case where != "":
+		rec.Reason = where
+		if deaf >= 0 {
+			rec.Reason += fmt.Sprintf("; %s could not be heard as usual, so a change I did not see may be behind it", m.in.Coverage[deaf].Source)
+		}
+		rec.Steps = []triage.Instruction{do(look)}
 		return
 	}
-	rec.Reason = "no change I saw fits"
+	rec.Doubt, rec.Reason = triage.DoubtNoChange, "no change I saw fits"
 	if len(m.candidates) == 0 {
 		rec.Reason = fmt.Sprintf("no change was seen in the %s before the onset", span1(m.lookback))
 	}
-	rec.Check = "look for what is not reported here: manual changes, vendors, expiring certificates, limits reached with time"
+	if look != "" {
+		rec.Steps = []triage.Instruction{do(look)}
+	}
+	rec.Check = "what is not reported here: changes made by hand, vendors, certificates that ran out, limits reached with time"
 	if len(m.candidates) > 0 && float64(m.candidates[0].micros) >= 0.15*million {
-		rec.Check = m.separate(m.candidates[0])
+		if apart := m.separate(m.candidates[0], n); apart != "" {
+			rec.Check = apart
+		}
 	}
 }
 
-// pointsOutside says what besides a change is seen to be the cause, "" where nothing is.
-func (m *ranking) pointsOutside(n *none) string {
+// pointsOutside says what besides a change is seen to be the cause, and where to look then; "" where nothing is. check says how it
+// would show, and is "" where it is only seen where the trouble sits, not why.
+func (m *ranking) pointsOutside(n *none) (where, look, check string) {
 	for _, e := range n.evidence {
 		if e.Factor == "surge" {
-			return e.Sentence
+			return e.Sentence, "where that traffic comes from: a campaign, a job, clients that ask again and again", "the symptom goes as that traffic goes"
 		}
 	}
-	if len(n.sources) > 0 && n.sources[0].share >= 0.5 && n.sources[0].log > 2 && n.sources[0].name != m.scope.Service && !m.changedAt(n.sources[0].name) {
-		top := n.sources[0]
-		if m.external(top.name) {
-			return fmt.Sprintf("the trouble points at %s, which is not ours", top.name)
-		}
-		return fmt.Sprintf("%s shifted on its own account and no change to it was seen", top.name)
+	if len(n.sources) == 0 || n.sources[0].name == m.scope.Service {
+		return "", "", ""
 	}
-	return ""
+	top := n.sources[0]
+	if top.share < 0.5 || top.log <= 2 || m.changedAt(top.name) {
+		if top.share > 0.3 && top.log > 1 { // as weak as the evidence that names it: a place to look, and no more
+			look = lookAt(top.name)
+		}
+		return "", look, ""
+	}
+	if m.external(top.name) {
+		return fmt.Sprintf("the trouble points at %s, which is not ours", top.name), fmt.Sprintf("what %s says of itself: its status page, its support", top.name), fmt.Sprintf("calls to %s recover first", top.name)
+	}
+	return fmt.Sprintf("%s shifted on its own account and no change to it was seen", top.name), lookAt(top.name), ""
 }
 
-// doubt says in a sentence why no reversal is advised.
-func (m *ranking) doubt(l *candidate, n *none, p, margin float64) string {
+func lookAt(name string) string {
+	return fmt.Sprintf("%s first: its logs, its limits, the host it runs on, what was done to it by hand", name)
+}
+
+// doubt says why no reversal is advised, as a value and in a sentence.
+func (m *ranking) doubt(l *candidate, n *none, p, margin float64) (triage.Doubt, string) {
 	name := label(l.ch)
+	say := func(d triage.Doubt, format string, args ...any) (triage.Doubt, string) {
+		return d, fmt.Sprintf(format, args...)
+	}
 	switch {
 	case l.veto:
-		return fmt.Sprintf("%s leads, but the trouble is older than it", name)
+		return say(triage.DoubtOlder, "%s is the likeliest change, but the trouble is older than it", name)
+	case l.far:
+		return say(triage.DoubtFar, "%s is the likeliest change, but it was found only in the longer search: undoing it would take much else along", name)
 	case m.long(l):
-		return fmt.Sprintf("%s leads, but it was found only in the longer search: undoing it would take much else along", name)
+		return say(triage.DoubtNoOnset, "%s is the likeliest change by its time, but no series says when the trouble began", name)
 	case !l.direct && !l.own.observed:
-		return fmt.Sprintf("%s leads on timing and place alone: nothing measures it", name)
+		return say(triage.DoubtUnmeasured, "%s is the likeliest change by timing and place alone: nothing measures it", name)
 	case !l.direct && l.own.ratio > 1:
-		return fmt.Sprintf("%s leads, but what is measured on it moved too little or too briefly to act on", name)
+		return say(triage.DoubtFaint, "%s is the likeliest change, but what is measured on it moved too little or too briefly to act on", name)
 	case !l.direct:
-		return fmt.Sprintf("%s leads on timing and place alone: nothing measured on it moved", name)
+		return say(triage.DoubtStill, "%s is the likeliest change by timing and place alone: nothing measured on it moved", name)
 	case !m.together(l):
-		return fmt.Sprintf("%s leads, but %s shifted well before the symptom did: that may be another matter", name, orUnknown(l.ch.Service))
+		return say(triage.DoubtApart, "%s is the likeliest change, but %s shifted well before the symptom did: that may be another matter", name, orUnknown(l.ch.Service))
 	case p >= m.threshold(l) && m.rival(l) != nil:
-		return fmt.Sprintf("%s leads, and what %s did fits %s as well", name, l.ch.Service, label(m.rival(l).ch))
+		return say(triage.DoubtShared, "%s is the likeliest change, and what %s did fits %s as well", name, l.ch.Service, label(m.rival(l).ch))
 	case p < m.threshold(l):
-		return fmt.Sprintf("%s leads, but not by enough to act on", name)
+		return say(triage.DoubtUnlikely, "%s is the likeliest change, but not by enough to act on", name)
 	case margin < m.cfg.MinMargin && len(m.candidates) > 1 && m.candidates[1].micros >= n.micros:
-		return fmt.Sprintf("%s and %s cannot be told apart", name, label(m.candidates[1].ch))
+		return say(triage.DoubtTied, "%s and %s cannot be told apart", name, label(m.candidates[1].ch))
 	case reversal(l.ch) == "":
-		return fmt.Sprintf("%s leads, and no safe way to undo it is known", name)
+		return say(triage.DoubtNoUndo, "%s is the likeliest change, and no safe way to undo it is known", name)
 	}
-	return fmt.Sprintf("%s leads, but something unseen is nearly as likely", name)
+	return say(triage.DoubtUnseen, "%s is the likeliest change, but something unseen is nearly as likely", name)
 }
 
 // offerBoth lists two cheap safe undos that tie.
@@ -168,5 +204,5 @@ func (m *ranking) verify(l *candidate) string {
 	if l.ch.Service != "" && l.ch.Service != m.scope.Service {
 		what += ", and " + l.ch.Service + " too"
 	}
-	return fmt.Sprintf("%s by %s UTC; slower does not clear it: retries, queues and rate windows lag", what, by)
+	return fmt.Sprintf("%s by %s UTC; retries, queues and rate windows lag: later is no sign that it was something else", what, by)
 }

@@ -62,7 +62,7 @@ func (h hypothesis) id() string {
 
 func (h hypothesis) name() string {
 	if h.c == nil {
-		return "something unseen"
+		return "something I cannot see"
 	}
 	return label(h.c.ch)
 }
@@ -104,8 +104,9 @@ type probe struct {
 	worth float64
 }
 
-// experiment is the look or act worth most for what it costs, nil where fewer than two explanations stand or nothing parts them.
-func (m *ranking) experiment() *triage.Experiment {
+// experiment is the look, or act if acts, worth most for what it costs; nil where fewer than two explanations stand or nothing parts
+// them. Where no change leads, nothing is changed to find out.
+func (m *ranking) experiment(acts bool) *triage.Experiment {
 	hs := m.standing()
 	if len(hs) < 2 {
 		return nil
@@ -115,7 +116,9 @@ func (m *ranking) experiment() *triage.Experiment {
 		gain := expectedBits(hs, p.sees)
 		p.ExpectedBits = math.Round(gain*1000) / 1000
 		p.worth = gain / p.CostMinutes
-		if gain < leastBits {
+		yes, _ := after(hs, p.sees, true)
+		no, _ := after(hs, p.sees, false)
+		if p.Act && !acts || gain < leastBits || yes.id() == no.id() { // whatever is seen, the same is done next
 			continue
 		}
 		if best == nil || p.worth > best.worth+1e-9 || p.worth > best.worth-1e-9 && cmp.Or(cmp.Compare(p.CostMinutes, best.CostMinutes), cmp.Compare(p.do, best.do)) < 0 {
@@ -220,7 +223,11 @@ func (m *ranking) probes(hs []hypothesis) []probe {
 		case parted && c.ch.Kind == triage.KindFlag:
 			add(c, costLook, "compare requests with and without "+name, "only those with it fail", its(splitShows, splitChance))
 		case parted && slow(c.ch.Kind):
-			add(c, costLook, "compare what runs "+orDefault(c.ch.Version, name)+" with what does not", "only what runs it fails", its(splitShows, splitChance))
+			if c.ch.Version != "" {
+				add(c, costLook, "compare what runs "+c.ch.Version+" with what does not", "only what runs it fails", its(splitShows, splitChance))
+			} else {
+				add(c, costLook, "compare what "+name+" has reached with the rest", "only what it reached fails", its(splitShows, splitChance))
+			}
 		}
 		if place := orDefault(c.ch.Region, c.ch.Cluster); place != "" && m.scope.Region == "" && m.scope.Cluster == "" && contribution(c, "split") == 0 {
 			add(c, costLook, "compare "+place+" with the rest", "only "+place+" fails", func(o hypothesis) float64 {
@@ -358,13 +365,13 @@ func (m *ranking) symptomLink() string {
 	return ""
 }
 
-// separate says what would part the explanations that stand; where nothing in particular would, what parts a change from the rest.
-func (m *ranking) separate(l *candidate) string {
-	if e := m.experiment(); e != nil {
+// separate says what would part the explanations that stand; "" where nothing in particular would.
+func (m *ranking) separate(l *candidate, n *none) string {
+	if e := m.experiment(n.micros < l.micros); e != nil {
 		return e.What
 	}
-	if l.ch.Service != "" && !l.direct {
-		return fmt.Sprintf("see whether errors or latency of %s moved at %s", l.ch.Service, clock(m.abs(l.act.start)))
+	if l.ch.Service != "" && !l.direct && !l.own.observed {
+		return fmt.Sprintf("see whether errors or latency of %s moved at %s, with %s", l.ch.Service, clock(m.abs(l.act.start)), label(l.ch))
 	}
-	return "see whether what has it differs from what has not: version, region, flag variant"
+	return ""
 }

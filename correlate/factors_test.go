@@ -267,7 +267,12 @@ func TestNoneHasEvidenceOfItsOwn(t *testing.T) {
 			t.Errorf("%s: want %q, got %q", factor, says, factors[factor])
 		}
 	}
-	if r.Recommendation.Verdict != triage.VerdictWillNotHelp || r.Recommendation.Action != triage.ActionDoNotRollBack {
+	if r.Recommendation.Verdict != triage.VerdictCannotTell {
+		t.Errorf("with a source that could not be heard it is not known that a rollback will not help; got %+v", r.Recommendation)
+	}
+	in.Coverage[len(in.Coverage)-1].State = triage.SourceOK
+	in.Changes = []triage.Change{change("far", triage.KindDeploy, "search", "7m")} // seen, and no fit
+	if r = Rank(in); r.Recommendation.Verdict != triage.VerdictWillNotHelp || r.Recommendation.Action != triage.ActionDoNotRollBack {
 		t.Errorf("want: a rollback will not help; got %+v", r.Recommendation)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,37 @@ func TestUnreachableShiftlessChangesMoveLittle(t *testing.T) {
 				t.Errorf("leader %s %.3f became %s %.3f", a.ID(), a.Probability, b.ID(), b.Probability)
 			}
 		})
+	}
+}
+
+// How long the list of suspects is decides nothing: 222 changes that fit alike say the same with 20 listed and with all. What is not
+// listed keeps its share, and none gets nothing of it.
+func TestTheLengthOfTheListDecidesNothing(t *testing.T) {
+	in := flagScene()
+	in.Series = nil
+	in.Changes = nil
+	for i := range 222 {
+		in.Changes = append(in.Changes, change(fmt.Sprintf("dep-%03d", i), triage.KindDeploy, "checkout", "6m"))
+	}
+	var reports []triage.Report
+	for _, limit := range []int{3, 20, 400} {
+		in.Config = DefaultConfig()
+		in.Config.MaxSuspects = limit
+		r := Rank(in)
+		sum := r.None.Probability + r.Unlisted.Probability
+		for _, s := range r.Suspects {
+			sum += s.Probability
+		}
+		if math.Abs(sum-1) > 1e-6 || len(r.Suspects)+r.Unlisted.Changes != 222 {
+			t.Errorf("%d listed: want 1 and 222 changes, got %v, %d and %d", limit, sum, len(r.Suspects), r.Unlisted.Changes)
+		}
+		reports = append(reports, r)
+	}
+	for _, r := range reports[1:] {
+		first := reports[0]
+		if r.None.Probability != first.None.Probability || r.Standing().Word != first.Standing().Word || !reflect.DeepEqual(r.Recommendation, first.Recommendation) {
+			t.Errorf("want %v %s %+v,\n got %v %s %+v", first.None.Probability, first.Standing().Word, first.Recommendation, r.None.Probability, r.Standing().Word, r.Recommendation)
+		}
 	}
 }
 

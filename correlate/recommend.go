@@ -31,9 +31,10 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 	case !act && running(l.ch, m.at) && p >= m.cfg.MinPause && !l.veto && harm == "" && !m.long(l):
 		rec.Target = targetOf(l.ch)
 		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionPauseRollout
-		rec.Reason = fmt.Sprintf("it is still rolling out and %s; pausing is safe while that is settled", m.doubt(l, n, p, margin))
-		rec.Steps = []triage.Instruction{action(rec.Action, "pause "+label(l.ch)), do("compare what has it with what has not")}
-		rec.Check = m.separate(l)
+		doubt, why := m.doubt(l, n, p, margin)
+		rec.Doubt, rec.Reason = doubt, fmt.Sprintf("it is still going on and %s; to hold it is safe while that is settled", why)
+		rec.Steps = []triage.Instruction{action(rec.Action, "hold "+label(l.ch))}
+		rec.Check = m.separate(l, n)
 	case n.micros >= l.micros && float64(n.micros)/million >= 0.5:
 		rec.Owner = m.ownerOf(m.scope.Service)
 		m.outside(&rec, n)
@@ -51,22 +52,22 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		m.advise(&rec, l)
 		if on := m.alone(l); on != "" {
 			rec.Verdict, rec.Action, rec.Target, rec.AlsoUndoes, rec.Steps = triage.VerdictCannotTell, triage.ActionInvestigate, nil, nil, nil
+			rec.Doubt = triage.DoubtAlone
 			rec.Reason = fmt.Sprintf("%s leads on one measurement alone, %s; another look in a minute will tell", label(l.ch), on)
-			rec.Check = m.separate(l)
+			rec.Check = m.separate(l, n)
 		}
 	case sure:
 		rec.Target = targetOf(l.ch)
 		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionFixForward
 		rec.Reason = m.strongest(l)
-		rec.Steps = []triage.Instruction{do(fmt.Sprintf("mend what %s broke, with its owner", label(l.ch)))}
 		rec.Check = m.verify(l)
 	default:
-		rec.Reason = m.doubt(l, n, p, margin)
+		rec.Doubt, rec.Reason = m.doubt(l, n, p, margin)
 		m.offerBoth(&rec, l, n)
-		rec.Check = m.separate(l)
+		rec.Check = m.separate(l, n)
 	}
 	if rec.Verdict == triage.VerdictCannotTell || rec.Action == triage.ActionPauseRollout {
-		rec.Experiment = m.experiment()
+		rec.Experiment = m.experiment(n.micros < l.micros)
 	}
 	return rec
 }
@@ -211,7 +212,8 @@ func (m *ranking) advise(rec *triage.Recommendation, l *candidate) {
 func (m *ranking) wait(rec *triage.Recommendation, l *candidate) {
 	u := m.undoOf(l.ch)
 	rec.Target = targetOf(l.ch)
-	rec.Reason = fmt.Sprintf("%s leads, and was undone at %s by %s: see whether the symptom follows before anything else is undone", label(l.ch), clock(u.OccurredAt()), label(u))
+	rec.Doubt = triage.DoubtUndone
+	rec.Reason = fmt.Sprintf("%s is the likeliest change, and was undone at %s by %s: see whether the symptom follows before anything else is undone", label(l.ch), clock(u.OccurredAt()), label(u))
 	rec.Check = m.verify(l)
 }
 
@@ -252,7 +254,7 @@ func (m *ranking) steps(l *candidate, rec *triage.Recommendation) []triage.Instr
 	where := placeOf(l.ch.Scope)
 	var out []triage.Instruction
 	if running(l.ch, m.at) {
-		out = append(out, do("pause the rollout, it is still going on"))
+		out = append(out, do("hold the rollout first: it is still going on"))
 	}
 	switch rec.Action {
 	case triage.ActionFlagOff:
@@ -270,7 +272,7 @@ func (m *ranking) steps(l *candidate, rec *triage.Recommendation) []triage.Instr
 			out = append(out, do("auto-sync would apply it again: revert in the repository, or suspend the sync first"))
 		}
 	}
-	return append(out, do("hold other rollouts until the symptom is gone"))
+	return out
 }
 
 func placeOf(s triage.Scope) string {

@@ -44,7 +44,7 @@ func TestRecommendation(t *testing.T) {
 		{"no GitOps", func(in *Input) {
 			in.Changes[0].Kind = triage.KindDeploy
 			in.Services = map[string]triage.Service{"pricing": {AutoSync: &no}}
-		}, triage.VerdictAct, triage.ActionRollback, "hold other rollouts"},
+		}, triage.VerdictAct, triage.ActionRollback, "return pricing to 0 %"},
 		{"migration", func(in *Input) { in.Changes[0].Kind = triage.KindMigration }, triage.VerdictHarmful, triage.ActionDoNotRollBack, "a migration changed data or schema"},
 		{"irreversible", func(in *Input) {
 			in.Changes[0].Reversible = triage.Reversible{Value: triage.ReversibleNo, Reason: "rows were deleted"}
@@ -58,7 +58,7 @@ func TestRecommendation(t *testing.T) {
 			in.Changes = append(in.Changes, change("undo", triage.KindFlag, "pricing", "60s"))
 		}, triage.VerdictCannotTell, triage.ActionInvestigate, "was undone at"},
 		{"thin evidence", func(in *Input) { in.Series = nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "nothing measures it"},
-		{"longer search", func(in *Input) { in.Widened, in.Symptom, in.Series = true, nil, nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "longer search"},
+		{"longer search", func(in *Input) { in.Widened, in.Symptom, in.Series = true, nil, nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "no series says when the trouble began"},
 		{"longer search for a late alert, near the measured onset", func(in *Input) { in.Widened = true }, triage.VerdictAct, triage.ActionFlagOff, "errors of pricing"},
 		{"a global push with nothing measured but what it reaches", func(in *Input) {
 			flag := &in.Changes[0]
@@ -72,15 +72,26 @@ func TestRecommendation(t *testing.T) {
 			c := &in.Changes[0]
 			c.Kind, c.Status, c.FinishedAt, c.RolloutPercent = triage.KindDeploy, triage.StatusStarted, time.Time{}, percent(30)
 			in.Changes = in.Changes[:1]
-		}, triage.VerdictAct, triage.ActionPauseRollout, "pause deploy new-pricing"},
+		}, triage.VerdictAct, triage.ActionPauseRollout, "hold deploy new-pricing"},
 		{"two flags that tie", func(in *Input) {
 			other := in.Changes[0]
 			other.ID, other.Labels = "flag-2", map[string]string{"flag": "fast-path"}
 			in.Changes = append(in.Changes, other)
 		}, triage.VerdictCannotTell, triage.ActionInvestigate, "cheap and safe to undo: flag fast-path"},
-		{"infrastructure without a known way back", func(in *Input) { in.Changes[0].Kind = triage.KindInfra }, triage.VerdictAct, triage.ActionFixForward, "mend what infra"},
+		{"infrastructure without a known way back", func(in *Input) { in.Changes[0].Kind = triage.KindInfra }, triage.VerdictAct, triage.ActionFixForward, "errors of pricing"},
 		{"nothing seen at all", func(in *Input) { in.Changes, in.Series = nil, nil }, triage.VerdictCannotTell, triage.ActionInvestigate, "no change was seen in the 30 min before the onset"},
-		{"it began elsewhere by itself", func(in *Input) { in.Changes = in.Changes[1:] }, triage.VerdictWillNotHelp, triage.ActionDoNotRollBack, "pricing shifted on its own account"},
+		// That no change of it was seen is not known to mean that there was none: nothing is said against a rollback.
+		{"it began elsewhere by itself", func(in *Input) { in.Changes = in.Changes[1:] }, triage.VerdictCannotTell, triage.ActionInvestigate, "pricing shifted on its own account"},
+		{"a vendor's trouble", func(in *Input) {
+			in.Changes, in.Services = in.Changes[1:], map[string]triage.Service{"pricing": {External: true}}
+		}, triage.VerdictWillNotHelp, triage.ActionDoNotRollBack, "status page"},
+		{"a vendor's trouble, and nothing was seen", func(in *Input) {
+			in.Changes, in.Services = nil, map[string]triage.Service{"pricing": {External: true}}
+		}, triage.VerdictCannotTell, triage.ActionInvestigate, "pricing, which is not ours"},
+		{"a vendor's trouble, and a source is deaf", func(in *Input) {
+			in.Changes, in.Services = in.Changes[1:], map[string]triage.Service{"pricing": {External: true}}
+			in.Coverage = []triage.Coverage{{Source: "terraform", State: triage.SourceDown}}
+		}, triage.VerdictCannotTell, triage.ActionInvestigate, "terraform could not be heard as usual"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := flagScene()
@@ -153,7 +164,7 @@ func TestDoubtSaysWhatWasMeasured(t *testing.T) {
 		"nothing measured on it moved":  {observed: true, ratio: 0.5},
 		"moved too little or too brief": {observed: true, ratio: 3},
 	} {
-		if got := m.doubt(&candidate{ch: &m.in.Changes[0], own: own}, &none{}, 0.9, 0.5); !strings.Contains(got, want) {
+		if _, got := m.doubt(&candidate{ch: &m.in.Changes[0], own: own}, &none{}, 0.9, 0.5); !strings.Contains(got, want) {
 			t.Errorf("want %q, got %q", want, got)
 		}
 	}

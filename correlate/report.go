@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/triage"
-	"github.com/triaged-dev/triaged/triage/say"
 )
 
 // report writes the ranking down.
@@ -18,27 +17,24 @@ func (m *ranking) report(n *none) triage.Report {
 		Widened: m.in.Widened, Candidates: len(m.candidates), Deadline: m.in.Deadline, Unknown: m.in.Unknown,
 		Suspects: []triage.Suspect{}, Coverage: sortedCoverage(m.in.Coverage), Notes: slices.Clone(m.in.Notes),
 	}
-	switch far := len(m.candidates) > 0 && m.candidates[0].far; {
-	case far && !m.in.Widened:
+	if len(m.candidates) > 0 && m.candidates[0].far && !m.in.Widened {
 		r.Widened = true
-		r.Notes = append(r.Notes, fmt.Sprintf("the likeliest change began more than the usual %s before the onset", span1(m.lookback)))
-	case m.in.Widened && !far && len(m.candidates) > 0:
-		r.Notes = append(r.Notes, "what lies further back fits no better")
+		if m.candidates[0].micros > n.micros {
+			r.Notes = append(r.Notes, fmt.Sprintf("the likeliest change began more than the usual %s before the onset", span1(m.lookback)))
+		}
 	}
 	r.Symptom = m.symptomSummary()
 	limit := max(m.cfg.MaxSuspects, 3)
-	cut, cutMass := 0, int64(0)
+	unlisted := int64(0)
 	for i, c := range m.candidates {
 		if i >= limit {
-			cut, cutMass = cut+1, cutMass+c.micros
+			unlisted += c.micros
+			r.Unlisted.Changes++
 			continue
 		}
 		r.Suspects = append(r.Suspects, m.suspect(c, i+1))
 	}
-	n.micros += cutMass
-	if cut > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s weighed but not listed: together %s", plural(cut, "more change"), say.Percent(float64(cutMass)/million)))
-	}
+	r.Unlisted.Probability = float64(unlisted) / million
 	r.Recommendation = m.recommend(n)
 	m.second(&r)
 	m.trigger(&r, n)
@@ -93,20 +89,21 @@ func (m *ranking) second(r *triage.Report) {
 		return
 	}
 	first, next := m.candidates[0], m.candidates[1]
-	name, gap := "", triage.MilliNats(0)
+	text, gap := "as likely as the first; ordered by id", triage.MilliNats(0)
 	for _, f := range factors {
-		if d := contribution(first, f.name) - contribution(next, f.name); d > gap {
-			name, gap = f.name, d
+		d := contribution(first, f.name) - contribution(next, f.name)
+		its, _ := evidenceOf(first, f.name)
+		own, _ := evidenceOf(next, f.name)
+		if d <= gap || its.Sentence == own.Sentence { // words that are the same for both part nothing
+			continue
 		}
-	}
-	text := "as likely as the first; ordered by id"
-	if name != "" {
-		text = fmt.Sprintf("second because of %s, mostly", name)
-		if e, ok := evidenceOf(first, name); ok {
-			text += ": for the first, " + e.Sentence
+		gap = d
+		text = fmt.Sprintf("second because of %s, mostly", f.name)
+		if its.Sentence != "" {
+			text += ": for the first, " + its.Sentence
 		}
-		if e, ok := evidenceOf(next, name); ok {
-			text += "; here, " + e.Sentence
+		if own.Sentence != "" {
+			text += "; here, " + own.Sentence
 		}
 	}
 	for i := range r.Suspects {

@@ -125,7 +125,7 @@ func evidenceFor(s *triage.Suspect, factor string) (triage.MilliNats, string) {
 // checkSums fails when probabilities or contributions do not add up exactly.
 func checkSums(t *testing.T, r triage.Report) {
 	t.Helper()
-	micros := int64(math.Round(r.None.Probability * million))
+	micros := int64(math.Round((r.None.Probability + r.Unlisted.Probability) * million))
 	for _, s := range r.Suspects {
 		micros += int64(math.Round(s.Probability * million))
 		sum := triage.MilliNats(0)

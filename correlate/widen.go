@@ -68,6 +68,9 @@ func (g *gathering) longer(ctx context.Context, r triage.Report) (Input, bool) {
 	if creeping {
 		why = "the symptom crept up"
 	}
+	if more == 0 && !left { // that it was searched is said where the lookback is
+		return in, true
+	}
 	note := fmt.Sprintf("%s, so the last %s were searched: %s more", why, span1(ms(span.Milliseconds())), plural(more, "change"))
 	if left {
 		note += ", the latest of them; those before were left out"

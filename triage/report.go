@@ -92,8 +92,36 @@ type Recommendation struct {
 	Check      string        `json:"check,omitempty"`       // how to see that it worked, or what would separate two suspects
 	Experiment *Experiment   `json:"experiment,omitempty"`  // where several explanations stand: what would tell them apart for the least
 	Reason     string        `json:"reason"`                // one sentence
+	Doubt      Doubt         `json:"doubt,omitempty"`       // what keeps a reversal from being advised, where one was weighed
 	Avoid      []Avoid       `json:"avoid,omitempty"`
 	Owner      string        `json:"owner,omitempty"` // team, schedule, channel; never a person
+}
+
+// Doubt is what keeps a reversal of the leader from being advised; Reason says it in a sentence.
+type Doubt string
+
+// The doubts. The last four say no more than the probabilities do.
+const (
+	DoubtOlder      Doubt = "older"      // the trouble is older than the change
+	DoubtFar        Doubt = "far"        // the change is of the longer search
+	DoubtNoOnset    Doubt = "no_onset"   // no series says when the trouble began
+	DoubtUnmeasured Doubt = "unmeasured" // nothing measures what was changed
+	DoubtFaint      Doubt = "faint"      // it moved too little or too briefly
+	DoubtStill      Doubt = "still"      // it did not move
+	DoubtApart      Doubt = "apart"      // it moved well before the symptom did
+	DoubtShared     Doubt = "shared"     // what its service did fits another change of it as well
+	DoubtAlone      Doubt = "alone"      // one measurement alone puts it before another
+	DoubtUndone     Doubt = "undone"     // it was undone already
+	DoubtNoUndo     Doubt = "no_undo"    // no safe way to undo it is known
+	DoubtUnlikely   Doubt = "unlikely"
+	DoubtTied       Doubt = "tied"
+	DoubtUnseen     Doubt = "unseen"
+	DoubtNoChange   Doubt = "no_change"
+)
+
+// Plain reports whether the doubt says no more than the headline and its probabilities do.
+func (d Doubt) Plain() bool {
+	return d == DoubtUnlikely || d == DoubtTied || d == DoubtUnseen || d == DoubtNoChange
 }
 
 // Experiment is a look, or a reversible act, that is expected to tell explanations apart.
@@ -152,6 +180,7 @@ type Avoid struct {
 	Target ChangeID `json:"target,omitempty"`
 	Class  Verdict  `json:"class"`
 	Reason string   `json:"reason"`
+	Change *Undone  `json:"change,omitempty"` // what the target is called; 0.1.0 did not keep it
 }
 
 // SymptomSummary is what the alert's own series say at report time.
@@ -211,6 +240,7 @@ type Report struct {
 	LookbackS      float64        `json:"lookback_s"`
 	Widened        bool           `json:"widened,omitempty"` // nothing fitted in the lookback, so the longer store was searched
 	Candidates     int            `json:"candidates"`        // how many changes were weighed; Suspects may be fewer
+	Unlisted       Unlisted       `json:"unlisted,omitzero"` // those that were weighed and are not among Suspects
 	Suspects       []Suspect      `json:"suspects"`
 	None           None           `json:"none"`
 	Recommendation Recommendation `json:"recommendation"`
@@ -226,6 +256,13 @@ type Report struct {
 	Hold     []Undone      `json:"hold,omitempty"`    // changes that went live in the blast radius since the onset: hold others
 
 	OtherAlerts []ActiveAlert `json:"other_alerts,omitempty"` // pending or firing beside the incident's own, the earliest first, at most MaxOtherAlerts
+}
+
+// Unlisted are the changes that a report weighed and does not list. Their share is theirs: it belongs to no other hypothesis, least of
+// all to none, and nothing in a report depends on how long its list is.
+type Unlisted struct {
+	Changes     int     `json:"changes"`
+	Probability float64 `json:"probability"` // of all of them together
 }
 
 // MaxOtherAlerts bounds Report.OtherAlerts.

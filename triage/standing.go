@@ -6,6 +6,7 @@ type Word string
 // The words. Each names a state of knowledge; whether to act is the Recommendation's to say.
 const (
 	WordLikely   Word = "LIKELY"
+	WordPossible Word = "POSSIBLE" // one change stands alone, and not well enough
 	WordSeparate Word = "CANNOT SEPARATE"
 	WordNone     Word = "NO CHANGE I SAW FITS"
 )
@@ -51,6 +52,9 @@ func (r Report) Standing() Standing {
 		if len(s.Named) < 3 && o.Probability >= PossibleFrom && (undecided || lead.Probability-o.Probability <= CloseBy) && !o.OnlyTiming() {
 			s.Named = append(s.Named, o)
 		}
+	}
+	if len(s.Named) == 1 { // there is nothing to separate it from but what was not seen
+		s.Word = WordPossible
 	}
 	return s
 }

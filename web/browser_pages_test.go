@@ -60,12 +60,13 @@ func TestAccessible(t *testing.T) {
 	srv := site(t, s)
 	// The same markup in other colours or at another width is looked at again only where it has them all.
 	contrasting := map[string]bool{"/incidents/" + s.incidents[0].ID: true, "/incidents/" + s.incidents[4].ID: true, "/changes": true, "/sources": true, "/deliveries": true, "/accuracy": true}
-	for name, v := range map[string]view{"light": desktop, "dark": desktopDark, "phone": phone} {
+	for name, v := range map[string]view{"light": desktop, "dark": desktopDark, "phone": phone, "zoomed": zoomed} {
 		for _, path := range append(paths(s), "/incidents/none", "/changes?added=x&span=24h") {
 			t.Run(name+path, func(t *testing.T) {
+				t.Parallel()
 				p := b.open(t, srv.URL+path, v)
 				eval[bool](t, p, `document.querySelectorAll("details").forEach(d => d.open = true), true`)
-				if name == "light" || contrasting[path] {
+				if name == "light" || contrasting[path] && name != "zoomed" {
 					for _, f := range axe(t, p) {
 						for _, n := range f.Nodes[:min(len(f.Nodes), 3)] {
 							t.Errorf("%s (%s): %s\n  %s\n  %s", f.ID, f.Impact, f.Help, n.HTML, n.Why)
@@ -77,6 +78,52 @@ func TestAccessible(t *testing.T) {
 				}
 				if path != "/incidents/none" {
 					p.quiet(t, srv.URL)
+				}
+			})
+		}
+	}
+}
+
+// TestLongNames: a name of 76 characters without a space wraps on a phone and at 200 %, and in the widest of the usual fonts no two
+// labels of the axis touch.
+func TestLongNames(t *testing.T) {
+	b := newBrowser(t)
+	s := newStore(t, "flag")
+	inc := &s.incidents[0]
+	long := strings.Repeat("KubernetesDeploymentReplicasMismatch", 3)[:76]
+	inc.Title, inc.Service = long, strings.ToLower(long)
+	for i := range inc.Alerts {
+		inc.Alerts[i].Labels["alertname"], inc.Alerts[i].Labels["service"] = long, inc.Service
+	}
+	for i := range s.reports[inc.ID] {
+		r := &s.reports[inc.ID][i]
+		r.Symptom.Service, r.Recommendation.Owner = inc.Service, long
+		for j := range r.Suspects {
+			if c := r.Suspects[j].Change; c != nil {
+				c.Title = long
+			}
+		}
+	}
+	srv := site(t, s)
+	for name, v := range map[string]view{"phone": phone, "zoomed": zoomed, "desktop": desktop} {
+		for _, path := range []string{"/incidents/" + inc.ID, "/incidents", "/changes", "/sources"} {
+			t.Run(name+path, func(t *testing.T) {
+				t.Parallel()
+				p := b.open(t, srv.URL+path, v)
+				eval[bool](t, p, `document.documentElement.style.setProperty("--sans", "DejaVu Sans"), document.querySelectorAll("details").forEach(d => d.open = true), true`)
+				if wide := eval[int](t, p, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
+					t.Errorf("the page is %d px wider than the screen", wide)
+				}
+				touching := eval[string](t, p, `(() => {
+					const boxes = [...document.querySelectorAll("svg.axis text")].map(e => [e.textContent, e.getBoundingClientRect()]).filter(([, r]) => r.width > 0);
+					const out = [];
+					boxes.forEach(([a, r], i) => boxes.slice(i + 1).forEach(([b, q]) => {
+						if (r.left + 1 < q.right && q.left + 1 < r.right && r.top + 3 < q.bottom && q.top + 3 < r.bottom) out.push(a + " / " + b);
+					}));
+					return out.join("\n");
+				})()`)
+				if touching != "" {
+					t.Errorf("labels touch:\n%s", touching)
 				}
 			})
 		}
@@ -180,10 +227,14 @@ func TestLocalTime(t *testing.T) {
 	srv := site(t, s)
 	p := b.open(t, srv.URL+"/incidents/"+s.incidents[0].ID, desktop)
 	p.do(t, chromedp.Click(chromedp.CSS(".zone")))
-	for selector, want := range map[string]string{".facts": "01:05:04", "#suspect-1": "began at 01:04:19", "svg.wide": "01:05", ".zone": "Local", ".zone-name": "Europe/Vienna"} {
+	for selector, want := range map[string]string{".facts": "01:05:04", "#suspect-1": "began at 01:04:19", "svg.wide": "01:05", ".zone": "Local", ".zone-name": "Europe/Vienna", ".card .zone-word": "local time"} {
 		if got := p.text(t, selector); !strings.Contains(got, want) {
 			t.Errorf("%s: want %q in %q", selector, want, got)
 		}
+	}
+	// Who hears the button learns what it shows and what pressing does.
+	if got := eval[string](t, p, `document.querySelector(".zone").getAttribute("aria-label")`); got != "Local: show times in UTC" {
+		t.Errorf("the button's name: got %q", got)
 	}
 	p.do(t, chromedp.Reload())
 	if got := p.text(t, ".facts"); !strings.Contains(got, "01:05:04") {

@@ -36,21 +36,52 @@ func chromium(t *testing.T) string {
 // browser is one running Chromium.
 type browser struct{ ctx context.Context }
 
+// shared is the browser of all tests of the package: to start one takes seconds, and sites on ports of their own share nothing in it.
+var shared struct {
+	once  sync.Once
+	b     *browser
+	err   error
+	close func()
+}
+
+// TestMain ends the shared browser.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.close != nil {
+		shared.close()
+	}
+	os.Exit(code)
+}
+
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
+	path := chromium(t)
+	shared.once.Do(func() { shared.b, shared.close, shared.err = startBrowser(path) })
+	if shared.err != nil {
+		t.Fatalf("start chromium: %v", shared.err)
+	}
+	return shared.b
+}
+
+func startBrowser(path string) (*browser, func(), error) {
+	dir, err := os.MkdirTemp("", "triaged-chromium-")
+	if err != nil {
+		return nil, nil, err
+	}
 	opts := append(
 		chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(dir),
 		chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", true), chromedp.Flag("font-render-hinting", "none"),
 	)
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, stop := chromedp.NewContext(alloc)
-	t.Cleanup(func() { stop(); stopAlloc() })
+	end := func() { stop(); stopAlloc(); _ = os.RemoveAll(dir) }
 	if err := chromedp.Do(ctx); err != nil { // no timeout here: it would stop the browser
-		t.Fatalf("start chromium: %v", err)
+		end()
+		return nil, nil, err
 	}
-	return &browser{ctx}
+	return &browser{ctx}, end, nil
 }
 
 // view is how a page is looked at.
@@ -65,6 +96,7 @@ var (
 	desktop     = view{width: 1360, height: 900}
 	desktopDark = view{width: 1360, height: 900, dark: true}
 	phone       = view{width: 390, height: 844}
+	zoomed      = view{width: 680, height: 450} // what is left of the desktop at 200 %
 )
 
 // tab is one open page and everything it asked for and complained about.
@@ -83,7 +115,7 @@ func (b *browser) open(t *testing.T, url string, v view) *tab {
 	if err := chromedp.Do(ctx); err != nil { // the tab; no timeout yet, see above
 		t.Fatal(err)
 	}
-	limited, cancel := context.WithTimeout(ctx, 45*time.Second)
+	limited, cancel := context.WithTimeout(ctx, 90*time.Second)
 	t.Cleanup(func() { cancel(); stop() })
 	p := &tab{ctx: limited, loaded: make(chan struct{}, 64)}
 	if err := chromedp.Listen(ctx, p.hear); err != nil {

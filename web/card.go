@@ -89,7 +89,7 @@ func newStep(i triage.Instruction) stepView {
 func newCard(inc triage.Incident, r triage.Report) cardView {
 	rec, st := r.Recommendation, r.Standing()
 	c := cardView{
-		Word: string(st.Word), Tone: map[triage.Word]string{triage.WordLikely: "likely", triage.WordSeparate: "separate", triage.WordNone: "none"}[st.Word],
+		Word: string(st.Word), Tone: map[triage.Word]string{triage.WordLikely: "likely", triage.WordPossible: "separate", triage.WordSeparate: "separate", triage.WordNone: "none"}[st.Word],
 		Action: say.Upper(say.Action(r)), Check: rec.Check, Owner: rec.Owner, Reason: rec.Reason, Reversal: rec.Action.Reversal(),
 		AlsoUndoes: rec.AlsoUndoes, Hold: r.Hold, None: say.Percent(r.None.Probability), RecommendIt: rec,
 		Done: inc.State == triage.IncidentMitigating || inc.State == triage.IncidentRecovered || inc.State == triage.IncidentClosed,
@@ -99,6 +99,9 @@ func newCard(inc triage.Incident, r triage.Report) cardView {
 		c.Tone, c.Note = "harm", "Undoing it would do harm"
 	case triage.VerdictWillNotHelp:
 		c.Note = "A rollback will not help"
+		if r.Candidates == 0 {
+			c.Note = "I know of nothing to roll back"
+		}
 	case triage.VerdictCannotTell, triage.VerdictAct:
 	}
 	views, _ := suspectViews(r)
@@ -120,6 +123,8 @@ func newCard(inc triage.Incident, r triage.Report) cardView {
 		row := avoidRow{Action: say.Enum(a.Action), Reason: a.Reason, ID: string(a.Target)}
 		if i := slices.IndexFunc(r.Suspects, func(s triage.Suspect) bool { return s.Change != nil && s.Change.ID == a.Target }); i >= 0 {
 			row.Target = say.Suspect(r.Suspects[i])
+		} else if a.Change != nil {
+			row.Target = say.Undone(*a.Change)
 		} else {
 			row.Target = say.Clean(string(a.Target), say.MaxName)
 		}
@@ -205,7 +210,9 @@ func suspectViews(r triage.Report) ([]suspectView, suspectView) {
 	}
 	return out, suspectView{
 		Name: "None of the changes I saw", Probability: say.Percent(r.None.Probability), Value: r.None.Probability,
-		Waterfall: waterfall(r.None.Evidence), LogOdds: nats(r.None.LogOdds), For: r.None.Evidence,
+		Waterfall: waterfall(r.None.Evidence), LogOdds: nats(r.None.LogOdds),
+		For:     slices.DeleteFunc(slices.Clone(r.None.Evidence), func(e triage.Evidence) bool { return e.Contribution < 0 || e.Sentence == "" }),
+		Against: slices.DeleteFunc(slices.Clone(r.None.Evidence), func(e triage.Evidence) bool { return e.Contribution >= 0 || e.Sentence == "" }),
 	}
 }
 

@@ -39,6 +39,9 @@ func near(t, ref time.Time) template.HTML {
 // clockWords finds times of day inside sentences.
 var clockWords = regexp.MustCompile(`\b([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?\b`)
 
+// zoneWord is the zone behind a time of day. It changes with the time, or the page would call local time UTC.
+const zoneWord = ` <span class="zone-word">UTC</span>`
+
 // timed escapes a sentence from outside and makes the times of day in it into time elements, so that they can be shown in
 // local time. A time of day without a date is the one nearest to ref.
 func timed(sentence string, ref time.Time) template.HTML {
@@ -71,6 +74,10 @@ func timed(sentence string, ref time.Time) template.HTML {
 		b.WriteString(template.HTMLEscapeString(rest[:at[0]]))
 		b.WriteString(string(timeTag(day, layout)))
 		rest = rest[at[1]:]
+		if after, said := strings.CutPrefix(rest, " UTC"); said {
+			b.WriteString(zoneWord)
+			rest = after
+		}
 	}
 	b.WriteString(template.HTMLEscapeString(rest))
 	return template.HTML(b.String())

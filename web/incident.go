@@ -17,27 +17,29 @@ import (
 
 // incidentView is everything on an incident's page.
 type incidentView struct {
-	Incident triage.Incident
-	Report   triage.Report // the one shown
-	Latest   bool          // it is the latest
-	Head     headView
-	Wide     template.HTML
-	Narrow   template.HTML
-	Events   []eventRow // the picture's content as a table
-	Card     cardView
-	Suspects []suspectView // at most maxSuspects
-	Misfits  int           // suspects and candidates too light to be shown there
-	All      []suspectView
-	None     suspectView
-	Blind    []triage.Coverage
-	Deaf     bool        // something could not be heard or weighed
-	Running  []changeRow // being changed right now
-	Advice   []adviceRow
-	Graph    template.HTML
-	Splits   []splitView
-	Feedback []feedbackRow
-	Thanks   bool
-	HasCase  bool
+	Incident  triage.Incident
+	Report    triage.Report // the one shown
+	Latest    bool          // it is the latest
+	Head      headView
+	Wide      template.HTML
+	Narrow    template.HTML
+	Events    []eventRow // the picture's content as a table
+	Card      cardView
+	Suspects  []suspectView // at most maxSuspects
+	Misfits   int           // suspects and candidates too light to be shown there
+	All       []suspectView
+	None      suspectView
+	NoneLeads bool // then its reasons stand beside the suspects', not only among the points
+	Blind     []triage.Coverage
+	Deaf      bool        // something could not be heard or weighed
+	Running   []changeRow // being changed right now
+	Advice    []adviceRow
+	Graph     template.HTML
+	Splits    []splitView
+	Feedback  []feedbackRow
+	Thanks    bool
+	HasCase   bool
+	Posted    []string // where this report went, or would have gone, in words
 }
 
 // headView is the top line: what, since when, where, and whether it is getting better.
@@ -149,6 +151,7 @@ func (w *Web) fillReport(ctx context.Context, v *incidentView, reports []triage.
 	v.Card = newCard(v.Incident, r)
 	v.Card.after(a.Marks, v.Incident, r)
 	v.All, v.None = suspectViews(r)
+	v.NoneLeads = r.Standing().Word == triage.WordNone
 	v.Suspects = v.All[:min(len(v.All), len(named(r)))]
 	v.Misfits = max(len(r.Suspects), r.Candidates) - len(v.Suspects)
 	v.Blind = r.Coverage
@@ -156,6 +159,9 @@ func (w *Web) fillReport(ctx context.Context, v *incidentView, reports []triage.
 	v.Graph = pathGraph(r)
 	v.Splits = splits(r, input, a.From, a.To)
 	v.Running = w.running(in.More, r, v.Incident)
+	if v.Posted, err = w.posted(ctx, r); err != nil {
+		return err
+	}
 	for i, o := range reports {
 		row := adviceRow{Report: o, Said: said(o), Advice: say.Upper(say.Action(o)), Shown: i == shown}
 		row.Changed = i > 0 && (said(reports[i-1]) != row.Said || say.Upper(say.Action(reports[i-1])) != row.Advice)

@@ -57,6 +57,23 @@ func TestOtherAlerts(t *testing.T) {
 	}
 }
 
+// Where a report went is said beside it, and in shadow mode where it would have gone.
+func TestWherePosted(t *testing.T) {
+	s := newStore(t, "flag")
+	inc := s.incidents[0]
+	n := len(s.reports[inc.ID])
+	s.deliveries = []triage.Delivery{
+		{ID: "a", IncidentID: inc.ID, ReportNumber: n, Receiver: "oncall/slack", State: triage.DeliveryShadow},
+		{ID: "b", IncidentID: inc.ID, ReportNumber: n, Receiver: "log/log", State: triage.DeliveryDelivered},
+	}
+	_, body := get(t, site(t, s).URL+"/incidents/"+inc.ID)
+	for _, want := range []string{"Shadow mode: would have been posted to oncall/slack", "Posted to log/log"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
 // TestEmpty: a daemon that has just been started shows every page, and each says what would fill it.
 func TestEmpty(t *testing.T) {
 	s := &store{now: time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)}

@@ -143,17 +143,20 @@ func num(f float64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 1, 64), ".0")
 }
 
-// textWidth estimates the width of a text in 11 px type: what decides whether two labels would touch.
+// textWidth is how wide a text in 11 px type may be, whichever of the usual fonts a reader has: the widths are DejaVu Sans's, the widest
+// of them. It decides whether two labels would touch, so too much costs a label some room and too little costs both their meaning.
 func textWidth(s string) float64 {
 	w := 0.0
 	for _, r := range s {
 		switch {
-		case strings.ContainsRune("il.,:;'|!·ftrj ", r):
-			w += 3.6
-		case r >= 'A' && r <= 'Z', strings.ContainsRune("mw%→@", r):
-			w += 8.4
+		case strings.ContainsRune("il.,:;'|!·ftrj I()-/", r):
+			w += 4.6
+		case strings.ContainsRune("mwMW%→@…", r):
+			w += 10.9
+		case r >= 'A' && r <= 'Z':
+			w += 8.2
 		default:
-			w += 6.4
+			w += 7
 		}
 	}
 	return w

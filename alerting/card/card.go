@@ -117,7 +117,7 @@ func mark(in Input, v triage.Standing) string {
 		return "🟡"
 	case v.Word == triage.WordNone:
 		return "⚪"
-	case v.Word == triage.WordSeparate || in.Report.Recommendation.Verdict == triage.VerdictHarmful:
+	case v.Word == triage.WordSeparate || v.Word == triage.WordPossible || in.Report.Recommendation.Verdict == triage.VerdictHarmful:
 		return "🟠"
 	}
 	return "🔴"

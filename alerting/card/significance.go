@@ -68,7 +68,7 @@ func strength(r triage.Report) int {
 	switch r.Standing().Word {
 	case triage.WordLikely:
 		return 2
-	case triage.WordSeparate:
+	case triage.WordPossible, triage.WordSeparate:
 		return 1
 	case triage.WordNone:
 	}

@@ -101,7 +101,25 @@ func (f *changeFlags) fromFlags(now time.Time) (triage.Change, error) {
 		return triage.Change{}, err
 	}
 	c.Status = triage.Status(f.status)
-	return c, nil
+	return c, named(c)
+}
+
+// named refuses what would stand on a card as nothing at all. The server knows more; this needs no server.
+func named(c triage.Change) error {
+	if c.Service == "" && !c.Global {
+		return errors.New("name what it changes: --service=NAME, or --global for what reaches every service")
+	}
+	if c.Kind == triage.KindFlag && c.Labels["flag"] == "" && c.Title == "" {
+		return errors.New("name the flag: --label=flag=NAME, and --label=from=… --label=to=… for its values")
+	}
+	switch c.Kind {
+	case triage.KindConfig, triage.KindMigration, triage.KindInfra, triage.KindCommand, triage.KindOther:
+		if c.Title == "" && c.Version == "" && c.URL == "" && len(c.Labels) == 0 && c.ID == "" {
+			return fmt.Errorf("say which %s it is: --title=…, --new-version=… or --label=…", c.Kind)
+		}
+	case triage.KindDeploy, triage.KindRollback, triage.KindFlag, triage.KindScale: // the service says it
+	}
+	return nil
 }
 
 func flagTime(name, value string) (time.Time, error) {

@@ -4,26 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/promslog"
 
+	"github.com/triaged-dev/triaged/cmd/triaged/doctor"
 	"github.com/triaged-dev/triaged/configs"
 	"github.com/triaged-dev/triaged/playbooks"
 	"github.com/triaged-dev/triaged/triage/say"
 )
 
 func checkConfigCommand(app *kingpin.Application) command {
-	clause := app.Command("check-config", "Check a configuration file; nothing it names is contacted.")
+	clause := app.Command("check-config", "Check a configuration file and the files it names; no server it names is contacted.")
+	without := clause.Flag("without-files", "Leave out the tokens and certificates it names, for a check where they are not.").Bool()
 	files := clause.Arg("file", "Configuration files.").Required().Strings()
 	return command{clause: clause, run: func(_ context.Context, s streams, _ *promslog.Config) error {
 		bad := 0
 		for _, name := range *files {
 			cfg, err := configs.Load(name)
 			if err == nil {
-				err = checkParts(cfg)
+				if err = checkParts(cfg, *without); err != nil {
+					err = fmt.Errorf("%s: %w", name, err)
+				}
 			}
 			if err != nil {
 				bad++
@@ -50,8 +55,46 @@ func checkConfigCommand(app *kingpin.Application) command {
 	}}
 }
 
-// checkParts builds what can be built of a configuration without opening anything: notifiers, mappings.
-func checkParts(cfg *configs.Config) error {
+// checkParts builds what serve would build, and lets go of it again: what serve refuses is refused here. Nothing is contacted or written.
+// With without, nothing is made that reads a token or a certificate.
+func checkParts(cfg *configs.Config, without bool) error {
+	if without {
+		return checkWithoutFiles(cfg)
+	}
+	errs := doctor.Files(cfg)
+	p := &parts{log: slog.New(slog.DiscardHandler)}
+	g, err := p.build(cfg)
+	if g != nil {
+		g.close()
+	}
+	for _, err := range []error{err, cfg.Auth.Readable()} {
+		for _, one := range flat(err) {
+			if len(errs) == 0 || !errors.Is(one, fs.ErrNotExist) { // a file that is not there has been told of, with its place
+				errs = append(errs, one)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// flat are the errors that were joined.
+func flat(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, one := range joined.Unwrap() {
+		out = append(out, flat(one)...)
+	}
+	return out
+}
+
+// checkWithoutFiles builds notifiers and mappings, which read their secrets later.
+func checkWithoutFiles(cfg *configs.Config) error {
 	_, errReceivers := receivers(cfg.Receivers, cfg.Sources.Alertmanager, slog.New(slog.DiscardHandler))
 	m, err := newMappings(cfg)
 	if err != nil {

@@ -40,8 +40,6 @@ func run(ctx context.Context, args []string, io streams) int {
 	app.HelpFlag.Short('h')
 	app.UsageWriter(io.out)
 	app.ErrorWriter(io.err)
-	code := -1
-	app.Terminate(func(c int) { code = c })
 	logging := &promslog.Config{Writer: io.err}
 	flag.AddFlags(app, logging)
 
@@ -64,9 +62,9 @@ func run(ctx context.Context, args []string, io streams) int {
 	}
 	commands = slices.Insert(commands, 6, changeRunCommand(app.GetCommand("change")))
 
-	name, err := app.Parse(args)
-	if code >= 0 { // --help or --version has answered
-		return code
+	name, err := parse(app, args)
+	if exit, ok := errors.AsType[exitError](err); ok { // --help, --version or a completion script has answered
+		return int(exit)
 	}
 	if err != nil {
 		fmt.Fprintf(io.err, "triaged: %v; see triaged --help\n", err)
@@ -86,6 +84,22 @@ func run(ctx context.Context, args []string, io streams) int {
 		return 1
 	}
 	return 0
+}
+
+// parse reads the arguments. Kingpin counts on Terminate never to return: what had answered by then, as --help or --version, would be
+// followed by the usage. So the answer unwinds the stack up to here, and its code is an exitError.
+func parse(app *kingpin.Application, args []string) (name string, err error) {
+	app.Terminate(func(code int) { panic(exitError(code)) })
+	defer func() {
+		switch exit := recover().(type) {
+		case nil:
+		case exitError:
+			err = exit
+		default:
+			panic(exit)
+		}
+	}()
+	return app.Parse(args)
 }
 
 func versionCommand(app *kingpin.Application) command {

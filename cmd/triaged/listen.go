@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"time"
 
 	toolkit "github.com/prometheus/exporter-toolkit/web"
@@ -88,6 +90,25 @@ func listen(flags *toolkit.FlagConfig) ([]net.Listener, error) {
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+// warnOfLoopback tells who was promised an address that nobody else can reach: Alertmanager's posts would be refused.
+func warnOfLoopback(externalURL string, listen []string, log *slog.Logger) {
+	u, err := url.Parse(externalURL)
+	if err != nil || u.Hostname() == "" || loopback(u.Hostname()) || len(listen) == 0 {
+		return
+	}
+	if slices.ContainsFunc(listen, func(a string) bool { host, _, err := net.SplitHostPort(a); return err != nil || !loopback(host) }) {
+		return
+	}
+	log.Warn("only this machine can reach the daemon; behind a proxy on it all is well, else start with --web.listen-address=:9792",
+		"listens", listen, "external_url", externalURL)
+}
+
+// loopback reports whether only this machine is meant.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func closeAll(listeners []net.Listener) {

@@ -10,8 +10,10 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/promslog"
 
+	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/correlate/detect"
 	"github.com/triaged-dev/triaged/correlate/replay"
+	"github.com/triaged-dev/triaged/triage"
 )
 
 func replayCommand(app *kingpin.Application) command {
@@ -24,14 +26,28 @@ func replayCommand(app *kingpin.Application) command {
 	clause.Flag("without", "Leave a factor out; repeatable.").PlaceHolder("FACTOR").StringsVar(&o.Without)
 	clause.Flag("delay", "Rank this long after the report time.").Default("0s").DurationVar(&o.Delay)
 	clause.Flag("timing", "Add rank_ms to each result.").BoolVar(&o.Timing)
+	cards := clause.Flag("cards", "Print each case's first card, as on-call would read it, instead of the scores.").Bool()
 	clause.Flag("seed", "Of the bootstrap.").Default("1").Uint64Var(&o.Seed)
 	clause.Arg("path", "Case files or directories.").Required().StringsVar(&o.Paths)
 	return command{clause: clause, run: func(ctx context.Context, s streams, _ *promslog.Config) error {
 		if isTerminal(s.err) {
 			o.Progress = s.err
 		}
+		if *cards {
+			o.Card = caseCard
+		}
 		return replay.Run(ctx, o, s.out)
 	}}
+}
+
+// caseCard is the card of a case whose alerts are firing.
+func caseCard(c triage.Case, r triage.Report) string {
+	inc := triage.Incident{Alerts: c.Alerts, OpenedAt: r.CreatedAt, State: triage.IncidentOpen}
+	if len(c.Alerts) > 0 {
+		inc.Title = c.Alerts[0].Name()
+		inc.Scope = triage.Scope{Service: r.Symptom.Service, Environment: c.Alerts[0].Labels["environment"], Region: c.Alerts[0].Labels["region"]}
+	}
+	return card.New(card.Input{Incident: inc, Report: r}).Text()
 }
 
 func detectCommand(app *kingpin.Application) command {
@@ -49,6 +65,9 @@ func detectCommand(app *kingpin.Application) command {
 }
 
 func detectFile(ctx context.Context, name string, o detect.Options, s streams) error {
+	if name == "" { // what kingpin makes of a lone "-"
+		name = "-"
+	}
 	o.Name = name
 	if name == "-" {
 		return detect.Run(ctx, o, s.in, s.out)

@@ -50,6 +50,7 @@ type serveOptions struct {
 	web                              *toolkit.FlagConfig
 	out                              io.Writer // where a token for this run is printed; nil: there is none
 	once                             string    // that token
+	cards                            io.Writer // where cards are shown that a shadow route kept back; nil: nowhere
 }
 
 func serveCommand(app *kingpin.Application) command {
@@ -60,7 +61,7 @@ func serveCommand(app *kingpin.Application) command {
 	clause.Flag("web.external-url", "Where people reach this daemon; overrides global.external_url.").StringVar(&o.externalURL)
 	o.web = kingpinflag.AddFlags(clause, defaultListen)
 	return command{clause: clause, run: func(ctx context.Context, s streams, logging *promslog.Config) error {
-		o.out, o.once = s.err, rand.Text()
+		o.out, o.once, o.cards = s.err, rand.Text(), s.out
 		return serve(ctx, o, promslog.New(logging))
 	}}
 }
@@ -151,7 +152,8 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	}
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Verifier: verifier, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Owners: parts.PodOwner, Links: links(cfg.Global.ExternalURL, feedback), Logger: log.With("component", "alerting"), Registerer: reg,
+		Topology: parts, Verifier: verifier, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Owners: parts.PodOwner, Links: links(cfg.Global.ExternalURL, feedback),
+		Shadow: shadowCards(o.cards), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
 		return err
@@ -225,6 +227,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 
 	doors := make(chan error, 1)
 	go func() { doors <- toolkit.ServeMultiple(listeners, server, o.web, log) }()
+	warnOfLoopback(cfg.Global.ExternalURL, addresses(listeners), log)
 	log.Info("listening", "addresses", addresses(listeners), "started_in", time.Since(started).Round(time.Millisecond))
 
 	grace := api.ShutdownTimeout

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/say"
 )
 
 func suspectsCommand(app *kingpin.Application) command {
@@ -76,25 +78,41 @@ func suspectsCommand(app *kingpin.Application) command {
 // unknownService says that nobody knows the name, and which names are near it.
 func unknownService(ctx context.Context, to *client, name string) error {
 	const why = "%s is not known to this triaged: no call, no change and no metric names it"
-	var known struct {
-		Items []struct {
-			Name string `json:"name"`
-		} `json:"items"`
-	}
-	if answer, err := to.do(ctx, "GET", "/api/v1/services", nil); err != nil || json.Unmarshal(answer, &known) != nil {
-		return fmt.Errorf(why, name)
-	}
+	known := knownServices(ctx, to)
 	var near []string
-	for _, s := range known.Items {
-		if strings.Contains(s.Name, name) || strings.Contains(name, s.Name) || len(name) > 2 && strings.HasPrefix(s.Name, name[:3]) {
-			near = append(near, s.Name)
+	for _, s := range known {
+		if strings.Contains(s, name) || strings.Contains(name, s) || len(name) > 2 && strings.HasPrefix(s, name[:3]) {
+			near = append(near, s)
 		}
 	}
 	switch {
 	case len(near) > 0:
 		return fmt.Errorf(why+"; near it are %s", name, strings.Join(near[:min(len(near), 5)], ", "))
-	case len(known.Items) == 0:
+	case len(known) == 0:
 		return fmt.Errorf(why+"; nor is any other service yet", name)
 	}
-	return fmt.Errorf(why+"; GET /api/v1/services lists the %d that are", name, len(known.Items))
+	return fmt.Errorf(why+"; known are %s", name, say.List(known))
+}
+
+// knownServices are those of graph and catalogue, and those of the latest changes. What cannot be asked is left out.
+func knownServices(ctx context.Context, to *client) []string {
+	var found []string
+	for _, path := range []string{"/api/v1/services", "/api/v1/changes?limit=500"} {
+		var page struct {
+			Items []struct {
+				Name    string `json:"name"`    // of a service
+				Service string `json:"service"` // of a change
+			} `json:"items"`
+		}
+		if answer, err := to.do(ctx, "GET", path, nil); err != nil || json.Unmarshal(answer, &page) != nil {
+			continue
+		}
+		for _, item := range page.Items {
+			if n := cmp.Or(item.Name, item.Service); n != "" {
+				found = append(found, n)
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
 }

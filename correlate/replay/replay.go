@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/triaged-dev/triaged/correlate"
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // Options say what to replay and how to print it.
@@ -32,6 +33,8 @@ type Options struct {
 	Timing   bool          // add rank_ms
 	Progress io.Writer     // nil: silent
 	Seed     uint64        // of the bootstrap
+	// Card words the first report on a case as on-call would get it; set, only the cards are printed, in the order of their ids.
+	Card func(triage.Case, triage.Report) string
 }
 
 // ErrUnknownFormat says that Options.Format is neither text nor json.
@@ -49,6 +52,9 @@ func Run(ctx context.Context, opts Options, w io.Writer) error {
 	scenarios, err := load(opts.Paths)
 	if err != nil {
 		return err
+	}
+	if opts.Card != nil {
+		return writeCards(ctx, scenarios, table, opts, w)
 	}
 	if opts.Fit {
 		return runFit(ctx, scenarios, table, opts, w)
@@ -120,6 +126,20 @@ func rankAll(ctx context.Context, scenarios []scenario, table *correlate.Weights
 		return nil, nil, ctx.Err()
 	}
 	return out[:len(scenarios)], out[len(scenarios):], nil
+}
+
+// writeCards ranks as a daemon would, with the list of suspects as long as it is there, and prints what on-call would read.
+func writeCards(ctx context.Context, scenarios []scenario, table correlate.Weights, opts Options, w io.Writer) error {
+	for _, s := range scenarios {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		o := rank(s, &table, correlate.DefaultConfig(), opts.Delay)
+		if _, err := fmt.Fprintf(w, "case %s\n%s\n", s.in.ID, opts.Card(s.in, o.report)); err != nil {
+			return fmt.Errorf("write cards: %w", err)
+		}
+	}
+	return nil
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -46,10 +46,21 @@ func parts(u triage.Undone) (what, name, moved string) {
 	if u.Kind == triage.KindDeploy && name != "" && !strings.Contains(title, name) {
 		title = name + ": " + title
 	}
+	if u.Kind == triage.KindFlag && name != "" && !strings.Contains(title, name) {
+		title = name + ": " + title // the switch to flip is its name, whatever somebody wrote beside it
+	}
 	if rest, said := cutFold(title, what); said {
 		title = strings.TrimLeft(rest, " :")
+	} else if says(title, what) {
+		return "", title, ""
 	}
 	return what, strings.TrimSpace(title), ""
+}
+
+// says reports whether the word stands among the first three of a title, which then needs it no more before it: "schema migration: …".
+func says(title, word string) bool {
+	words := strings.Fields(title)
+	return slices.ContainsFunc(words[:min(len(words), 3)], func(w string) bool { return strings.EqualFold(strings.Trim(w, ":,.;"), word) })
 }
 
 // cutFold cuts a leading word, in any case.

@@ -122,12 +122,17 @@ func Action(r triage.Report) string {
 	case triage.ActionRollback:
 		return "roll " + name + " back to " + cmp.Or(to, "the previous version")
 	case triage.ActionPauseRollout:
-		return "pause the rollout of " + name
+		switch t.Kind {
+		case triage.KindDeploy, triage.KindRollback, triage.KindFlag, triage.KindConfig, "":
+			return "pause the rollout of " + name
+		default: // a part that is replaced or a command that runs is no rollout
+			return "stop further steps of the " + string(t.Kind) + " change of " + name
+		}
 	case triage.ActionFixForward:
 		if rec.Verdict == triage.VerdictHarmful {
-			return "fix forward: keep " + cmp.Or(Clean(t.Name, MaxName), "the new version") + ", mend what it broke"
+			return "keep " + cmp.Or(Clean(t.Name, MaxName), "the new version") + " and have its owner repair it in place"
 		}
-		return "fix forward: no safe way to undo it is known"
+		return "have the owner of " + cmp.Or(Clean(t.Service, MaxName), name) + " repair it in place: no safe way to undo it is known"
 	case triage.ActionDoNotRollBack:
 		return "do not roll back"
 	case triage.ActionInvestigate:

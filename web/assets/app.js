@@ -30,11 +30,12 @@
     for (const t of all("time[datetime]")) t.textContent = clock(new Date(t.dateTime), t.dataset.f);
     for (const t of all("svg text[data-t]")) t.textContent = clock(new Date(1000 * t.dataset.t), t.dataset.f);
     for (const z of all(".zone-name")) z.textContent = zoneName();
+    for (const z of all(".zone-word")) z.textContent = local ? "local time" : "UTC";
+    // Its accessible name begins with what it shows, and says what pressing does; a state besides would say it twice.
     const b = one(".zone");
     b.textContent = local ? "Local" : "UTC";
     b.title = "Times are " + zoneName() + "; press to switch";
-    b.setAttribute("aria-label", "Show times in " + (local ? "UTC" : "local time"));
-    b.setAttribute("aria-pressed", String(local));
+    b.setAttribute("aria-label", b.textContent + ": show times in " + (local ? "UTC" : "local time"));
   }
   const zone = one(".zone");
   zone.hidden = false;

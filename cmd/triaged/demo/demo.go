@@ -49,7 +49,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer cancel()
 
 	now := time.Now().UTC().Truncate(time.Second)
-	shift := now.Sub(c.Alerts[0].StartsAt)
+	shift := now.Sub(fires(c))
 	series := c.Series
 	c = shifted(c, shift)
 
@@ -62,6 +62,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if len(series) > 0 && series[0].StepS > 0 {
 		prom.step = series[0].Step()
 	}
+	fmt.Fprintf(o.Out, "case %s: loading %d series of metrics and %d changes\n", c.ID, len(series), len(c.Changes))
 	if err := prom.load(ctx, series, shift, time.Time{}, now); err != nil {
 		return err
 	}
@@ -101,7 +102,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	})
 	g.Go(func() error {
 		err := play(ctx, o, script{
-			daemon: daemon{url: "http://" + listen}, c: c, expect: expect, changes: len(past), promURL: promURL,
+			daemon: daemon{url: "http://" + listen}, c: c, expect: expect, changes: past, promURL: promURL,
 		})
 		if o.Exit || err != nil {
 			cancel()
@@ -115,6 +116,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	return nil
+}
+
+// fires is the moment of the case that becomes now: when its report was made, or when its first alert fired.
+func fires(c triage.Case) time.Time {
+	if c.ReportAt.After(c.Alerts[0].StartsAt) {
+		return c.ReportAt
+	}
+	return c.Alerts[0].StartsAt
 }
 
 // splitChanges separates what had been observed when the alert fired from what comes later.

@@ -55,9 +55,12 @@ type script struct {
 	daemon  daemon
 	c       triage.Case
 	expect  triage.Expect
-	changes int
+	changes []triage.Change
 	promURL string
 }
+
+// arrival is how long the changes may take through Kafka; the case goes on without those that have not come by then, and says so.
+const arrival = 20 * time.Second
 
 // play waits for the daemon, fires the alert and prints the first report.
 func play(ctx context.Context, o Options, s script) error {
@@ -65,18 +68,23 @@ func play(ctx context.Context, o Options, s script) error {
 	if err := until(ctx, func() error { return s.daemon.do(ctx, "GET", "/-/ready", nil, nil) }); err != nil {
 		return fmt.Errorf("wait for the daemon: %w", err)
 	}
-	if err := until(ctx, func() error { return s.haveChanges(ctx) }); err != nil {
+	fmt.Fprintln(o.Out, "the daemon listens; the changes come through Kafka")
+	missing, err := s.awaitChanges(ctx, o.Out)
+	if err != nil {
 		return fmt.Errorf("wait for the changes to arrive through Kafka: %w", err)
 	}
-	fmt.Fprintf(o.Out, "case %s: %d changes through Kafka, metrics behind PromQL, ready after %s; the alert fires now\n\n",
-		s.c.ID, s.changes, time.Since(started).Round(10*time.Millisecond))
+	if len(missing) > 0 {
+		fmt.Fprintf(o.Out, "%d of %d changes did not arrive within %s, %s first; the report is made without them\n", len(missing), len(s.changes), arrival, missing[0])
+	}
+	fmt.Fprintf(o.Out, "%d changes through Kafka, metrics behind PromQL, ready after %s; the alert fires now\n\n",
+		len(s.changes)-len(missing), time.Since(started).Round(10*time.Millisecond))
 	fired := time.Now()
 	if err := s.daemon.do(ctx, "POST", "/api/v1/alerts", s.webhook(), nil); err != nil {
 		return fmt.Errorf("fire the alert: %w", err)
 	}
 	var incident triage.Incident
 	var report triage.Report
-	err := until(ctx, func() error {
+	err = until(ctx, func() error {
 		var page struct{ Items []triage.Incident }
 		if err := s.daemon.do(ctx, "GET", "/api/v1/incidents", nil, &page); err != nil {
 			return err
@@ -104,16 +112,36 @@ func play(ctx context.Context, o Options, s script) error {
 	return nil
 }
 
-// haveChanges asks whether everything that was published has arrived.
-func (s script) haveChanges(ctx context.Context) error {
-	var page struct{ Items []json.RawMessage }
-	if err := s.daemon.do(ctx, "GET", "/api/v1/changes?limit=1000", nil, &page); err != nil {
-		return err
+// awaitChanges waits until every change that was published answers to its id: reports of one change are folded, so their number says
+// nothing. It returns the ids of those that did not come in time.
+func (s script) awaitChanges(ctx context.Context, out io.Writer) ([]triage.ChangeID, error) {
+	var missing []triage.ChangeID
+	for _, c := range s.changes {
+		missing = append(missing, c.ID)
 	}
-	if len(page.Items) < s.changes {
-		return fmt.Errorf("%d of %d changes", len(page.Items), s.changes)
+	began, said := time.Now(), time.Now()
+	for {
+		left := missing[:0]
+		for _, id := range missing {
+			if s.daemon.do(ctx, "GET", "/api/v1/changes/"+url.PathEscape(string(id)), nil, nil) != nil {
+				left = append(left, id)
+			}
+		}
+		missing = left
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case len(missing) == 0, time.Since(began) > arrival:
+			return missing, nil
+		case time.Since(said) > 2*time.Second:
+			said = time.Now()
+			fmt.Fprintf(out, "%d of %d changes have arrived\n", len(s.changes)-len(missing), len(s.changes))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
-	return nil
 }
 
 // right reports whether the expected trigger came first; with nothing to blame, whether none outweighs every suspect.
@@ -135,7 +163,11 @@ func first(r triage.Report) string {
 // webhook is the alert as Alertmanager posts it.
 func (s script) webhook() map[string]any {
 	var alerts []map[string]any
-	for _, a := range s.c.Alerts {
+	now := time.Now()
+	for i, a := range s.c.Alerts {
+		if i > 0 && a.StartsAt.After(now) {
+			continue // has not fired yet
+		}
 		alerts = append(alerts, map[string]any{
 			"status": "firing", "labels": a.Labels, "annotations": a.Annotations, "startsAt": a.StartsAt, "endsAt": "0001-01-01T00:00:00Z",
 			"generatorURL": s.promURL + "/graph?g0.expr=" + url.QueryEscape(a.Expr) + "&g0.tab=1", "fingerprint": a.LabelFingerprint(),

@@ -39,6 +39,7 @@ func writeConfig(path string, s settings) error {
 		"sources": map[string]any{
 			"kafka": []any{map[string]any{
 				"name": "deploys", "brokers": s.Brokers, "topics": []any{map[string]any{"topic": topic, "format": "triaged"}},
+				"start": "earliest", // a case reaches further back than the window
 			}},
 			"prometheus": []any{map[string]any{"name": "prometheus", "url": s.PrometheusURL}},
 		},

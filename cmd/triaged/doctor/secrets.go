@@ -47,6 +47,24 @@ func (e *examination) secrets(cfg *configs.Config) {
 	}
 }
 
+// Files says which of the files that a configuration names cannot be read or hold nothing, each with its path in the configuration.
+func Files(cfg *configs.Config) []error {
+	var out []error
+	walk(reflect.ValueOf(cfg).Elem(), "", func(path string, v reflect.Value) {
+		if v.Kind() != reflect.String || !strings.HasSuffix(path, "_file") || v.String() == "" {
+			return
+		}
+		body, err := readFile(v.String())
+		switch {
+		case err != nil:
+			out = append(out, fmt.Errorf("%s: %q: cannot be read: %w", path, v.String(), err))
+		case strings.TrimSpace(string(body)) == "":
+			out = append(out, fmt.Errorf("%s: %q: is empty", path, v.String()))
+		}
+	})
+	return out
+}
+
 const maxSecret = 1 << 20
 
 func readFile(path string) ([]byte, error) {

@@ -163,9 +163,22 @@ func (f *found) report(steps []string) {
 		fmt.Fprintf(w, "  note: %s\n", n)
 	}
 	fmt.Fprintf(w, "Wrote %s to %s. Next:\n", strings.Join(f.names(), ", "), f.o.Output)
-	for i, step := range append([]string{fmt.Sprintf("triaged serve --config.file=%s", filepath.Join(f.o.Output, ConfigFile))}, steps...) {
+	for i, step := range append([]string{f.serve()}, steps...) {
 		fmt.Fprintf(w, "%d. %s\n", i+1, step)
 	}
+}
+
+// serve is the whole command line: the daemon listens on loopback only unless told otherwise, where Alertmanager seldom is.
+func (f *found) serve() string {
+	line := fmt.Sprintf("triaged serve --config.file=%s", filepath.Join(f.o.Output, ConfigFile))
+	u, err := url.Parse(f.o.Triaged)
+	if err != nil || u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.") || u.Hostname() == "::1" {
+		return line
+	}
+	if port := u.Port(); port != "" {
+		return line + " --web.listen-address=:" + port
+	}
+	return line + " --web.listen-address=:9792\n   and have the proxy at " + f.o.Triaged + " pass on to that port"
 }
 
 func (f *found) names() []string {

@@ -174,6 +174,20 @@ func TestNoAlertmanagerKnown(t *testing.T) {
 	amtool(t, dir)
 }
 
+// The command line that is printed is whole: behind a URL that other machines use, a daemon on loopback would refuse them all.
+func TestCommandLineListensWhereItIsPromised(t *testing.T) {
+	for triaged, want := range map[string]string{
+		"http://127.0.0.1:9792":            "triaged.yml\n",
+		"http://triaged:9800":              "triaged.yml --web.listen-address=:9800\n",
+		"https://ops.example.com/triaged/": "triaged.yml --web.listen-address=:9792\n   and have the proxy at https://ops.example.com/triaged pass on to that port",
+	} {
+		f := &found{o: Options{Triaged: strings.TrimRight(triaged, "/"), Output: "out"}}
+		if got := f.serve() + "\n"; !strings.Contains(got, want) {
+			t.Errorf("%s: want %q in %q", triaged, want, got)
+		}
+	}
+}
+
 func TestNothingIsWrittenOver(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, ConfigFile), []byte("mine"), 0o600); err != nil {

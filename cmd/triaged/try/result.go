@@ -92,7 +92,7 @@ func (t *trial) result(interrupted bool) Result {
 			if p.Undone {
 				s.Undone++
 			}
-		case triage.WordSeparate:
+		case triage.WordPossible, triage.WordSeparate:
 			s.Separate++
 		default:
 			s.Silent++

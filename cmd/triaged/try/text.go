@@ -24,7 +24,7 @@ func mark(w triage.Word) string {
 	switch w {
 	case triage.WordLikely:
 		return "🔴"
-	case triage.WordSeparate:
+	case triage.WordPossible, triage.WordSeparate:
 		return "🟠"
 	default:
 		return "⚪"
