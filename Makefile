@@ -4,6 +4,7 @@
 # make bench   the benchmarks, each beside its limit measured in the same run
 # make crash   kill -9 at random moments, broken disks and journals: counts what is lost
 # make chaos   peers that misbehave, overload, and a long soak
+# make siege   attacks on memory, on what others need, and on the journal's files, under 1 GiB: counts what is lost
 # make lab     live incidents on a small real system, and what was said of them (docs/lab.md); LAB_SCENARIOS=…, LAB_KNOWLEDGE=…
 # make sbom    what is linked into the binary, with versions and licences (CycloneDX)
 
@@ -20,7 +21,7 @@ IMAGE         ?= triaged:$(VERSION)
 # REQUIRE_PEERS=1 turns a test that would be skipped for want of a peer into a failure.
 export REQUIRE_PEERS
 
-.PHONY: run build demo test check fmt lint bench crash chaos lab sbom fuzz vuln image clean
+.PHONY: run build demo test check fmt lint bench crash chaos siege lab sbom fuzz vuln image clean
 
 run: demo
 	./bin/triaged-demo demo
@@ -65,6 +66,9 @@ crash: build
 SOAK ?= 15m
 chaos: build
 	$(PROOF) -soak=$(SOAK) chaos
+
+siege: build
+	$(PROOF) -seed=$(SEED) siege
 
 LAB_SCENARIOS ?= all
 LAB_KNOWLEDGE ?= declared,partly,none

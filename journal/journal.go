@@ -48,6 +48,7 @@ type Journal struct {
 	damaged     atomic.Bool  // corruption was met since opening
 	damagedBy   atomic.Pointer[error]
 	watch       watch
+	tail        logTail
 	rescued     string                // copy of a database that was removed while in use
 	trouble     atomic.Pointer[error] // of the last write, if it was the disk's
 

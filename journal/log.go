@@ -41,12 +41,8 @@ func soundFrames(path string, most int) (n int, size int64, err error) {
 	if _, err := io.ReadFull(r, head); err != nil {
 		return 0, 0, nil
 	}
-	var order binary.ByteOrder = binary.LittleEndian
-	switch binary.BigEndian.Uint32(head) {
-	case logMagic:
-	case logMagic | 1:
-		order = binary.BigEndian
-	default:
+	order := orderOf(head)
+	if order == nil {
 		return 0, 0, nil
 	}
 	sum := logSum{}.add(order, head[:24])
@@ -65,6 +61,17 @@ func soundFrames(path string, most int) (n int, size int64, err error) {
 		}
 	}
 	return n, logHeader + int64(n)*int64(len(frame)), nil
+}
+
+// orderOf is the order of the bytes in a log's checksums, nil for what is no log.
+func orderOf(head []byte) binary.ByteOrder {
+	switch binary.BigEndian.Uint32(head) {
+	case logMagic:
+		return binary.LittleEndian
+	case logMagic | 1:
+		return binary.BigEndian
+	}
+	return nil
 }
 
 // trimLog cuts a log to what is sound of it. Closing would move the rest into the database, as SQLite believes what it once wrote;

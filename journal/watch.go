@@ -60,6 +60,9 @@ func (w *watch) note() error {
 		if was := w.was[i]; w.set && was.ino != 0 && (now.ino != was.ino || now.dev != was.dev) {
 			return gone(w.path+suffix, now)
 		}
+		if was := w.was[i]; w.set && suffix == "" && now.size < was.size { // nothing of ours shrinks it
+			return &damageError{found: fmt.Sprintf("%s was cut from %d to %d bytes while in use", w.path, was.size, now.size)}
+		}
 		w.was[i] = now
 	}
 	w.set = true

@@ -208,3 +208,47 @@ func TestReadyKnowsTheDisk(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
+
+// The log is cut while a commit is being written: the commit grows the file over the cut, and from outside nothing is to be seen. What
+// was written behind the hole would be gone after a restart, so it is not acknowledged.
+func TestLogIsCutDuringACommit(t *testing.T) {
+	for name, keep := range map[string]int64{"all of it": 0, "its head": logHeader, "half of it": -2, "the last byte": -1} {
+		t.Run(name, func(t *testing.T) {
+			j, ended, acked := harmed(t, 20, func(string) {})
+			err := j.write(t.Context(), "test", 1, func(w *writer) error {
+				if _, err := w.exec(`INSERT INTO state (key, value, at) VALUES ('k', x'00', 0)`); err != nil {
+					return err
+				}
+				info, err := os.Stat(j.Path() + "-wal")
+				if err != nil {
+					return err
+				}
+				size := keep
+				switch keep {
+				case -2:
+					size = info.Size() / 2
+				case -1:
+					size = info.Size() - 1
+				}
+				return os.Truncate(j.Path()+"-wal", size)
+			})
+			if err == nil {
+				t.Fatal("acknowledged")
+			}
+			if err := <-ended; err == nil || !strings.Contains(err.Error(), "while it was written to") {
+				t.Errorf("run: %v", err)
+			}
+			if err := j.Damaged(); err == nil {
+				t.Error("the damage is not known")
+			}
+			_ = j.Close() // as the daemon does before it starts itself again
+			found, err := run(t, openAt(t, j.Path())).Changes(t.Context(), acked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if keep == -1 && len(found) < len(acked)-1 {
+				t.Errorf("want what lay before the cut, got %d of %d", len(found), len(acked))
+			}
+		})
+	}
+}

@@ -238,8 +238,12 @@ func (j *Journal) commit(batch []*request) (entries int, err error) {
 	default:
 		entries, err = j.commitApart(batch, results)
 	}
-	// What was written to a file that is no longer the journal's must not be acknowledged.
-	if nerr := j.watch.note(); nerr != nil && j.watch.set {
+	// What was written to a file that is no longer the journal's, or behind a hole in its log, must not be acknowledged.
+	nerr := j.watch.note()
+	if nerr == nil && err == nil {
+		nerr = j.logHolds()
+	}
+	if nerr != nil && j.watch.set {
 		entries, err = 0, nerr
 		for i := range results {
 			results[i] = cmp.Or(results[i], nerr)

@@ -50,6 +50,7 @@ type daemon struct {
 	address string
 	args    []string // besides those every daemon gets
 	token   string   // sent with every request, if there is one
+	env     []string // besides ours
 	log     tail
 	client  *http.Client
 
@@ -100,6 +101,7 @@ func (d *daemon) journalPath() string { return filepath.Join(d.dataDir(), "triag
 func (d *daemon) start() error {
 	cmd := exec.Command(d.binary, "serve", "--config.file="+filepath.Join(d.dir, "triaged.yml"), "--storage.path="+d.dataDir(), "--web.listen-address="+d.address)
 	cmd.Args = append(cmd.Args, d.args...)
+	cmd.Env = append(os.Environ(), d.env...)
 	cmd.Stdout, cmd.Stderr = &d.log, &d.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -267,17 +269,20 @@ func (d *daemon) usage(ctx context.Context) (u usage, err error) {
 	return u, err
 }
 
-// residentBytes reads VmRSS of a process.
-func residentBytes(pid int) (int64, error) {
+// residentBytes is what a process holds.
+func residentBytes(pid int) (int64, error) { return statusBytes(pid, "VmRSS:") }
+
+// statusBytes reads a figure of a process.
+func statusBytes(pid int, name string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == name {
 			kib, err := strconv.ParseInt(f[1], 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, errors.New("no VmRSS in the status of the process")
+	return 0, errors.New("no " + name + " in the status of the process")
 }

@@ -52,11 +52,11 @@ func run(ctx context.Context, args []string) error {
 	fs.StringVar(&o.only, "only", "", "bench: only this measurement (kafka, http, journal, rank, post, storm, size, restart), or one line of kafka by its name")
 	fs.StringVar(&o.cpu, "cpuprofile", "", "write a CPU profile of this process, in which kafka, journal and rank are measured")
 	fs.BoolVar(&o.short, "short", false, "small sizes")
-	fs.Uint64Var(&o.seed, "seed", 1, "crash: of the random moments")
+	fs.Uint64Var(&o.seed, "seed", 1, "crash, siege: of the random moments")
 	fs.IntVar(&o.kills, "kills", 300, "crash: how often to kill")
 	fs.DurationVar(&o.soak, "soak", 15*time.Minute, "chaos: length of the soak")
 	fs.Usage = func() {
-		fmt.Fprintln(fs.Output(), "usage: proof [flags] bench|crash|chaos|sbom")
+		fmt.Fprintln(fs.Output(), "usage: proof [flags] bench|crash|chaos|siege|sbom")
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
@@ -86,9 +86,11 @@ func run(ctx context.Context, args []string) error {
 		return crash(ctx, o)
 	case "chaos":
 		return chaos(ctx, o)
+	case "siege":
+		return siege(ctx, o)
 	case "sbom":
 		return sbom(o, o.out)
 	}
 	fs.Usage()
-	return fmt.Errorf("%q is not one of bench, crash, chaos, sbom", fs.Arg(0))
+	return fmt.Errorf("%q is not one of bench, crash, chaos, siege, sbom", fs.Arg(0))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,5 +133,18 @@ func TestGrowth(t *testing.T) {
 	}
 	if slopes < 4 {
 		t.Errorf("only %d slopes were measured", slopes)
+	}
+}
+
+// Attacks on memory and on what others need, and files of the journal that are deleted and cut, in their short form. `make siege` has
+// them all, at their full size.
+func TestSiege(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	o, out := shortly(t)
+	o.out = io.MultiWriter(out, t.Output())
+	if err := siege(t.Context(), o); err != nil {
+		t.Error(err)
 	}
 }
