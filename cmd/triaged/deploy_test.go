@@ -230,3 +230,41 @@ func TestDeployUnit(t *testing.T) {
 		t.Errorf("systemd-analyze: %v\n%s", err, out)
 	}
 }
+
+// Every module, and everything else that is fetched, is looked after; and secrets reach the unit's process without being its user's.
+func TestUpdatesAndCredentials(t *testing.T) {
+	var updates struct {
+		Updates []struct {
+			Ecosystem string `yaml:"package-ecosystem"`
+			Directory string
+		}
+	}
+	text, err := os.ReadFile("../../.github/dependabot.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &updates); err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]string{"go.mod": "gomod", "pom.xml": "maven", "Dockerfile": "docker"}
+	err = filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		kind := kinds[filepath.Base(path)]
+		if err != nil || d.IsDir() || kind == "" || strings.Contains(path, "testdata") {
+			return err
+		}
+		dir := "/" + strings.TrimPrefix(strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "../.."), "/")
+		for _, u := range updates.Updates {
+			if u.Ecosystem == kind && u.Directory == dir {
+				return nil
+			}
+		}
+		t.Errorf("%s is updated by nobody", path)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unit := string(readDeploy(t, "systemd", "triaged.service")); !strings.Contains(unit, "\nImportCredential=triaged.*\n") {
+		t.Error("the unit hands no credentials over")
+	}
+}

@@ -107,7 +107,7 @@ func claims(ctx context.Context, _ options, b *besieged) (string, error) {
 	if err := b.writer.WriteEvents(ctx, b.broker.topic, triage.Event{Change: &own}); err != nil {
 		return "", err
 	}
-	if err := b.d.await(ctx, 60*time.Second, func() error { return b.d.get(ctx, "/api/v1/changes/kafka:own", nil) }); err != nil {
+	if err := b.d.await(ctx, patience, func() error { return b.d.get(ctx, "/api/v1/changes/kafka:own", nil) }); err != nil {
 		return "", err
 	}
 	stolen := own
@@ -163,9 +163,9 @@ func maximalPages(ctx context.Context, o options, b *besieged) (string, error) {
 			lines.Write(envelope(c))
 			lines.WriteByte('\n')
 		}
-		status, answer, err := b.sendLines(ctx, &lines)
-		if err != nil || status != http.StatusOK {
-			return "", fmt.Errorf("store maximal changes: %d, %w: %.200s", status, err, answer)
+		err := retried(ctx, func() error { return b.sendLines(ctx, lines.Bytes()) })
+		if err != nil {
+			return "", fmt.Errorf("store maximal changes: %w", err)
 		}
 	}
 	for range 20 {
@@ -193,20 +193,32 @@ func maximalPages(ctx context.Context, o options, b *besieged) (string, error) {
 	return fmt.Sprintf("largest page %d KiB, %d of 32 told to come later", most>>10, refused), err
 }
 
-func (b *besieged) sendLines(ctx context.Context, lines io.Reader) (int, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, "POST", "http://"+b.d.address+"/api/v1/changes", lines)
+func (b *besieged) sendLines(ctx context.Context, lines []byte) error {
+	req, err := http.NewRequestWithContext(ctx, "POST", "http://"+b.d.address+"/api/v1/changes", bytes.NewReader(lines))
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
 	req.Header.Set("Content-Type", "application/x-ndjson")
 	req.Header.Set("Authorization", "Bearer "+ciToken)
 	resp, err := b.d.client.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, answer, err
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = &statusError{resp.StatusCode, string(answer[:min(len(answer), 300)]), resp.Header.Get("Retry-After")}
+	}
+	return err
+}
+
+// hostile is a producer that packs what it is told to.
+func (b *besieged) hostile(ctx context.Context, codec kafka.Compression, value []byte) error {
+	w := &kafka.Writer{
+		Addr: kafka.TCP(b.broker.cluster.ListenAddrs()...), Topic: b.broker.topic, Compression: codec, BatchBytes: 1 << 30,
+		BatchTimeout: time.Millisecond, RequiredAcks: kafka.RequireAll, ReadTimeout: patience, WriteTimeout: patience,
+	}
+	return errors.Join(w.WriteMessages(ctx, kafka.Message{Value: value}), w.Close())
 }
 
 // bombs packs hundreds of megabytes of nothing into one batch with each codec. What follows them must be read.
@@ -217,12 +229,7 @@ func bombs(ctx context.Context, o options, b *besieged) (string, error) {
 	}
 	value := bytes.Repeat([]byte("0"), size)
 	for _, codec := range []kafka.Compression{kafka.Gzip, kafka.Snappy, kafka.Lz4, kafka.Zstd} {
-		w := &kafka.Writer{
-			Addr: kafka.TCP(b.broker.cluster.ListenAddrs()...), Topic: b.broker.topic, Compression: codec, BatchBytes: 1 << 30,
-			BatchTimeout: time.Millisecond, RequiredAcks: kafka.RequireAll,
-		}
-		err := w.WriteMessages(ctx, kafka.Message{Value: value})
-		if err := errors.Join(err, w.Close()); err != nil {
+		if err := b.hostile(ctx, codec, value); err != nil {
 			return "", fmt.Errorf("send a bomb (%s): %w", codec, err)
 		}
 	}
@@ -247,7 +254,7 @@ func (b *besieged) readsOn(ctx context.Context, what string) error {
 		return err
 	}
 	for _, e := range events {
-		if err := b.d.await(ctx, 120*time.Second, func() error { return b.d.get(ctx, "/api/v1/changes/"+string(e.Change.ID), nil) }); err != nil {
+		if err := b.d.await(ctx, patience, func() error { return b.d.get(ctx, "/api/v1/changes/"+string(e.Change.ID), nil) }); err != nil {
 			return fmt.Errorf("a record behind it is not read: %w", err)
 		}
 	}
@@ -262,11 +269,7 @@ func oddRecords(ctx context.Context, _ options, b *besieged) (string, error) {
 		strings.Replace(good, `"kind":"deploy"`, `"kind":"deploy","kind":"flag"`, 1), strings.Replace(good, "Deploy to", "De\\u0000ploy to", 1),
 		`{"change":` + strings.Repeat("9", 1<<20) + "}", strings.Repeat(" ", 6<<20),
 	} {
-		w := &kafka.Writer{
-			Addr: kafka.TCP(b.broker.cluster.ListenAddrs()...), Topic: b.broker.topic, Compression: kafka.Gzip, BatchBytes: 64 << 20,
-			BatchTimeout: time.Millisecond, RequiredAcks: kafka.RequireAll,
-		}
-		if err := errors.Join(w.WriteMessages(ctx, kafka.Message{Value: []byte(value)}), w.Close()); err != nil {
+		if err := b.hostile(ctx, kafka.Gzip, []byte(value)); err != nil {
 			return "", fmt.Errorf("record %d: %w", i, err)
 		}
 	}
@@ -359,7 +362,7 @@ func hugeTeam(ctx context.Context, o options, b *besieged) (string, error) {
 		}
 	}
 	var after usage
-	err = b.d.await(ctx, 60*time.Second, func() error {
+	err = b.d.await(ctx, patience, func() error {
 		if after, err = b.d.usage(ctx); err == nil && after.goroutines > before.goroutines+20 {
 			err = fmt.Errorf("goroutines %d → %d", before.goroutines, after.goroutines)
 		}
@@ -385,6 +388,6 @@ func stopBesideSlowClients(ctx context.Context, _ options, b *besieged) (string,
 		return "", err
 	}
 	took := time.Since(began)
-	_, err := b.d.startReady(ctx, 60*time.Second)
+	_, err := b.d.startReady(ctx, patience)
 	return "ended in " + took.Round(100*time.Millisecond).String(), err
 }

@@ -107,7 +107,7 @@ func harmOnce(ctx context.Context, d *daemon, path string, harm func(string, *ra
 	err := harm(path, r)
 	at := time.Now()
 	if err == nil {
-		err = d.await(ctx, 60*time.Second, func() error { // until enough were taken after it
+		err = d.await(ctx, patience, func() error { // until enough were taken after it
 			mu.Lock()
 			defer mu.Unlock()
 			n := 0
@@ -128,7 +128,7 @@ func harmOnce(ctx context.Context, d *daemon, path string, harm func(string, *ra
 		return fmt.Errorf("%w; log: %s", err, d.log.String())
 	}
 	// A second recovery may be under way: what is asked for must be answered, not what is on the disk this moment.
-	if err := d.await(ctx, 60*time.Second, func() error { return d.get(ctx, "/-/ready", nil) }); err != nil {
+	if err := d.await(ctx, patience, func() error { return d.get(ctx, "/-/ready", nil) }); err != nil {
 		return err
 	}
 	t.rounds++
