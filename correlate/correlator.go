@@ -30,6 +30,11 @@ type AlertLog interface {
 	AlertHistory(ctx context.Context, name, service string, since time.Time) ([]triage.Alert, error)
 }
 
+// IncidentLog knows which incidents were opened.
+type IncidentLog interface {
+	Incidents(ctx context.Context, q triage.IncidentQuery) ([]triage.Incident, string, error)
+}
+
 // Metrics reads the alert's own series and the signals of services. It may hang: both calls are given a deadline, and are
 // left behind when they do not keep it.
 type Metrics interface {
@@ -58,6 +63,7 @@ type Options struct {
 	Window     Window
 	Store      Store
 	Alerts     AlertLog
+	Incidents  IncidentLog
 	Metrics    Metrics
 	Topology   triage.TopologySource
 	Coverage   CoverageSource

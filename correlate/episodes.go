@@ -9,9 +9,10 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// episodes collects the stretches known to have been bad: earlier episodes of the incident, and earlier firings of the alert with the
-// pending time before each. A second outage of the same version has the first in its past, which must not pass for usual.
-func (g *gathering) episodes() {
+// episodes collects the stretches known to have been bad: earlier episodes of the incident, earlier firings of the alert with the
+// pending time before each, and other incidents in reach. A second outage of the same version has the first in its past, which must
+// not pass for usual.
+func (g *gathering) episodes(others []triage.Span) {
 	in := g.in
 	pending := firstAlert(in.Alerts).ForS
 	if in.Symptom != nil && in.Symptom.ForS > 0 {
@@ -35,8 +36,46 @@ func (g *gathering) episodes() {
 			add(a.StartsAt, a.EndsAt)
 		}
 	}
+	for _, s := range others {
+		add(s.From, s.To)
+	}
 	in.Episodes = merged(all)
 }
+
+// othersMost is how many other incidents are read.
+const othersMost = 100
+
+// othersTroubles are the incidents that were over before this one, of services that have to do with it, as far back as series are read.
+func (g *gathering) othersTroubles(ctx context.Context) []triage.Span {
+	if g.c.Incidents == nil {
+		return nil
+	}
+	from := g.fired.Add(-time.Duration(g.c.Config.SeriesHistory) - g.declared())
+	found, _, err := g.c.Incidents.Incidents(ctx, triage.IncidentQuery{From: from.Add(-earlierLead), To: g.fired, Limit: othersMost})
+	if err != nil {
+		g.missed("history", err)
+		return nil
+	}
+	var out []triage.Span
+	for _, i := range found {
+		near := g.reach == nil || i.Service == "" || i.Service == g.in.Scope.Service || slices.Contains(g.reach, i.Service)
+		if i.ID == g.req.Incident.ID || !near {
+			continue
+		}
+		out = append(out, i.Episodes...)
+		began := i.OpenedAt
+		if !i.EpisodeAt.IsZero() {
+			began = i.EpisodeAt
+		}
+		if !i.RecoveredAt.IsZero() && i.RecoveredAt.Before(g.fired) {
+			out = append(out, triage.Span{From: began, To: i.RecoveredAt})
+		}
+	}
+	return out
+}
+
+// earlierLead is how long before the series an incident may have been opened and still lie in them.
+const earlierLead = 6 * time.Hour
 
 // merged joins spans that touch, oldest first.
 func merged(spans []triage.Span) []triage.Span {

@@ -1,6 +1,8 @@
 package correlate
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +20,7 @@ func TestEpisodes(t *testing.T) {
 		{StartsAt: minute(-200), EndsAt: minute(-180)}, {StartsAt: minute(-178), EndsAt: minute(-170)}, {StartsAt: minute(-20)}, {StartsAt: minute(-10), EndsAt: minute(2)},
 	}}
 	g := gathering{in: &in, fired: minute(0), req: triage.Request{Incident: triage.Incident{Episodes: []triage.Span{{From: minute(-60), To: minute(-40)}}}}}
-	g.episodes()
+	g.episodes(nil)
 	want := []triage.Span{{From: minute(-205), To: minute(-170)}, {From: minute(-65), To: minute(-40)}, {From: minute(-15), To: minute(-5)}}
 	if len(in.Episodes) != len(want) {
 		t.Fatalf("want %v, got %v", want, in.Episodes)
@@ -27,6 +29,34 @@ func TestEpisodes(t *testing.T) {
 		if !s.From.Equal(want[i].From) || !s.To.Equal(want[i].To) {
 			t.Errorf("want %v, got %v", want[i], s)
 		}
+	}
+}
+
+type incidentLog []triage.Incident
+
+func (l incidentLog) Incidents(context.Context, triage.IncidentQuery) ([]triage.Incident, string, error) {
+	return l, "", nil
+}
+
+// Other incidents in reach that were over are no baseline either; this one, one elsewhere and one still open are no past.
+func TestOtherIncidentsAreNoBaseline(t *testing.T) {
+	i := func(id, service string, from, to int) triage.Incident {
+		inc := triage.Incident{ID: id, Scope: triage.Scope{Service: service}, OpenedAt: minute(from)}
+		if to != 0 {
+			inc.RecoveredAt = minute(to)
+		}
+		return inc
+	}
+	log := incidentLog{i("me", "cart", -30, -20), i("callee", "pricing", -50, -45), i("far", "blog", -40, -35), i("open", "cart", -10, 0), i("ended", "cart", -70, -65)}
+	in := Input{Scope: triage.Scope{Service: "cart"}}
+	g := gathering{
+		c: &Correlator{Options: Options{Config: DefaultConfig(), Incidents: log}}, in: &in, fired: minute(0), reach: []string{"cart", "pricing"},
+		req: triage.Request{Incident: triage.Incident{ID: "me"}},
+	}
+	g.episodes(g.othersTroubles(t.Context()))
+	want := []triage.Span{{From: minute(-70), To: minute(-65)}, {From: minute(-50), To: minute(-45)}}
+	if !slices.Equal(in.Episodes, want) {
+		t.Errorf("want %v, got %v", want, in.Episodes)
 	}
 }
 

@@ -80,7 +80,7 @@ func (g *gathering) gather(ctx context.Context) error {
 			Source: "metrics", State: triage.SourceNotConfigured, To: in.At, Detail: "no Prometheus is configured, so nothing was measured",
 		})
 	}
-	g.episodes()
+	g.episodes(g.othersTroubles(ctx))
 	if g.c.Placebo != nil {
 		in.Placebo = g.c.Placebo.Placebo(measuredServices(in.Series))
 	}

@@ -227,3 +227,28 @@ func TestAnEarlierEpisodeIsNoBaseline(t *testing.T) {
 		t.Errorf("want the episode out of the baseline to weigh more: %+d without knowing of it, %+d with", unknown, known)
 	}
 }
+
+// An outage that follows another at once is compared with how things were before both, and where nothing else is there to compare
+// with, the bad day is better than none.
+func TestAnOutageRightAfterAnother(t *testing.T) {
+	in := flagScene()
+	whole := in.Series
+	own := func() triage.MilliNats {
+		n, _ := evidenceFor(find(Rank(in), "flag-1"), "own")
+		return n
+	}
+	alone := own()
+	in.Episodes = []triage.Span{{From: before("22m"), To: before("6m30s")}} // with its margins, all of the fifteen minutes that are usually looked at
+	if after := own(); after < alone-500 {
+		t.Errorf("right after another outage: %+d, want about the %+d without it", after, alone)
+	}
+	in.Series = nil
+	for _, s := range whole {
+		n := 241 - 18*4 // of the last eighteen minutes
+		s.Start, s.Values = s.Start.Add(time.Duration(n)*15*time.Second), s.Values[n:]
+		in.Series = append(in.Series, s)
+	}
+	if nothing := own(); nothing < 1000 {
+		t.Errorf("with nothing else to compare with: %+d", nothing)
+	}
+}

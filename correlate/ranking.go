@@ -228,6 +228,9 @@ func (m *ranking) forgetEarlier(all []*prepared) {
 			p.forget(from, to)
 		}
 	}
+	for _, p := range slices.Concat(all, m.symptom) {
+		p.remember()
+	}
 }
 
 // addSeries files a series under its service.

@@ -226,6 +226,22 @@ func (p *prepared) forget(from, to ms) {
 	p.usual = nil
 }
 
+// remember takes all back into "before" where what was forgotten leaves nothing to compare with: better a bad day than none.
+func (p *prepared) remember() {
+	n := 0
+	for _, v := range p.calm {
+		if v == v {
+			n++
+		}
+	}
+	if n < calmLeast {
+		p.calm, p.usual = p.bad, nil
+	}
+}
+
+// calmLeast is how many samples say how things usually are.
+const calmLeast = 5
+
 // counting is the standard deviation of the root of a share over so many requests, 1/(2√n) at any level: the requests behind
 // the samples k to hi. 0 where they are not known.
 func (p *prepared) counting(k, hi int) float64 {

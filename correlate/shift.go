@@ -37,7 +37,7 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 	if k >= len(p.bad) {
 		return out
 	}
-	lo := max(0, k-beforeMax)
+	lo := p.reachBack(k)
 	if p.usual == nil {
 		p.usual = new(usual)
 	}
@@ -110,6 +110,27 @@ func (p *prepared) shiftAt(k int, w *Weights) shift {
 		out.log = min(out.log, 1) // no bad direction, or a weak one: never much of an argument
 	}
 	return out
+}
+
+// reachBack is where the samples before k begin that say how things usually are: so many, or where some are forgotten as far back as
+// it takes to have as many. Without those from before it, an outage that follows another would have nothing to differ from.
+func (p *prepared) reachBack(k int) int {
+	lo := max(0, k-beforeMax)
+	if len(p.calm) == 0 || &p.calm[0] == &p.bad[0] {
+		return lo
+	}
+	n := 0
+	for _, v := range p.calm[lo:k] {
+		if v == v {
+			n++
+		}
+	}
+	for ; lo > 0 && n < beforeMax; lo-- {
+		if v := p.calm[lo-1]; v == v {
+			n++
+		}
+	}
+	return lo
 }
 
 // upperTail is the spread that the bad side of the samples shows at its ninth decile: a series that leaps now and then

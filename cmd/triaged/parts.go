@@ -120,7 +120,7 @@ func (p *parts) build(cfg *configs.Config) (*generation, error) {
 	}
 	g.metrics, g.opened = prometheus.NewSet(servers), servers
 	opts := correlate.Options{
-		Config: cfg.Correlate, Window: p.collector, Store: p.store, Alerts: p.store, Topology: p, Coverage: p.collector, Told: p.told, Placebo: p.placebo,
+		Config: cfg.Correlate, Window: p.collector, Store: p.store, Alerts: p.store, Incidents: p.store, Topology: p, Coverage: p.collector, Told: p.told, Placebo: p.placebo,
 		Directory: g.directory, Logger: p.log.With("component", "correlate"), Registerer: p.reg,
 	}
 	if len(servers) > 0 { // without a server there is nothing to ask: an empty set would look like a blind one
