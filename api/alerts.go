@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// alertSource is the source under which refused alerts are kept.
-const alertSource = "alerts"
+// AlertSource is the source under which refused alerts are kept.
+const AlertSource = "alerts"
 
 // received alerts: rejected ones are those of the body that could not be used, while the others were taken.
 type receivedAlerts struct {
@@ -37,7 +37,7 @@ func (a *API) acceptAlerts(r *request, accept func(context.Context, []byte) ([]e
 	keep := func(reason error) {
 		ctx, cancel := keepContext(r.Context())
 		defer cancel()
-		a.opts.Collector.Quarantine(ctx, a.refused(alertSource, "caller="+r.caller.name, reason, r.body))
+		a.opts.Collector.Quarantine(ctx, a.refused(AlertSource, "caller="+r.caller.name, reason, r.body))
 	}
 	if err := checkJSON(r.body); err != nil {
 		keep(err)

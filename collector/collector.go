@@ -68,6 +68,7 @@ type Collector struct {
 	now       func() time.Time
 	metrics   *metrics
 	dir       atomic.Pointer[triage.Directory]
+	elsewhere map[string]func(context.Context, triage.Quarantined) (int, error) // by source; see Elsewhere
 	known     *idFilter
 	bodies    *bodies
 	tracks    *trackTable
@@ -109,6 +110,7 @@ func New(o Options) (*Collector, error) {
 		return nil, err
 	}
 	c := &Collector{
+		elsewhere: make(map[string]func(context.Context, triage.Quarantined) (int, error)),
 		cfg:       o.Config,
 		retention: time.Duration(o.Config.Retention),
 		journal:   o.Journal,

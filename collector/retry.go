@@ -22,6 +22,12 @@ const (
 	retryFailed  = "failed"  // the store did not take the events; it stays
 )
 
+// Elsewhere says who reads the records of a source that are no events: alerts are taken in by another room, and kept here all the same.
+// take says how many it took; a *triage.FieldError means that the record still cannot be read. Call it before Run.
+func (c *Collector) Elsewhere(source string, take func(ctx context.Context, q triage.Quarantined) (int, error)) {
+	c.elsewhere[source] = take
+}
+
 // Retry reads a quarantined record again, as its source reads records now, stores the events in it, says how many, and takes the
 // record out of the quarantine. A record that still cannot be read stays; the error is then a *triage.FieldError.
 // A second retry of the same record does no harm: the events make the same changes.
@@ -32,6 +38,13 @@ func (c *Collector) Retry(ctx context.Context, id string) (events int, err error
 	}
 	outcome := retryRefused
 	defer func() { c.metrics.retried.WithLabelValues(c.sourceLabel("", q.Source), outcome).Inc() }()
+	if take := c.elsewhere[q.Source]; take != nil {
+		n, err := c.takeElsewhere(ctx, q, take)
+		if _, bad := errors.AsType[*triage.FieldError](err); !bad {
+			outcome = map[bool]string{true: retryTaken, false: retryFailed}[err == nil]
+		}
+		return n, err
+	}
 	found, err := c.redecode(q)
 	if _, ignored := triage.IsIgnored(err); ignored {
 		found, err = nil, nil
@@ -57,6 +70,31 @@ func (c *Collector) Retry(ctx context.Context, id string) (events int, err error
 	return len(found), nil
 }
 
+func (c *Collector) takeElsewhere(ctx context.Context, q triage.Quarantined, take func(context.Context, triage.Quarantined) (int, error)) (int, error) {
+	if err := whole(q); err != nil {
+		return 0, &triage.FieldError{Field: "record", Value: q.ID, Remedy: "still cannot be read: " + err.Error()}
+	}
+	n, err := take(ctx, q)
+	if err != nil {
+		return 0, fmt.Errorf("retry: %w", err)
+	}
+	if err := c.journal.Release(ctx, q.ID); err != nil {
+		return 0, fmt.Errorf("retry: it is taken, but the record stays in the quarantine: %w", err)
+	}
+	return n, nil
+}
+
+// whole says why there is nothing to read.
+func whole(q triage.Quarantined) error {
+	switch {
+	case q.Cut:
+		return fmt.Errorf("only its first %d bytes are kept; have the sender send it again", len(q.Body))
+	case len(q.Body) == 0:
+		return errors.New("its body is no longer kept; have the sender send it again")
+	}
+	return nil
+}
+
 // redecode asks the record's source. What was pushed, and what a source that is gone has left, is read in our own format.
 func (c *Collector) redecode(q triage.Quarantined) (events []triage.Event, err error) {
 	defer func() {
@@ -64,11 +102,8 @@ func (c *Collector) redecode(q triage.Quarantined) (events []triage.Event, err e
 			events, err = nil, fmt.Errorf("decoder gave up: %v", p)
 		}
 	}()
-	switch {
-	case q.Cut:
-		return nil, fmt.Errorf("only its first %d bytes are kept; have the sender send it again", len(q.Body))
-	case len(q.Body) == 0:
-		return nil, errors.New("its body is no longer kept; have the sender send it again")
+	if err := whole(q); err != nil {
+		return nil, err
 	}
 	src := c.sup.source(q.Source)
 	if src == nil || q.Origin == eventOrigin {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/triaged-dev/triaged/api"
+	"github.com/triaged-dev/triaged/journal"
 	"github.com/triaged-dev/triaged/sources/mapping"
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -130,5 +133,60 @@ func TestRetryFromQuarantine(t *testing.T) {
 	}
 	if err := d.get("/api/v1/quarantine", &list); err != nil || len(list.Items) != 0 {
 		t.Errorf("want an empty quarantine, got %+v, %v", list, err)
+	}
+}
+
+// Alerts that an earlier version could not read are taken by the door they came through; what still cannot be read stays, whole.
+func TestAlertsAreReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "data", "triaged.db")
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Open(t.Context(), journal.Options{Config: journal.Config{Path: file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- j.Run(ctx) }()
+	began := time.Now().UTC().Add(-time.Minute).Truncate(time.Second)
+	alert := fmt.Sprintf(`{"labels":{"alertname":"Errors","service":"NAME","severity":"page"},"startsAt":%q}`, began.Format(time.RFC3339))
+	for id, body := range map[string]string{
+		"webhook": `{"alerts":[` + strings.Replace(alert, "NAME", "checkout", 1) + `]}`,
+		"list":    `[` + strings.Replace(alert, "NAME", "cart", 1) + `]`,
+		"broken":  `{"alerts":[{"labels":{"alertname":7}}]}`,
+	} {
+		q := triage.Quarantined{ID: id, Source: api.AlertSource, Reason: "of an earlier version", At: began, RecordTime: began}
+		q.SetBody([]byte(body))
+		if err := j.Quarantine(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	<-ended
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d := startDaemonIn(t, dir, "")
+	for _, id := range []string{"webhook", "list"} {
+		d.post(t, "/api/v1/quarantine/"+id+"/retry", nil)
+	}
+	if status, answer, err := d.do("POST", "/api/v1/quarantine/broken/retry", nil); err != nil || status != 409 || !strings.Contains(string(answer), "still cannot be read") {
+		t.Errorf("want 409 with the reason, got %d: %s, %v", status, answer, err)
+	}
+	for _, service := range []string{"checkout", "cart"} {
+		eventually(t, 30*time.Second, "an incident of "+service, func() error {
+			var list struct{ Items []triage.Incident }
+			if err := d.get("/api/v1/incidents?service="+service, &list); err != nil || len(list.Items) != 1 {
+				return fmt.Errorf("%d incidents, %w", len(list.Items), err)
+			}
+			return nil
+		})
+	}
+	var left struct{ Items []triage.Quarantined }
+	if err := d.get("/api/v1/quarantine", &left); err != nil || len(left.Items) != 1 || left.Items[0].ID != "broken" || !strings.Contains(string(left.Items[0].Body), `"alertname":7`) {
+		t.Errorf("want what cannot be read, whole: %+v, %v", left, err)
 	}
 }

@@ -158,6 +158,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	if err != nil {
 		return err
 	}
+	col.Elsewhere(api.AlertSource, alertIntake{alerts}.retake)
 
 	listeners, err := listen(o.web)
 	if err != nil {
@@ -307,26 +308,6 @@ func links(externalURL string, feedback *api.FeedbackLinks) func(triage.Incident
 			No:   externalURL + "/feedback/" + feedback.Token(inc, n, triage.FeedbackReject),
 		}
 	}
-}
-
-// alertIntake decodes for the API, which knows no alerting.
-type alertIntake struct{ alerts *alerting.Alerting }
-
-func (i alertIntake) AcceptWebhook(ctx context.Context, body []byte) ([]error, error) {
-	return i.accept(ctx, alerting.DecodeWebhook, body)
-}
-
-func (i alertIntake) AcceptAlerts(ctx context.Context, body []byte) ([]error, error) {
-	return i.accept(ctx, alerting.DecodeAlerts, body)
-}
-
-// accept takes the alerts that can be read and reports those that cannot.
-func (i alertIntake) accept(ctx context.Context, decode func([]byte, time.Time) (alerting.Group, error), body []byte) ([]error, error) {
-	group, err := decode(body, time.Now().UTC())
-	if err != nil {
-		return nil, api.InvalidInput(err)
-	}
-	return group.Problems, i.alerts.Accept(ctx, group)
 }
 
 // incidentFeed turns alerting's updates into what the API streams.

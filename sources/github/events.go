@@ -51,8 +51,12 @@ func (s *Source) readEvent(event string, body []byte) (found, error) {
 	r.setBranch(d.Repository.DefaultBranch, s.now())
 	f := read(s, r, &d)
 	f.repo = r
-	if f.changes != nil {
-		f.changes = s.checked(f.changes)
+	if len(f.changes) == 0 {
+		return f, nil
+	}
+	bad := f.changes[0].Validate("") // the list is reused for those that are kept
+	if f.changes = s.checked(f.changes); len(f.changes) == 0 {
+		return found{}, fmt.Errorf("%w: %s: %w", errMalformed, event, bad) // set aside whole, and not only left out
 	}
 	return f, nil
 }
