@@ -49,8 +49,9 @@ type Journal struct {
 	damagedBy   atomic.Pointer[error]
 	watch       watch
 	tail        logTail
-	rescued     string                // copy of a database that was removed while in use
-	trouble     atomic.Pointer[error] // of the last write, if it was the disk's
+	logEnd      atomic.Pointer[logEnd] // after the last commit
+	rescued     string                 // copy of a database that was removed while in use
+	trouble     atomic.Pointer[error]  // of the last write, if it was the disk's
 
 	broken    chan struct{} // closed when nothing may be acknowledged any more
 	brokenBy  error         // set before broken is closed

@@ -1,9 +1,11 @@
 package journal
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"os"
+	"time"
 )
 
 // logTail is how far the log of recent writes has been read back and found sound. SQLite appends to the log where it believes its end
@@ -60,11 +62,63 @@ func cutOrOverwritten(path string) error {
 	return &damageError{found: path + " was cut or overwritten while it was written to"}
 }
 
+// logEnd is what the log was after a commit.
+type logEnd struct {
+	header [logHeader]byte
+	frames int
+}
+
+// logLoop reads the whole log once a second while it grows: what others write into its middle while a commit is being written cannot be
+// told by size or time from what the commit wrote. At most 32 MB, from the page cache, beside the writer.
+func (j *Journal) logLoop(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var seen *logEnd
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		end := j.logEnd.Load()
+		if end == seen || end == nil {
+			continue
+		}
+		seen = end
+		if err := end.sound(j.cfg.Path + "-wal"); isDamage(err) {
+			j.damage(err)
+			return
+		}
+	}
+}
+
+// sound is a damageError where the log no longer holds what it did. A log that was begun anew meanwhile is another one.
+func (e *logEnd) sound(path string) error {
+	err := checkLog(path, e.frames)
+	if err == nil {
+		return nil
+	}
+	f, openErr := os.Open(path)
+	if openErr != nil {
+		return openErr // the writer's look says more
+	}
+	defer f.Close()
+	var head [logHeader]byte
+	if _, readErr := f.ReadAt(head[:], 0); readErr == nil && head != e.header && orderOf(head[:]) != nil {
+		return nil
+	}
+	return err
+}
+
 // logHolds reads back what the last transaction wrote.
 func (j *Journal) logHolds() error {
 	var busy, frames, moved int
 	if err := j.w.conn.QueryRowContext(j.w.ctx, "PRAGMA wal_checkpoint(NOOP)").Scan(&busy, &frames, &moved); err != nil {
 		return err
 	}
-	return j.tail.holds(j.cfg.Path+"-wal", frames)
+	if err := j.tail.holds(j.cfg.Path+"-wal", frames); err != nil {
+		return err
+	}
+	j.logEnd.Store(&logEnd{j.tail.header, frames})
+	return nil
 }

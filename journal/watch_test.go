@@ -252,3 +252,31 @@ func TestLogIsCutDuringACommit(t *testing.T) {
 		})
 	}
 }
+
+// Junk in the middle of the log, written while a commit is: nobody can tell it by the file's size or time. It is known within a second or
+// so, though nobody reads what was there.
+func TestLogIsOverwrittenDuringACommit(t *testing.T) {
+	j, ended, _ := harmed(t, 50, func(string) {})
+	err := j.write(t.Context(), "test", 1, func(w *writer) error {
+		if _, err := w.exec(`INSERT INTO state (key, value, at) VALUES ('k', x'00', 0)`); err != nil {
+			return err
+		}
+		f, err := os.OpenFile(j.Path()+"-wal", os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteAt([]byte(strings.Repeat("junk", 5000)), 20_000)
+		return errors.Join(err, f.Close())
+	})
+	if err != nil {
+		t.Logf("refused at once: %v", err)
+	}
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "was overwritten while in use") {
+			t.Errorf("run: %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("nobody noticed")
+	}
+}

@@ -144,6 +144,7 @@ func (j *Journal) Run(ctx context.Context) error {
 	})
 	wg.Go(func() { j.sweepLoop(ctx) })
 	wg.Go(func() { j.checkLater(ctx) })
+	wg.Go(func() { j.logLoop(ctx) })
 	err := j.writeLoop(ctx)
 	cancel(nil)
 	j.end(cmp.Or(err, ErrClosed))

@@ -25,11 +25,17 @@ func DecodeChange(data []byte, prefix string) (Change, error) {
 
 // ReadChange is DecodeChange without Validate: for whoever fills in first what a sender may leave open, and validates then.
 func ReadChange(data []byte, prefix string) (Change, error) {
+	if key := twice(data); key != "" {
+		return Change{}, givenTwice(prefix, key)
+	}
 	return decodeStrict[Change](data, prefix)
 }
 
 // ReadAnomaly is ReadChange for an Anomaly.
 func ReadAnomaly(data []byte, prefix string) (Anomaly, error) {
+	if key := twice(data); key != "" {
+		return Anomaly{}, givenTwice(prefix, key)
+	}
 	return decodeStrict[Anomaly](data, prefix)
 }
 
@@ -44,6 +50,9 @@ func DecodeAnomaly(data []byte, prefix string) (Anomaly, error) {
 
 // DecodeEvent reads the envelope of the triaged format: {"change":…} or {"anomaly":…}.
 func DecodeEvent(data []byte) (Event, error) {
+	if key := twice(data); key != "" {
+		return Event{}, givenTwice("event", key)
+	}
 	// Nearly all events are well-formed, and those are read in one pass; what is wrong with the others is found part by part.
 	if e, err := decodeWhole[Event](data); err == nil && (e.Change == nil) != (e.Anomaly == nil) {
 		if e.Change != nil {
@@ -70,6 +79,10 @@ func DecodeEvent(data []byte) (Event, error) {
 		return Event{Anomaly: &a}, err
 	}
 	return Event{}, &FieldError{Field: "event", Value: clip(data), Remedy: remedy}
+}
+
+func givenTwice(field, key string) error {
+	return &FieldError{Field: field, Value: key, Remedy: "this key stands twice in one object; give each once"}
 }
 
 var errTrailing = errors.New("something follows the value")
@@ -222,6 +235,9 @@ func (k *checker) add(field, value, remedy string) {
 func (k *checker) text(field, value string, limit int) {
 	if len(value) > limit {
 		k.add(field, value, fmt.Sprintf("is %d bytes; at most %d are taken", len(value), limit))
+	}
+	if strings.IndexByte(value, 0) >= 0 {
+		k.add(field, value, "must hold no NUL")
 	}
 }
 

@@ -124,7 +124,7 @@ func TestBadRecordsAreQuarantinedAndPassed(t *testing.T) {
 		p.createTopic(t, topic, 1)
 		p.createTopic(t, mapped, 1)
 		w := p.writer(t)
-		big := bytes.Repeat([]byte("x"), triage.MaxQuarantineBody+10)
+		big := bytes.Repeat([]byte("x"), 900<<10) // kept whole: it can be read again
 		for _, v := range [][]byte{[]byte(`{"change":{"kind":"deploy"}}`), nil, []byte("not json"), big} {
 			if err := w.Write(t.Context(), Record{Topic: topic, Value: v}); err != nil {
 				t.Fatal(err)
@@ -164,7 +164,7 @@ func TestBadRecordsAreQuarantinedAndPassed(t *testing.T) {
 		for range 4 {
 			q := <-r.bad
 			origins = append(origins, q.Origin)
-			if q.ID == "" || q.Source != "deploys" || q.Reason == "" || len(q.Body) == 0 || len(q.Body) > triage.MaxQuarantineBody {
+			if q.ID == "" || q.Source != "deploys" || q.Reason == "" || len(q.Body) == 0 || q.Cut || q.Origin == "topic="+topic+" partition=0 offset=3" && !bytes.Equal(q.Body, big) {
 				t.Errorf("quarantined %+v", q)
 			}
 		}
@@ -367,6 +367,47 @@ func TestRebalance(t *testing.T) {
 			for _, id := range a.take(t, 1) {
 				delete(want, id)
 			}
+		}
+	})
+}
+
+// A member that the coordinator has thrown out, as it does with one that was silent for too long, joins anew and goes on: what comes
+// meanwhile arrives, and what was committed does not come again.
+func TestFencedMemberJoinsAnew(t *testing.T) {
+	onPeers(t, func(t *testing.T, p *peer) {
+		topic := unique(t, "t")
+		p.createTopic(t, topic, 1)
+		cfg := p.config(t, FormatTriaged, topic)
+		w := p.writer(t)
+		r := start(t, Options{Config: cfg}, nil)
+		thrown := 0
+		for round := range 3 {
+			for n := range 10 {
+				if err := w.WriteEvents(t.Context(), topic, change("a", 10*round+n)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			last := fmt.Sprintf("test:a/%d", 10*round+9)
+			for r.take(t, 1)[0] != last { // at least once, in order
+			}
+			res, err := p.client.DescribeGroups(t.Context(), &kafka.DescribeGroupsRequest{GroupIDs: []string{cfg.GroupID}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, g := range res.Groups {
+				for _, m := range g.Members {
+					out, err := p.client.LeaveGroup(t.Context(), &kafka.LeaveGroupRequest{
+						GroupID: cfg.GroupID, Members: []kafka.LeaveGroupRequestMember{{ID: m.MemberID}},
+					})
+					if err != nil || out.Error != nil {
+						t.Fatalf("throw the member out: %v, %v", err, out)
+					}
+					thrown++
+				}
+			}
+		}
+		if thrown < 2 {
+			t.Errorf("only %d members were thrown out", thrown)
 		}
 	})
 }
