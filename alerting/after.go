@@ -13,8 +13,6 @@ import (
 
 const (
 	sweepEvery = time.Second
-	reachDown  = 4 // calls between symptom and cause: at most four in published incidents
-	reachUp    = 1 // a caller can overload what it calls
 	longHold   = 15 * time.Minute
 )
 
@@ -97,21 +95,12 @@ func (a *Alerting) reach(e *entry, asked triage.Topology) map[string]bool {
 	inc := e.snapshot()
 	directory := a.directory
 	a.mu.Unlock()
-	services := map[string]bool{inc.Service: true}
+	services := []string{inc.Service}
 	for _, al := range inc.Alerts {
 		scope, _, _ := a.subject(al, directory)
-		services[scope.Service] = true
+		services = append(services, scope.Service)
 	}
-	out := make(map[string]bool)
-	for s := range services {
-		for n := range t.Downstream(s, reachDown) {
-			out[n] = true
-		}
-		for n := range t.Upstream(s, reachUp) {
-			out[n] = true
-		}
-	}
-	return out
+	return t.Reach(a.opts.Hops(), services...)
 }
 
 // sweep does what is due by the clock: second looks, recovery notes, closing, and what found the queue full.

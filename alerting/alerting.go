@@ -25,6 +25,7 @@ type Options struct {
 	Triager   Triager
 	Directory *triage.Directory
 	Topology  triage.TopologySource // nil: no calls are known
+	Hops      func() int            // calls walked from the symptom, as the ranking walks them; nil: triage.DefaultHops
 	Verifier  Verifier              // nil: what an undo did is not measured
 	Labels    Labels                // nil: verified undos are not kept as labels
 
@@ -104,6 +105,9 @@ func New(o Options) (*Alerting, error) {
 	}
 	if o.Links == nil {
 		o.Links = func(triage.Incident, int) card.Links { return card.Links{} }
+	}
+	if o.Hops == nil {
+		o.Hops = func() int { return triage.DefaultHops }
 	}
 	if o.Percentages == nil {
 		o.Percentages = func(context.Context) bool { return false }

@@ -17,7 +17,7 @@ func joined(from, named, service string, rule triage.NameRule) string {
 		return from + ": " + named + " is an alias of " + service
 	case triage.NameNormalised:
 		return from + ": " + named + " without its affixes is " + service
-	default: // nothing to do for the others
+	default: // it bears its own name
+		return from
 	}
-	return from
 }

@@ -56,7 +56,7 @@ func (d *draft) followUps() {
 			ask("Recovery", "the symptom outlasted the undo at %s. What holds the system down once the trigger is gone: retries, queues, cold caches?", clockOf(c.At))
 		case triage.CheckConsistent:
 			ask("Proof", "what ended it is not proven: %s.", plainText(strings.Join(c.Missing, "; ")))
-		default: // nothing to do for the others
+		default: // leaves no question open
 		}
 	}
 	if len(d.last.Hold) > 0 {

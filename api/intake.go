@@ -267,7 +267,7 @@ func (a *API) complete(ev triage.Event, key string) (out triage.Event, warning s
 		an.ID = triage.AnomalyID(an.Source + ":" + key)
 	}
 	if an.ID == "" {
-		an.ID = anomalyID(an)
+		an.ID = an.DeriveID()
 	}
 	return triage.Event{Anomaly: &an}, a.future("onset.best", on.Best)
 }
@@ -314,18 +314,6 @@ func (h *history) warnings() []string {
 	}
 	return []string{fmt.Sprintf("%d happened more than %d days ago, the first at %s, %d days back: kept as history, and weighed in no alert from now on. If it happened just now, check the sender's date and zone",
 		h.n, int(historyAfter.Hours()/24), h.first.Format(time.RFC3339), int(h.age.Hours()/24))}
-}
-
-// anomalyID makes the id of an Anomaly that has none: what was measured and when it left its range.
-func anomalyID(an triage.Anomaly) triage.AnomalyID {
-	h := sha256.New()
-	for _, f := range [...]string{
-		an.Source, an.Service, an.Environment, an.Region, an.Cluster, an.Namespace, string(an.Signal), an.Series,
-		an.Onset.Best.UTC().Format(time.RFC3339),
-	} {
-		fmt.Fprintf(h, "%d:%s", len(f), f)
-	}
-	return triage.AnomalyID(an.Source + ":" + hex.EncodeToString(h.Sum(nil))[:16])
 }
 
 func eventID(ev triage.Event) string {

@@ -189,7 +189,7 @@ func (d *draft) timeline() {
 				continue
 			}
 			text = m.what
-		default: // nothing to do for the others
+		default: // told in its own words
 		}
 		d.line("| %s | %s |", clockOf(m.At), cell(text))
 	}

@@ -91,7 +91,7 @@ func (j *memJournal) Index(_ context.Context, since time.Time, yield func(triage
 		if c.LastActivity().Before(since) {
 			continue
 		}
-		start, _, _ := c.StartInterval(assumedRollout)
+		start, _, _ := c.StartInterval(triage.AssumedRollout)
 		e := triage.IndexEntry{ID: c.ID, Kind: c.Kind, Scope: c.Scope, Start: start, LastActivity: c.LastActivity()}
 		for _, k := range c.JoinKeys() {
 			e.JoinKeys = append(e.JoinKeys, triage.HashJoinKey(k))

@@ -157,7 +157,7 @@ func normaliseAnomaly(a triage.Anomaly, source string, dir *triage.Directory, no
 		}
 	}
 	if a.ID == "" {
-		a.ID = deriveAnomalyID(a)
+		a.ID = a.DeriveID()
 	}
 	if ahead := a.Onset.Best.Sub(now); ahead > maxSkew {
 		skewed = true
@@ -173,18 +173,6 @@ func normaliseAnomaly(a triage.Anomaly, source string, dir *triage.Directory, no
 	a.ObservedAt, a.EndedAt = utc(a.ObservedAt), utc(a.EndedAt)
 	a.Onset = triage.Interval{Earliest: utc(a.Onset.Earliest), Best: utc(a.Onset.Best), Latest: utc(a.Onset.Latest)}
 	return a, skewed, nil
-}
-
-// deriveAnomalyID makes the id of an Anomaly from what was measured and the second it left its range.
-func deriveAnomalyID(a triage.Anomaly) triage.AnomalyID {
-	h := sha256.New()
-	for _, f := range [...]string{
-		a.Source, a.Service, a.Environment, a.Region, a.Cluster, a.Namespace, string(a.Signal), a.Series,
-		a.Onset.Best.UTC().Format(time.RFC3339),
-	} {
-		fmt.Fprintf(h, "%d:%s", len(f), f)
-	}
-	return triage.AnomalyID(a.Source + ":" + hex.EncodeToString(h.Sum(nil))[:16])
 }
 
 // eventOrigin is the origin of what was read well and still could not be taken.

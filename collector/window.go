@@ -12,8 +12,6 @@ import (
 const (
 	// bucketSeconds is the width of one bucket of the ring: eviction is that coarse.
 	bucketSeconds = 10
-	// assumedRollout is how long before its end a Change may have begun to act when its source reported no start.
-	assumedRollout = 15 * time.Minute
 	// globalList is the list of changes that reach every service; no service has this name.
 	globalList = "\x00global"
 )
@@ -317,7 +315,7 @@ func clampSeconds(s int64) uint32 { return uint32(min(max(s, 0), 1<<32-1)) }
 
 // activity is the interval in which a Change may have acted, both ends widened by what its source does not know.
 func activity(c *triage.Change) (start, last time.Time) {
-	start, latest, _ := c.StartInterval(assumedRollout)
+	start, latest, _ := c.StartInterval(triage.AssumedRollout)
 	last = c.LastActivity()
 	if latest.After(last) {
 		last = latest

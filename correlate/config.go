@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/triaged-dev/triaged/triage"
 )
 
 // Config is the "correlate" section of the configuration file.
@@ -53,7 +55,7 @@ func DefaultConfig() Config {
 	d := func(t time.Duration) model.Duration { return model.Duration(t) }
 	return Config{
 		Lookback: d(30 * time.Minute), Grace: d(30 * time.Second), Widen: d(24 * time.Hour), WidenBelow: 0.50,
-		Deadline: d(5 * time.Second), SeriesHistory: d(time.Hour), MaxHops: 4, MaxServices: 60, MaxSuspects: 20,
+		Deadline: d(5 * time.Second), SeriesHistory: d(time.Hour), MaxHops: triage.DefaultHops, MaxServices: 60, MaxSuspects: 20,
 		MinProbability: 0.60, MinFlag: 0.40, MinRollback: 0.75, MinPause: 0.30, MinMargin: 0.25,
 		Assume:  Assume{For: 0, Eval: d(time.Minute), Scrape: d(30 * time.Second), Range: d(5 * time.Minute), Late: d(10 * time.Minute), Declared: d(2 * time.Hour)},
 		Placebo: PlaceboConfig{Every: d(10 * time.Second), History: d(14 * 24 * time.Hour)},

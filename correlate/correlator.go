@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/triaged-dev/triaged/triage"
+	"github.com/triaged-dev/triaged/triage/meter"
 )
 
 // Window finds what happened lately. It must answer from memory; results belong to the caller. Find also says how many
@@ -204,20 +205,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Triages that searched the longer store because nothing near fitted.",
 		}),
 	}
-	m.triaged, m.seconds = register(reg, m.triaged), register(reg, m.seconds)
-	m.failures, m.widened = register(reg, m.failures), register(reg, m.widened)
+	m.triaged, m.seconds = meter.Register(reg, m.triaged), meter.Register(reg, m.seconds)
+	m.failures, m.widened = meter.Register(reg, m.failures), meter.Register(reg, m.widened)
 	return m
-}
-
-// register adds c, or returns what is there already under its name: a Correlator made again after a reload counts on.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	if reg == nil {
-		return c
-	}
-	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](reg.Register(c)); ok {
-		if existing, ok := are.ExistingCollector.(C); ok {
-			return existing
-		}
-	}
-	return c
 }

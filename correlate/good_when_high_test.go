@@ -18,7 +18,7 @@ func TestUpIsGoodWhenHigh(t *testing.T) {
 		if want := "checkout availability 100 % → 0 %"; !strings.HasPrefix(r.Symptom.Sentence, want) {
 			t.Errorf("%s: want %q, got %q", metric, want, r.Symptom.Sentence)
 		}
-		if r.Symptom.Better != triage.BetterHigher || r.Symptom.Course() == "falling" {
+		if r.Symptom.Better != triage.BetterHigher || r.Symptom.Course() == triage.CourseBetter {
 			t.Errorf("%s: got %+v", metric, r.Symptom)
 		}
 		if c := r.Recommendation.Check; strings.Contains(c, "errors back near 100 %") || !strings.Contains(c, "availability back near 100 %") {

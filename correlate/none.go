@@ -66,7 +66,7 @@ func (m *ranking) quiet() float64 {
 		switch c.place {
 		case placeSelf, placeCallee, placeGlobal, placeNoService:
 			n++
-		default: // nothing to do for the others
+		default: // callers and strangers are not in reach
 		}
 	}
 	per := (m.lookback + m.onset.latest - m.onset.earliest).minutes() / perLookback

@@ -95,9 +95,9 @@ func (m *ranking) threshold(c *candidate) float64 {
 		return m.cfg.MinFlag
 	case triage.KindDeploy, triage.KindRollback:
 		return max(m.cfg.MinProbability, m.cfg.MinRollback)
-	default: // nothing to do for the others
+	default: // undone with as much care as anything
+		return m.cfg.MinProbability
 	}
-	return m.cfg.MinProbability
 }
 
 // rival is another candidate of the same service that shares the leader's evidence and is not far behind: what their service did
@@ -140,7 +140,7 @@ func reversal(ch *triage.Change) triage.Action {
 		return triage.ActionConfigRevert
 	case triage.KindDeploy, triage.KindRollback:
 		return triage.ActionRollback
-	default: // nothing to do for the others
+	default: // what else there is must say itself that it can be undone
 	}
 	if ch.Reversible.Value == triage.ReversibleYes {
 		if ch.PreviousVersion != "" {
@@ -230,7 +230,7 @@ func targetOf(ch *triage.Change) *triage.Target {
 		if t.To == "" {
 			t.To = ch.Labels["previous"]
 		}
-	default: // nothing to do for the others
+	default: // is named after its service
 	}
 	if t.Name == "" {
 		t.Name = ch.Service

@@ -11,9 +11,6 @@ import (
 	"github.com/triaged-dev/triaged/triage"
 )
 
-// unreportedRollout is how long before its end a change is taken to have begun when its source reported no start.
-const unreportedRollout = 15 * time.Minute
-
 // farReach bounds how far from occurred_at an ordinary change may have acted; see schemaV1.
 const farReach = 6 * time.Hour
 
@@ -157,7 +154,7 @@ func encodeChange(c triage.Change, now time.Time) (changeRow, error) {
 	if err != nil {
 		return changeRow{}, fmt.Errorf("change %s: %w", c.ID, err)
 	}
-	from, _, _ := c.StartInterval(unreportedRollout)
+	from, _, _ := c.StartInterval(triage.AssumedRollout)
 	occurred, last := c.OccurredAt(), c.LastActivity()
 	until := last.Add(seconds(c.TimeUncertaintyS))
 	e := triage.IndexEntry{ID: c.ID, Kind: c.Kind, Scope: c.Scope, Start: from, LastActivity: last}

@@ -19,7 +19,7 @@ import (
 // matches is the meaning of a ChangeQuery, said once more without SQL.
 func matches(q triage.ChangeQuery, c triage.Change) bool {
 	u := seconds(c.TimeUncertaintyS)
-	from, _, _ := c.StartInterval(unreportedRollout)
+	from, _, _ := c.StartInterval(triage.AssumedRollout)
 	until := c.LastActivity().Add(u)
 	text := strings.ToLower(q.Text)
 	return (q.To.IsZero() || !from.After(q.To)) && (q.From.IsZero() || !until.Before(q.From)) &&

@@ -69,7 +69,7 @@ func sampleAdvice(ch triage.Change) triage.Recommendation {
 		rec.Action, rec.Target.Name, rec.Target.To = triage.ActionFlagOff, ch.Labels["flag"], ch.Labels["from"]
 	case triage.KindConfig, triage.KindInfra, triage.KindScale:
 		rec.Action = triage.ActionConfigRevert
-	default: // nothing to do for the others
+	default: // a rollback, as above
 	}
 	return rec
 }

@@ -1,6 +1,11 @@
 package triage
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
 
 // AnomalyID names an Anomaly: series and onset make it, so that a repeated detection is the same Anomaly.
 type AnomalyID string
@@ -42,4 +47,16 @@ func (i Interval) IsZero() bool { return i.Earliest.IsZero() && i.Best.IsZero() 
 type Event struct {
 	Change  *Change  `json:"change,omitempty"`
 	Anomaly *Anomaly `json:"anomaly,omitempty"`
+}
+
+// DeriveID makes the id of an Anomaly that has none: what was measured, and the second it left its range.
+func (a Anomaly) DeriveID() AnomalyID {
+	h := sha256.New()
+	for _, f := range [...]string{
+		a.Source, a.Service, a.Environment, a.Region, a.Cluster, a.Namespace, string(a.Signal), a.Series,
+		a.Onset.Best.UTC().Format(time.RFC3339),
+	} {
+		fmt.Fprintf(h, "%d:%s", len(f), f)
+	}
+	return AnomalyID(a.Source + ":" + hex.EncodeToString(h.Sum(nil))[:16])
 }

@@ -151,6 +151,10 @@ func (c Change) OccurredAt() time.Time {
 	return c.ObservedAt
 }
 
+// AssumedRollout is how long before its end a Change may have begun to act when its source reported no start, where nothing better
+// is known of its kind.
+const AssumedRollout = 15 * time.Minute
+
 // StartInterval is the interval in which the Change started. observed is false when the source did not report a start;
 // earliest is then rollout before the end, since half a rollout acts already. The interval is closed; times in UTC.
 func (c Change) StartInterval(rollout time.Duration) (earliest, latest time.Time, observed bool) {

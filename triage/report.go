@@ -197,18 +197,28 @@ type SymptomSummary struct {
 	Trend    string   `json:"trend,omitempty"`  // of the values, whichever side is bad: rising, falling, steady
 }
 
-// Course says how the symptom goes on: "still rising" and "still falling" are both bad, each where its side is.
-func (s SymptomSummary) Course() string {
+// Course is how a symptom goes on, whichever way its values go.
+type Course string
+
+// The courses. Empty: not known.
+const (
+	CourseWorse  Course = "worse"
+	CourseSteady Course = "steady"
+	CourseBetter Course = "better"
+)
+
+// Course reads how the symptom goes on: values that count what works get worse by falling.
+func (s SymptomSummary) Course() Course {
 	good := s.Better == BetterHigher
 	switch {
-	case s.Trend == "rising" && good:
-		return "coming back"
-	case s.Trend == "rising":
-		return "still rising"
-	case s.Trend == "falling" && good:
-		return "still falling"
+	case s.Trend == "rising" && good, s.Trend == "falling" && !good:
+		return CourseBetter
+	case s.Trend == "rising", s.Trend == "falling":
+		return CourseWorse
+	case s.Trend == "":
+		return ""
 	}
-	return s.Trend
+	return CourseSteady
 }
 
 // ReportKind says what a Report is: only a ranked one has weighed anything anew.

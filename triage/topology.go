@@ -119,5 +119,26 @@ func MergeTopologies(ts ...Topology) Topology {
 	return NewTopology(edges)
 }
 
+// DefaultHops is how many calls lie between symptom and cause at most: four in published incidents.
+const DefaultHops = 4
+
+// hopsUp is how many calls up a change may matter: a caller can overload what it calls.
+const hopsUp = 1
+
+// Reach is every service whose changes could matter to the services given: those they call, however indirectly, up to hops away,
+// and those that call them.
+func (t Topology) Reach(hops int, services ...string) map[string]bool {
+	out := make(map[string]bool)
+	for _, s := range services {
+		for n := range t.Downstream(s, hops) {
+			out[n] = true
+		}
+		for n := range t.Upstream(s, hopsUp) {
+			out[n] = true
+		}
+	}
+	return out
+}
+
 // TopologySource says who calls whom, as known now. It must not block.
 type TopologySource interface{ Topology() Topology }

@@ -18,7 +18,6 @@ const (
 	maxMarks     = 60               // changes on the axis; suspects first, then the nearest to the onset
 	maxSuspects  = 3                // suspects with a colour and a panel of their own
 	mentionFrom  = 0.03             // probability below which a suspect is only counted, unless it leads
-	assumedSpan  = 10 * time.Minute // a rollout of which only the end is known is drawn as having begun within this
 	minAxisWidth = 8 * time.Minute
 )
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -46,7 +47,8 @@ type incidentView struct {
 type headView struct {
 	Service, Signal, Before, Now string // Before and Now are "" where nothing was measured
 	Sentence                     string
-	Trend, Course                string
+	Trend                        triage.Course
+	Course                       string
 	Where                        string
 	Began, Paged, Recovered      time.Time
 	BeganFrom, BeganTo           time.Time
@@ -197,12 +199,7 @@ func (w *Web) input(ctx context.Context, v *incidentView, reports []triage.Repor
 	return own, nil
 }
 
-// Reach of the changes that are shown around an incident: as far as causes are sought.
-const (
-	reachDown = 4
-	reachUp   = 1
-	maxAround = 300 // changes read around an incident
-)
+const maxAround = 300 // changes read around an incident
 
 // around reads the changes near the incident in time and topology, as the journal knows them now.
 func (w *Web) around(ctx context.Context, r triage.Report, input triage.Case, inc triage.Incident) ([]triage.Change, error) {
@@ -216,12 +213,7 @@ func (w *Web) around(ctx context.Context, r triage.Report, input triage.Case, in
 				near[o] = true
 			}
 		}
-		for o := range input.Topology.Downstream(service, reachDown) {
-			near[o] = true
-		}
-		for o := range input.Topology.Upstream(service, reachUp) {
-			near[o] = true
-		}
+		maps.Copy(near, input.Topology.Reach(w.hops(), service))
 		for o := range near {
 			q.Services = append(q.Services, o)
 		}
@@ -256,15 +248,10 @@ func (w *Web) running(more []triage.Change, r triage.Report, inc triage.Incident
 func newHead(inc triage.Incident, r triage.Report) headView {
 	h := headView{
 		Service: say.Clean(cmp.Or(r.Symptom.Service, inc.Service), say.MaxName), Signal: say.Measure(r.Symptom.Signal, r.Symptom.Better, r.Symptom.Metric),
-		Sentence: r.Symptom.Sentence, Trend: r.Symptom.Trend, Course: r.Symptom.Course(), Where: place(inc.Scope), Paged: pagedAt(inc.Alerts), Began: r.Onset.Best,
+		Sentence: r.Symptom.Sentence, Course: say.Course(r.Symptom), Where: place(inc.Scope), Paged: pagedAt(inc.Alerts), Began: r.Onset.Best,
 		BeganFrom: r.Onset.Earliest, BeganTo: r.Onset.Latest, Recovered: inc.RecoveredAt, Firing: inc.Firing(),
 	}
-	switch h.Course { // the colour is that of the course, whichever way the values go
-	case "still falling":
-		h.Trend = "rising"
-	case "coming back":
-		h.Trend = "falling"
-	}
+	h.Trend = r.Symptom.Course()                                                                          // the colour is that of the course, whichever way the values go
 	if r.Symptom.Before != nil && r.Symptom.Now != nil && r.Symptom.Metric+string(r.Symptom.Unit) != "" { // else the sentence has them
 		h.Before, h.Now = say.Quantity(*r.Symptom.Before, r.Symptom.Unit), say.Quantity(*r.Symptom.Now, r.Symptom.Unit)
 	}

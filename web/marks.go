@@ -76,7 +76,7 @@ func importance(m mark) int {
 
 // newMark places one change in time: a bar where it took a while, whiskers where its start is not known.
 func newMark(c triage.Change) mark {
-	lo, hi, observed := c.StartInterval(assumedSpan)
+	lo, hi, observed := c.StartInterval(triage.AssumedRollout)
 	m := mark{Change: c, Label: shortName(c), Lo: lo, Hi: hi, From: c.OccurredAt(), To: c.LastActivity()}
 	if observed && !lo.Equal(hi) {
 		m.From = c.StartedAt

@@ -24,6 +24,7 @@ type Options struct {
 
 	Protect    Protect                  // optional: nobody is asked who they are
 	Topology   triage.TopologySource    // optional
+	Hops       func() int               // optional: calls walked from the symptom, as the ranking walks them
 	Directory  func() *triage.Directory // optional
 	ConfigYAML func() string            // optional: the running configuration, secrets hidden
 	Version    string                   // optional: shown at the foot
@@ -86,6 +87,14 @@ func New(o Options) (*Web, error) {
 	}
 	w.handler = http.NewCrossOriginProtection().Handler(w.routes())
 	return w, nil
+}
+
+// hops is how far from an incident changes are shown: as far as causes are sought.
+func (w *Web) hops() int {
+	if w.opts.Hops == nil {
+		return triage.DefaultHops
+	}
+	return w.opts.Hops()
 }
 
 // Handler serves every page. Requests that change something are refused when a browser says that they come from another

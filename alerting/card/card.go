@@ -136,7 +136,7 @@ func headline(in Input) string {
 	if p := say.Place(in.Incident.Scope); p != "" {
 		s += " · " + p
 	}
-	if c := r.Symptom.Course(); c != "" {
+	if c := say.Course(r.Symptom); c != "" {
 		s += " · " + c
 	}
 	if n := in.Incident.Firing(); n > 1 {
@@ -148,6 +148,9 @@ func headline(in Input) string {
 // subject is the symptom in a phrase: measured if it was, else as the alert puts it.
 func subject(in Input) string {
 	if s := say.Clean(in.Report.Symptom.Sentence, say.MaxSentence); s != "" {
+		if n := say.Clean(in.Incident.Node, say.MaxName); n != "" && in.Report.Symptom.Service == "" && !strings.Contains(s, n) {
+			return n + " " + s // what is wrong with a machine says nothing without the machine
+		}
 		return s
 	}
 	for _, a := range in.Incident.Alerts {

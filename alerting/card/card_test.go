@@ -346,3 +346,13 @@ func TestStepsOnCards(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// What is wrong with a machine names the machine: a live disk alert said how much was free, and not where.
+func TestNodeIsNamed(t *testing.T) {
+	in := cardInput("")
+	in.Incident.Node, in.Report.Symptom.Service = "node-02", ""
+	in.Report.Symptom.Sentence = "node_filesystem_avail_bytes 46.6 GiB → 44 GiB since 03:02:10 UTC"
+	if got := New(in).Headline; !strings.HasPrefix(got, "node-02 node_filesystem_avail_bytes 46.6 GiB") {
+		t.Errorf("got %q", got)
+	}
+}

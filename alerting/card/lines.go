@@ -194,7 +194,7 @@ func (c *Card) advice(in Input, v triage.Standing) {
 		c.add("A ROLLBACK WOULD DO HARM", reason)
 	case triage.VerdictWillNotHelp:
 		c.add("A ROLLBACK WILL NOT HELP", reason)
-	default: // nothing to do for the others
+	default: // no refusal; where there was nothing to undo, that is said
 		if v.Word == triage.WordNone && in.Report.Candidates == 0 && !in.Report.Deadline {
 			text := ""
 			if rec.Doubt == "" {

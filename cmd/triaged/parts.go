@@ -52,6 +52,7 @@ type generation struct {
 	metrics    *prometheus.Set
 	servers    []string // names of the sources that are Prometheus servers
 	edges      triage.Topology
+	hops       int // calls walked from a symptom
 	correlator *correlate.Correlator
 	placebo    correlate.PlaceboConfig
 	book       *playbooks.Book
@@ -63,7 +64,7 @@ type generation struct {
 
 // build does the fallible work for a configuration and changes nothing.
 func (p *parts) build(cfg *configs.Config) (*generation, error) {
-	g := &generation{directory: cfg.Directory(), edges: triage.NewTopology(cfg.Edges())}
+	g := &generation{directory: cfg.Directory(), edges: triage.NewTopology(cfg.Edges()), hops: cfg.Correlate.MaxHops}
 	var servers []*prometheus.Source
 	var errs []error
 	add := func(s collector.Source, kind, name string, err error) {
@@ -179,6 +180,9 @@ func (p *parts) quarantine(ctx context.Context, q triage.Quarantined) error {
 	p.collector.Quarantine(ctx, q)
 	return nil
 }
+
+// hops is how many calls are walked from a symptom.
+func (p *parts) hops() int { return p.current.Load().hops }
 
 func (p *parts) directory() *triage.Directory { return p.current.Load().directory }
 

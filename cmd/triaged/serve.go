@@ -152,7 +152,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	}
 	alerts, err := alerting.New(alerting.Options{
 		Config: cfg.Incidents, Route: cfg.Route, Receivers: first.receivers, Store: store, Triager: parts, Directory: cfg.Directory(),
-		Topology: parts, Verifier: verifier, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Owners: parts.PodOwner, Links: links(cfg.Global.ExternalURL, feedback),
+		Topology: parts, Hops: parts.hops, Verifier: verifier, Labels: store, Picture: picture, Percentages: percentages(store, log), State: states{store}, Owners: parts.PodOwner, Links: links(cfg.Global.ExternalURL, feedback),
 		Shadow: shadowCards(o.cards), Logger: log.With("component", "alerting"), Registerer: reg,
 	})
 	if err != nil {
@@ -201,7 +201,7 @@ func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error
 	pages, err = web.New(web.Options{
 		Store: store, Collector: col, Resender: alerts, NotFound: notFound,
 		Protect:  func(s web.Scope, next http.Handler) http.Handler { return handler.Protect(api.Scope(s), next) },
-		Topology: parts, Directory: parts.directory, ConfigYAML: reload.redacted, Version: version.Version,
+		Topology: parts, Hops: parts.hops, Directory: parts.directory, ConfigYAML: reload.redacted, Version: version.Version,
 		Logger: log.With("component", "web"), Registerer: reg,
 	})
 	if err != nil {

@@ -1,9 +1,9 @@
 package hooks
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/triaged-dev/triaged/triage/meter"
 )
 
 // Outcomes of a request: the values of the outcome label.
@@ -27,32 +27,19 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
-		requests: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		requests: meter.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "triaged_hook_requests_total", Help: "Requests to a hook, by what became of them.",
 		}, []string{"hook", "outcome"})),
-		events: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		events: meter.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "triaged_hook_events_total", Help: "Changes and anomalies taken from a hook; a redelivery counts again.",
 		}, []string{"hook"})),
 		// The reasons stand in the mapping files, so they are few.
-		ignored: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		ignored: meter.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "triaged_hook_ignored_total", Help: "Requests that are no change, by the mapping's reason.",
 		}, []string{"hook", "reason"})),
-		duration: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		duration: meter.Register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "triaged_hook_duration_seconds", Help: "Time from the request to the answer, storing included.",
 			Buckets: []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10},
 		}, []string{"hook"})),
 	}
-}
-
-// register registers c, or returns its twin of an earlier configuration.
-func register[T prometheus.Collector](reg prometheus.Registerer, c T) T {
-	if reg == nil {
-		return c
-	}
-	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](reg.Register(c)); ok {
-		if existing, ok := are.ExistingCollector.(T); ok {
-			return existing
-		}
-	}
-	return c
 }

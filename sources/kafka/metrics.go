@@ -1,9 +1,9 @@
 package kafka
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/triaged-dev/triaged/triage/meter"
 )
 
 // Outcomes of a record, as they stand in triaged_kafka_records_total.
@@ -29,10 +29,10 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
+		return meter.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
 	}
 	gauge := func(name, help string) *prometheus.GaugeVec {
-		return register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"source"}))
+		return meter.Register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"source"}))
 	}
 	return &metrics{
 		records:       counter("triaged_kafka_records_total", "Records read, by what became of them.", "source", "outcome"),
@@ -45,18 +45,4 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		sessions:      counter("triaged_kafka_sessions_total", "Times the source joined its group.", "source"),
 		quarantineErr: counter("triaged_kafka_quarantine_errors_total", "Bad records that could not even be put into the quarantine.", "source"),
 	}
-}
-
-// register registers c, or returns its twin of an earlier source.
-func register[T prometheus.Collector](reg prometheus.Registerer, c T) T {
-	if reg == nil {
-		return c
-	}
-	err := reg.Register(c)
-	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if existing, ok := are.ExistingCollector.(T); ok {
-			return existing
-		}
-	}
-	return c
 }

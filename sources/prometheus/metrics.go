@@ -1,9 +1,9 @@
 package prometheus
 
 import (
-	"errors"
-
 	prom "github.com/prometheus/client_golang/prometheus"
+
+	"github.com/triaged-dev/triaged/triage/meter"
 )
 
 // metrics of one server; every one has the constant label server.
@@ -23,29 +23,29 @@ type metrics struct {
 func newMetrics(reg prom.Registerer, server string, breakerState func() float64) *metrics {
 	same := prom.Labels{"server": server}
 	m := &metrics{
-		queries: register(reg, prom.NewCounterVec(prom.CounterOpts{
+		queries: meter.Register(reg, prom.NewCounterVec(prom.CounterOpts{
 			ConstLabels: same, Name: "triaged_prometheus_queries_total", Help: "Requests to Prometheus by outcome: ok, or why there was no answer.",
 		}, []string{"outcome"})),
-		seconds: register(reg, prom.NewHistogram(prom.HistogramOpts{
+		seconds: meter.Register(reg, prom.NewHistogram(prom.HistogramOpts{
 			ConstLabels: same, Name: "triaged_prometheus_query_seconds", Help: "Time one request to Prometheus took, without waiting for its turn.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		})),
-		inflight: register(reg, prom.NewGauge(prom.GaugeOpts{
+		inflight: meter.Register(reg, prom.NewGauge(prom.GaugeOpts{
 			ConstLabels: same, Name: "triaged_prometheus_inflight", Help: "Requests to Prometheus under way.",
 		})),
-		cacheHits: register(reg, prom.NewCounter(prom.CounterOpts{
+		cacheHits: meter.Register(reg, prom.NewCounter(prom.CounterOpts{
 			ConstLabels: same, Name: "triaged_prometheus_cache_hits_total", Help: "Queries answered without asking Prometheus.",
 		})),
-		budgetWaits: register(reg, prom.NewCounter(prom.CounterOpts{
+		budgetWaits: meter.Register(reg, prom.NewCounter(prom.CounterOpts{
 			ConstLabels: same, Name: "triaged_prometheus_budget_waits_total", Help: "Queries that had to wait for the budget per minute, or were given up because of it.",
 		})),
-		dropped: register(reg, prom.NewCounter(prom.CounterOpts{
+		dropped: meter.Register(reg, prom.NewCounter(prom.CounterOpts{
 			ConstLabels: same, Name: "triaged_prometheus_series_dropped_total", Help: "Series of answers beyond max_series, and series the anomaly detector had no room for.",
 		})),
-		anomalies: register(reg, prom.NewCounter(prom.CounterOpts{
+		anomalies: meter.Register(reg, prom.NewCounter(prom.CounterOpts{
 			ConstLabels: same, Name: "triaged_prometheus_anomalies_total", Help: "Anomalies that began.",
 		})),
-		changes: register(reg, prom.NewCounterVec(prom.CounterOpts{
+		changes: meter.Register(reg, prom.NewCounterVec(prom.CounterOpts{
 			ConstLabels: same, Name: "triaged_prometheus_changes_total", Help: "Changes seen in metrics, by how surely something changed: certain, likely, possible.",
 		}, []string{"surely"})),
 	}
@@ -54,22 +54,7 @@ func newMetrics(reg prom.Registerer, server string, breakerState func() float64)
 			ConstLabels: same, Name: "triaged_prometheus_breaker_state", Help: "0 closed, 1 half open, 2 open: the server is left alone.",
 		}, breakerState)
 		reg.Unregister(g)
-		register(reg, g)
+		meter.Register(reg, g)
 	}
 	return m
-}
-
-// register adds c, or returns what is already there under its name.
-func register[C prom.Collector](reg prom.Registerer, c C) C {
-	if reg == nil {
-		return c
-	}
-	if err := reg.Register(c); err != nil {
-		if are, ok := errors.AsType[prom.AlreadyRegisteredError](err); ok {
-			if existing, ok := are.ExistingCollector.(C); ok {
-				return existing
-			}
-		}
-	}
-	return c
 }

@@ -45,6 +45,20 @@ func Noun(s triage.Signal) string {
 	return "the symptom"
 }
 
+// Course says how the symptom goes on, by the way its values go; "" where that is not known.
+func Course(s triage.SymptomSummary) string {
+	good := s.Better == triage.BetterHigher
+	switch s.Course() {
+	case triage.CourseWorse:
+		return map[bool]string{true: "still falling", false: "still rising"}[good]
+	case triage.CourseBetter:
+		return map[bool]string{true: "coming back", false: "falling"}[good]
+	case triage.CourseSteady:
+		return "steady"
+	}
+	return ""
+}
+
 // Began is when a suspect began to act.
 func Began(s triage.Suspect) time.Time {
 	switch {
