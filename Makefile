@@ -1,5 +1,6 @@
 # make run     the demo: a whole incident on this machine, nothing to install
-# make test    every test; those against real peers run where the peers are installed
+# make test    every test; those against real peers run where the peers are installed; ends with what was skipped, and why
+# make test-short   the quick ones: no real peer, no browser, no long wait, no race detector
 # make check   format, vet, lint, module files
 # make bench   the benchmarks, each beside its limit measured in the same run
 # make crash   kill -9 at random moments, broken disks and journals: counts what is lost
@@ -21,7 +22,7 @@ IMAGE         ?= triaged:$(VERSION)
 # REQUIRE_PEERS=1 turns a test that would be skipped for want of a peer into a failure.
 export REQUIRE_PEERS
 
-.PHONY: run build demo test check fmt lint bench crash chaos siege lab sbom fuzz vuln image clean
+.PHONY: run build demo test test-short check fmt lint bench crash chaos siege lab sbom fuzz vuln image clean
 
 run: demo
 	./bin/triaged-demo demo
@@ -33,9 +34,16 @@ build: demo
 demo:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/triaged-demo ./cmd/triaged
 
+# The output is go test's own; tools/tested only listens for what is skipped.
+SKIPPED := $(CURDIR)/bin/skipped
+tested  = mkdir -p bin; rm -f $(SKIPPED); ROOT=$(CURDIR) SKIPPED=$(SKIPPED) $(GO) test -exec $(CURDIR)/tools/tested $(1) $(PKGS); code=$$?; ./tools/skipped.sh $(SKIPPED); exit $$code
+
 test:
 	./tools/peers.sh
-	$(GO) test -race -shuffle=on -timeout=20m $(PKGS)
+	@$(call tested,-race -shuffle=on -timeout=20m)
+
+test-short:
+	@$(call tested,-short -shuffle=on -timeout=5m)
 
 check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed (run make fmt):"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -29,6 +29,7 @@ var needs = map[string]api.Scope{
 	"GET /api/v1/incidents/{id}/timeline.png": api.ScopeRead,
 	"GET /api/v1/incidents/{id}/case":         api.ScopeRead,
 	"GET /api/v1/incidents/{id}/postmortem":   api.ScopeRead,
+	"GET /api/v1/incidents/{id}/update":       api.ScopeRead,
 	"POST /api/v1/incidents/{id}/feedback":    api.ScopeFeedback,
 	"GET /api/v1/incidents/{id}/feedback":     api.ScopeRead,
 	"GET /auth/login":                         "",

@@ -25,6 +25,7 @@ func (a *API) routes() {
 	a.route("GET /api/v1/incidents/{id}/timeline.png", ScopeRead, laneRead, a.getPicture)
 	a.route("GET /api/v1/incidents/{id}/case", ScopeRead, laneRead, a.getCase)
 	a.route("GET /api/v1/incidents/{id}/postmortem", ScopeRead, laneRead, a.getPostmortem)
+	a.route("GET /api/v1/incidents/{id}/update", ScopeRead, laneRead, a.getUpdate)
 	a.route("POST /api/v1/incidents/{id}/feedback", ScopeFeedback, laneSmall, a.postFeedback)
 	a.route("GET /api/v1/incidents/{id}/feedback", ScopeRead, laneRead, a.getFeedback)
 

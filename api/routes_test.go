@@ -235,6 +235,7 @@ func TestEveryRouteAnswers(t *testing.T) {
 		{"GET", "/api/v1/incidents/inc-1/timeline", "", 200},
 		{"GET", "/api/v1/incidents/inc-1/case", "", 200},
 		{"GET", "/api/v1/incidents/inc-1/postmortem", "", 200},
+		{"GET", "/api/v1/incidents/inc-1/update", "", 200},
 		{"GET", "/feedback/nothing", "", 404},
 		{"POST", "/feedback/nothing", "", 404},
 		{"GET", "/api/v1/services/checkout-svc/outcomes", "", 200},

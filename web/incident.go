@@ -40,7 +40,8 @@ type incidentView struct {
 	Feedback  []feedbackRow
 	Thanks    bool
 	HasCase   bool
-	Posted    []string // where this report went, or would have gone, in words
+	Update    say.Update // a draft for people outside the room
+	Posted    []string   // where this report went, or would have gone, in words
 }
 
 // headView is the top line: what, since when, where, and whether it is getting better.
@@ -108,6 +109,9 @@ func (w *Web) getIncident(r *http.Request) (page, error) {
 		}
 	}
 	v.Head = newHead(inc, v.Report)
+	if v.Latest {
+		v.Update = say.StatusUpdate(inc, v.Report, w.now())
+	}
 	for _, f := range feedback {
 		v.Feedback = append(v.Feedback, feedbackRow{f, feedbackText(f, names)})
 	}

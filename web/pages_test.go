@@ -67,7 +67,7 @@ func TestWherePosted(t *testing.T) {
 		{ID: "b", IncidentID: inc.ID, ReportNumber: n, Receiver: "log/log", State: triage.DeliveryDelivered},
 	}
 	_, body := get(t, site(t, s).URL+"/incidents/"+inc.ID)
-	for _, want := range []string{"Shadow mode: would have been posted to oncall/slack", "Posted to log/log"} {
+	for _, want := range []string{"<h3>For customers</h3>", "Next update by", "Shadow mode: would have been posted to oncall/slack", "Posted to log/log"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
 		}

@@ -17,6 +17,9 @@ import (
 // optional finds a tool that not every machine can have, or skips.
 func optional(t *testing.T, name, install string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no tool is started")
+	}
 	path, err := exec.LookPath(name)
 	if err != nil {
 		t.Skipf("%s is not installed: %s", name, install)

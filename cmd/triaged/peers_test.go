@@ -21,6 +21,9 @@ import (
 // peer returns the path of a real peer's program. Without it the test is skipped, or fails where REQUIRE_PEERS=1.
 func peer(t *testing.T, name string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no real peer is started")
+	}
 	path, err := exec.LookPath(name)
 	if err == nil {
 		return path

@@ -22,6 +22,9 @@ import (
 // The keys we work out from a real Alertmanager's status are the dedup keys it sends to PagerDuty, for two routes of different
 // grouping.
 func TestRealAlertmanagerSendsTheseKeys(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: no real peer is started")
+	}
 	path, err := exec.LookPath("prometheus-alertmanager")
 	if err != nil {
 		if os.Getenv("REQUIRE_PEERS") == "1" {

@@ -117,6 +117,9 @@ func TestMain(m *testing.M) {
 
 // realBroker returns the shared broker, or skips the test where there is no Kafka; with REQUIRE_PEERS=1 that is a failure.
 func realBroker(t *testing.T) *broker {
+	if testing.Short() {
+		t.Skip("-short: no real peer is started")
+	}
 	t.Helper()
 	shared.once.Do(func() {
 		if shared.dir, shared.err = os.MkdirTemp("", "triaged-kafka-"); shared.err != nil { //nolint:usetesting // outlives the test

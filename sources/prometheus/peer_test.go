@@ -18,6 +18,9 @@ import (
 // needPeer finds a real binary, or skips; with REQUIRE_PEERS=1 a missing one is a failure.
 func needPeer(t *testing.T, name string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no real peer is started")
+	}
 	path, err := exec.LookPath(name)
 	if err != nil {
 		if os.Getenv("REQUIRE_PEERS") == "1" {

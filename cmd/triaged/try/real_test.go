@@ -28,6 +28,9 @@ import (
 // serveFortnight runs a real Prometheus over the made-up fortnight until the test ends.
 func serveFortnight(t *testing.T) (w *backfill.World, url string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no real peer is started")
+	}
 	path, err := exec.LookPath("prometheus")
 	if err != nil {
 		if os.Getenv("REQUIRE_PEERS") == "1" {
