@@ -100,10 +100,13 @@ func tooLarge() string {
 	return fmt.Sprintf("The body is larger than %d bytes, GitHub's own bound: deliver fewer commits at once, or let triaged poll the repository.", maxWebhookBody)
 }
 
+// docsURL is where the answers to deliveries are explained.
+const docsURL = "https://github.com/triaged-dev/triaged/blob/main/docs/hooks.md#answers"
+
 func problem(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+	_ = json.NewEncoder(w).Encode(map[string]any{"type": docsURL, "title": http.StatusText(status), "status": status, "detail": detail})
 }
 
 // secret reads the webhook's secret, from its file each time, so that it may be rotated.
