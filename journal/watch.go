@@ -60,8 +60,8 @@ func (w *watch) note() error {
 		if was := w.was[i]; w.set && was.ino != 0 && (now.ino != was.ino || now.dev != was.dev) {
 			return gone(w.path+suffix, now)
 		}
-		if was := w.was[i]; w.set && suffix == "" && now.size < was.size { // nothing of ours shrinks it
-			return &damageError{found: fmt.Sprintf("%s was cut from %d to %d bytes while in use", w.path, was.size, now.size)}
+		if was := w.was[i]; w.set && (suffix == "" || suffix == "-shm") && now.size < was.size { // nothing of ours shrinks them
+			return &damageError{found: fmt.Sprintf("%s was cut from %d to %d bytes while in use", w.path+suffix, was.size, now.size)}
 		}
 		w.was[i] = now
 	}
@@ -86,10 +86,12 @@ func (w *watch) verify() (touched bool, err error) {
 			continue
 		case now.ino != was.ino || now.dev != was.dev:
 			return false, gone(w.path+suffix, now)
-		case suffix != "" && suffix != "-wal":
-			continue // -shm is written to by readers
-		case now.size < was.size:
+		case suffix == ".lock":
+			continue
+		case now.size < was.size: // of -shm, too: it is mapped, and what is behind its end cannot be reached any more
 			return false, &damageError{found: fmt.Sprintf("%s was cut from %d to %d bytes while in use", w.path+suffix, was.size, now.size)}
+		case suffix == "-shm":
+			continue // readers write to it
 		case now.size != was.size || !now.mtime.Equal(was.mtime):
 			touched = true
 		}

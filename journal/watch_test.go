@@ -63,6 +63,7 @@ func TestHarmWhileRunning(t *testing.T) {
 		"log cut to half": {func(t *testing.T, p string) { truncate(t, p+"-wal", .5) }, "-wal was cut from", 1},
 		"log overwritten": {func(t *testing.T, p string) { overwrite(t, p+"-wal") }, "-wal was overwritten while in use", 1},
 		"database cut":    {func(t *testing.T, p string) { must(t, os.Truncate(p, 0)) }, "was cut from", 0},
+		"index cut":       {func(t *testing.T, p string) { must(t, os.Truncate(p+"-shm", 0)) }, "-shm was cut from", n},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j, ended, acked := harmed(t, n, func(p string) { tc.harm(t, p) })

@@ -388,7 +388,8 @@ func TestFencedMemberJoinsAnew(t *testing.T) {
 				}
 			}
 			last := fmt.Sprintf("test:a/%d", 10*round+9)
-			for r.take(t, 1)[0] != last { // at least once, in order
+			for seen := ""; seen != last; { // at least once, in order
+				seen = r.take(t, 1)[0]
 			}
 			res, err := p.client.DescribeGroups(t.Context(), &kafka.DescribeGroupsRequest{GroupIDs: []string{cfg.GroupID}})
 			if err != nil {
