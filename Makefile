@@ -22,7 +22,7 @@ IMAGE         ?= triaged:$(VERSION)
 # REQUIRE_PEERS=1 turns a test that would be skipped for want of a peer into a failure.
 export REQUIRE_PEERS
 
-.PHONY: run build demo test test-short check fmt lint bench crash chaos siege lab sbom fuzz vuln image clean
+.PHONY: helm run build demo test test-short check fmt lint bench crash chaos siege lab sbom fuzz vuln image clean
 
 run: demo
 	./bin/triaged-demo demo
@@ -94,6 +94,11 @@ fuzz:
 
 vuln:
 	$(GO) tool -modfile=tools/govulncheck/go.mod govulncheck ./...
+
+# The tests of the chart run where it is there. Built once, it stays in bin/.
+helm: bin/helm
+bin/helm: tools/helm/go.mod
+	cd tools/helm && $(GO) build -o ../../bin/helm helm.sh/helm/v4/cmd/helm
 
 CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -205,10 +206,94 @@ func TestDeployManifests(t *testing.T) {
 			t.Errorf("kubectl kustomize: %v\n%s", err, out)
 		}
 	}
-	for _, kind := range []string{"NetworkPolicy", "ServiceMonitor", "Service", "ServiceAccount"} {
+	for _, kind := range []string{"NetworkPolicy", "Service", "ServiceAccount"} {
 		if kinds[kind] == nil {
 			t.Errorf("there is no %s", kind)
 		}
+	}
+}
+
+// What needs the Prometheus operator stands apart, and says what the rest of the repository says.
+func TestDeployMonitoring(t *testing.T) {
+	if bytes.Contains(readDeploy(t, "kubernetes", "kustomization.yaml"), []byte("- monitoring")) {
+		t.Error("a cluster without the operator could not take the manifests")
+	}
+	rules := readDeploy(t, "prometheus", "rules.yml")
+	if got := readDeploy(t, "helm", "triaged", "files", "rules.yml"); !bytes.Equal(got, rules) {
+		t.Error("the chart's rules are not those of deploy/prometheus; run tools/rules.sh")
+	}
+	var object struct{ Spec, want any }
+	if err := errors.Join(yaml.Unmarshal(readDeploy(t, "kubernetes", "monitoring", "prometheusrule.yaml"), &object), yaml.Unmarshal(rules, &object.want)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(object.want, object.Spec); diff != "" {
+		t.Errorf("the PrometheusRule is not deploy/prometheus/rules.yml; run tools/rules.sh: %s", diff)
+	}
+}
+
+// Images have the version that this is: a restart must not be an upgrade. The Secret's keys are the files that init writes.
+func TestDeployPinsAndNames(t *testing.T) {
+	version := strings.TrimSpace(string(readDeploy(t, "..", "VERSION")))
+	for _, tc := range []struct{ path, want string }{
+		{"kubernetes/kustomization.yaml", "newTag: " + version + " "},
+		{"compose/compose.yaml", "image: ghcr.io/triaged-dev/triaged:" + version + "\n"},
+		{"helm/triaged/Chart.yaml", "\nversion: " + version + "\nappVersion: " + version + "\n"},
+	} {
+		if text := string(readDeploy(t, tc.path)); !strings.Contains(text, tc.want) || strings.Contains(text, ":latest") {
+			t.Errorf("%s: want %q in it", tc.path, tc.want)
+		}
+	}
+	for _, file := range []string{"kubernetes/triaged.yml", "helm/triaged/values.yaml", "compose/tokens", "../docs/operations.md"} {
+		for _, name := range []string{"alertmanager", "changes", "read", "admin"} {
+			if text := string(readDeploy(t, file)); !strings.Contains(text, name+".token") && !regexp.MustCompile(`for name in .*\b`+name+`\b.*; do`).MatchString(text) {
+				t.Errorf("%s does not know %s.token, which init writes", file, name)
+			}
+		}
+	}
+}
+
+// The files of the compose example are sound, each by its own program, and triaged's by triaged.
+func TestDeployCompose(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"triaged.yml", "prometheus.yml", "rules.yml", "alertmanager.yml", "tokens"} {
+		if err := os.WriteFile(filepath.Join(dir, name), readDeploy(t, "compose", name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "tokens")).CombinedOutput(); err != nil {
+		t.Fatalf("tokens: %v\n%s", err, out)
+	}
+	c, err := configs.Load(filepath.Join(dir, "triaged.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range c.Auth.Tokens {
+		if b, err := os.ReadFile(token.TokenFile); err != nil || len(b) != 48 {
+			t.Errorf("%s: %d bytes, %v", token.TokenFile, len(b), err)
+		}
+	}
+	var compose struct {
+		Services map[string]struct {
+			Image   string
+			Volumes []string
+		}
+	}
+	if err := yaml.Unmarshal(readDeploy(t, "compose", "compose.yaml"), &compose); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range compose.Services {
+		if !regexp.MustCompile(`:v?[0-9]+\.[0-9]+\.[0-9]+$`).MatchString(s.Image) {
+			t.Errorf("%s: the tag of %s is not pinned", name, s.Image)
+		}
+		for _, v := range s.Volumes {
+			from, _, _ := strings.Cut(v, ":")
+			if _, err := os.Stat(filepath.Join(dir, from)); strings.HasPrefix(from, "./") && err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if out, err := exec.CommandContext(t.Context(), peer(t, "promtool"), "check", "config", filepath.Join(dir, "prometheus.yml")).CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
 	}
 }
 

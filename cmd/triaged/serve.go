@@ -47,6 +47,7 @@ const defaultListen = "127.0.0.1:9792"
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	configFile, storage, externalURL string
+	pod                              string // name of the pod we are, where we are one
 	web                              *toolkit.FlagConfig
 	out                              io.Writer // where a token for this run is printed; nil: there is none
 	once                             string    // that token
@@ -59,6 +60,7 @@ func serveCommand(app *kingpin.Application) command {
 	clause.Flag("config.file", "Configuration file; without one the daemon takes changes and alerts over HTTP and knows no metrics.").StringVar(&o.configFile)
 	clause.Flag("storage.path", "Directory of the journal, instead of the configured path.").StringVar(&o.storage)
 	clause.Flag("web.external-url", "Where people reach this daemon; overrides global.external_url.").StringVar(&o.externalURL)
+	clause.Flag("pod.name", "Name of this pod, where it is one of a StatefulSet: any but the first refuses to start.").Envar("TRIAGED_POD_NAME").StringVar(&o.pod)
 	o.web = kingpinflag.AddFlags(clause, defaultListen)
 	return command{clause: clause, run: func(ctx context.Context, s streams, logging *promslog.Config) error {
 		o.out, o.once, o.cards = s.err, rand.Text(), s.out
@@ -71,6 +73,9 @@ func serveCommand(app *kingpin.Application) command {
 // It is one straight line from the journal up to the listeners; see docs/architecture.md for the two ways through it.
 func serveOnce(ctx context.Context, o serveOptions, log *slog.Logger) (err error) {
 	started := time.Now()
+	if err := onlyReplica(o.pod); err != nil {
+		return err
+	}
 	cfg, err := o.load()
 	if err != nil {
 		return err
