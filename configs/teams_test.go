@@ -52,12 +52,14 @@ func write(t *testing.T, files map[string]string) string {
 	return filepath.Join(dir, "triaged.yml")
 }
 
-func fortyTeams() map[string]string {
+func fortyTeams() map[string]string { return someTeams(40) }
+
+func someTeams(n int) map[string]string {
 	files := map[string]string{
 		"catalog.yaml": "{apiVersion: backstage.io/v1alpha1, kind: Component, metadata: {name: listed}, spec: {owner: team-99}}",
 		"triaged.yml":  platform, "teams/.git/config.yml": "not: ours", "teams/README.md": "# teams",
 	}
-	for i := range 40 {
+	for i := range n {
 		files[fmt.Sprintf("teams/group-%d/team-%02d.yml", i%4, i)] = fmt.Sprintf(`
 team: team-%02[1]d
 contacts: {slack: C0TEAM%02[1]d, email: team-%02[1]d@example.com}
@@ -158,7 +160,7 @@ func TestTeamsAreConfined(t *testing.T) {
 		"global section":         {"auth: {anonymous: [admin]}", "auth"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files := fortyTeams()
+			files := someTeams(6)
 			files["teams/group-1/team-01.yml"] = "team: team-01\n" + tc.add + "\n"
 			c, err := configs.Load(write(t, files))
 			if err != nil {
@@ -170,7 +172,7 @@ func TestTeamsAreConfined(t *testing.T) {
 		})
 	}
 	// Of two that describe one service the first has it; the other loses no more than that.
-	claimed := fortyTeams()
+	claimed := someTeams(6)
 	claimed["teams/group-0/team-00.yml"] += "  # and\n"
 	claimed["teams/group-0/team-04.yml"] = "team: team-04\nservices:\n  svc-04: {}\n  svc-05: {tier: 1}\n"
 	c, err := configs.Load(write(t, claimed))

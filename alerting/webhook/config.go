@@ -17,10 +17,16 @@ type Config struct {
 	Secret     config.Secret           `yaml:"secret,omitempty"` // key of the signature; without one posts are not signed
 	SecretFile string                  `yaml:"secret_file,omitempty"`
 	HTTPConfig config.HTTPClientConfig `yaml:"http_config,omitempty"`
+
+	Format      Format `yaml:"format,omitempty"`       // of a service; empty: triaged's own
+	Body        string `yaml:"body,omitempty"`         // a template of your own: docs/messages.md
+	ContentType string `yaml:"content_type,omitempty"` // of Body
 }
 
 // DefaultConfig is an entry before it is filled in.
-func DefaultConfig() Config { return Config{HTTPConfig: config.DefaultHTTPClientConfig} }
+func DefaultConfig() Config {
+	return Config{HTTPConfig: config.DefaultHTTPClientConfig, ContentType: contentJSON}
+}
 
 // UnmarshalYAML starts from the defaults and checks the values against each other.
 func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
@@ -56,6 +62,7 @@ func (c *Config) Validate() error {
 			add("webhook_configs.url", err.Error())
 		}
 	}
+	problems = append(problems, c.checkFormat()...)
 	if err := c.HTTPConfig.Validate(); err != nil {
 		problems = append(problems, fmt.Errorf("webhook_configs.http_config: %w", err))
 	}

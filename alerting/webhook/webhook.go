@@ -15,7 +15,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -80,14 +82,18 @@ func New(o Options) (*Notifier, error) {
 	return &Notifier{cfg: o.Config, client: client, now: o.Now}, nil
 }
 
-// Rechecks is true: the receiver knows a repeated delivery by its id.
-func (n *Notifier) Rechecks() bool { return true }
+// Rechecks is true for triaged's own body and for templates: the receiver knows a repeated delivery by its id. A chat does not.
+func (n *Notifier) Rechecks() bool { return n.cfg.Format == FormatOwn }
 
 // Notify posts one report.
 func (n *Notifier) Notify(ctx context.Context, nt outbox.Notification) (outbox.Receipt, error) {
-	return n.post(ctx, nt.Delivery.ID, Envelope{
-		Schema: Schema, DeliveryID: nt.Delivery.ID, Incident: nt.Incident, Report: nt.Report, Card: nt.Card.Text(), Links: nt.Card.Links,
-	})
+	m, err := n.cfg.compose(nt)
+	if err != nil {
+		return outbox.Receipt{}, permanent(err)
+	}
+	r, err := n.post(ctx, nt.Delivery.ID, m)
+	r.Detail = m.detail
+	return r, err
 }
 
 // DigestEnvelope is the body of a digest of what shadow routes kept back.
@@ -101,15 +107,18 @@ type DigestEnvelope struct {
 // Digest posts a digest.
 func (n *Notifier) Digest(ctx context.Context, d digest.Digest) (outbox.Receipt, error) {
 	id := "digest-" + d.From.UTC().Format("20060102T150405Z")
-	return n.post(ctx, id, DigestEnvelope{Schema: Schema, DeliveryID: id, Digest: d, Text: d.Text()})
+	if n.cfg.Format != FormatOwn {
+		return outbox.Receipt{}, permanent(fmt.Errorf("a digest has no place in the format %s", n.cfg.Format))
+	}
+	body, err := json.Marshal(DigestEnvelope{Schema: Schema, DeliveryID: id, Digest: d, Text: d.Text()})
+	if err != nil {
+		return outbox.Receipt{}, permanent(fmt.Errorf("encode digest: %w", err))
+	}
+	return n.post(ctx, id, message{body: body, header: http.Header{"Content-Type": {contentJSON}}})
 }
 
 // post sends one signed body.
-func (n *Notifier) post(ctx context.Context, id string, v any) (outbox.Receipt, error) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return outbox.Receipt{}, permanent(fmt.Errorf("encode report: %w", err))
-	}
+func (n *Notifier) post(ctx context.Context, id string, m message) (outbox.Receipt, error) {
 	address, err := outbox.Secret(n.cfg.URL, n.cfg.URLFile, "url_file")
 	if err != nil {
 		return outbox.Receipt{}, unreadable(err)
@@ -118,11 +127,16 @@ func (n *Notifier) post(ctx context.Context, id string, v any) (outbox.Receipt, 
 	if err != nil {
 		return outbox.Receipt{}, permanent(fmt.Errorf("the address: %w", err))
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if m.path != "" {
+		path, query, _ := strings.Cut(m.path, "?")
+		u = u.JoinPath(path)
+		u.RawQuery = query
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(m.body))
 	if err != nil {
 		return outbox.Receipt{}, permanent(errors.New("the address cannot be used for a request"))
 	}
-	req.Header.Set("Content-Type", "application/json")
+	maps.Copy(req.Header, m.header)
 	req.Header.Set("User-Agent", "triaged")
 	req.Header.Set(HeaderDelivery, id)
 	key, err := outbox.Secret(n.cfg.Secret, n.cfg.SecretFile, "secret_file")
@@ -130,7 +144,7 @@ func (n *Notifier) post(ctx context.Context, id string, v any) (outbox.Receipt, 
 		return outbox.Receipt{}, unreadable(err)
 	}
 	if key != "" {
-		req.Header.Set(HeaderSignature, Sign([]byte(key), body))
+		req.Header.Set(HeaderSignature, Sign([]byte(key), m.body))
 	}
 	resp, err := n.client.Do(req)
 	if err != nil {

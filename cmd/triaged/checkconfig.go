@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"strings"
@@ -44,6 +45,7 @@ func checkConfigCommand(app *kingpin.Application) command {
 			}
 			fmt.Fprintf(s.out, "%s: ok: %d services, %d sources, %d receivers\n", name, len(cfg.Services),
 				len(cfg.Sources.Kafka)+len(cfg.Sources.GitHub)+len(cfg.Sources.Prometheus)+len(cfg.Hooks), len(cfg.Receivers))
+			preview(s.out, cfg.Receivers)
 			for _, sample := range book.Samples(cfg.Directory().Map()) {
 				fmt.Fprintf(s.out, "  %s:\n    %s\n", sample.Rule, strings.Join(say.Instructions(sample.Steps), "\n    "))
 			}
@@ -53,6 +55,17 @@ func checkConfigCommand(app *kingpin.Application) command {
 		}
 		return nil
 	}}
+}
+
+// preview shows what receivers with a format or template of their own would post of a made-up report.
+func preview(out io.Writer, receivers []configs.Receiver) {
+	for _, r := range receivers {
+		for i := range r.Webhook {
+			if text, err := r.Webhook[i].Preview(); err == nil && text != "" { // that it can be made was checked
+				fmt.Fprintf(out, "  receiver %s, webhook %d, of a made-up report:\n    %s\n", r.Name, i+1, strings.ReplaceAll(text, "\n", "\n    "))
+			}
+		}
+	}
 }
 
 // checkParts builds what serve would build, and lets go of it again: what serve refuses is refused here. Nothing is contacted or written.
