@@ -51,6 +51,12 @@ func (p planning) facts(service string, labels map[string]string) map[string]str
 	return out
 }
 
+// factsOf are the facts of one of the incident's alerts.
+func (p planning) factsOf(a *Alerting, al triage.Alert) map[string]string {
+	scope, _, _ := a.subject(al, p.dir)
+	return p.facts(cmp.Or(scope.Service, p.inc.Service), al.Labels)
+}
+
 // suspect is the change that the report calls likely; nil where it names none, or several.
 func (p planning) suspect() *triage.Change {
 	if v := p.r.Standing(); v.Word == triage.WordLikely && p.r.Kind != triage.ReportRecovered {
@@ -85,9 +91,20 @@ func (a *Alerting) destinations(ctx context.Context, p planning) ([]outbox.Desti
 		}
 	}
 	targets = liveFirst(targets)
+	now, held := a.now(), a.inhibited(p)
 	out := make([]outbox.Destination, 0, len(targets))
-	for _, t := range targets {
-		out = append(out, outbox.Destination{Receiver: t.Receiver, Shadow: t.Mode == ModeShadow})
+	for i, t := range targets {
+		to := outbox.Destination{Receiver: t.Receiver, Shadow: t.Mode == ModeShadow}
+		switch {
+		case held:
+			to.Shadow, to.Muted = true, mutedByAlert
+		case t.mutedAt(now):
+			to.Shadow, to.Muted = true, mutedByTime
+		}
+		if to.Muted != "" {
+			targets[i].Mode = ModeShadow // nor is anybody told as a courtesy
+		}
+		out = append(out, to)
 	}
 	for _, del := range earlier {
 		if receiver := del.Receiver[:max(0, strings.LastIndexByte(del.Receiver, '/'))]; del.Courtesy == "" {

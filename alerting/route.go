@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/prometheus/alertmanager/timeinterval"
+
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -24,11 +26,14 @@ type RouteConfig struct {
 	Receiver string `yaml:"receiver,omitempty"`
 	// SuspectReceiver tells the team whose change is the likely one, once, where it is another team than those who hurt. It must be a
 	// receiver with a place of its own for each owner.
-	SuspectReceiver string        `yaml:"suspect_receiver,omitempty"`
-	Matchers        Matchers      `yaml:"matchers,omitempty"`
-	Mode            Mode          `yaml:"mode,omitempty"`
-	Continue        bool          `yaml:"continue,omitempty"`
-	Routes          []RouteConfig `yaml:"routes,omitempty"`
+	SuspectReceiver string   `yaml:"suspect_receiver,omitempty"`
+	Matchers        Matchers `yaml:"matchers,omitempty"`
+	Mode            Mode     `yaml:"mode,omitempty"`
+	Continue        bool     `yaml:"continue,omitempty"`
+	// MuteTimes are when nothing is posted by this node and those below it: what would be is recorded.
+	MuteTimes []timeinterval.TimeInterval `yaml:"mute_times,omitempty"`
+	Inhibit   []Inhibition                `yaml:"inhibit,omitempty"` // at the root
+	Routes    []RouteConfig               `yaml:"routes,omitempty"`
 
 	// Fallback is, for each receiver that has a place of its own for each owner, the receiver of those who have none. At the root.
 	Fallback map[string]string `yaml:"-"`
@@ -56,11 +61,12 @@ type Target struct {
 	Receiver        string
 	SuspectReceiver string
 	Mode            Mode
+	MuteTimes       []timeinterval.TimeInterval
 }
 
 // Targets finds where an alert with these labels goes, in the order of the tree, each receiver once; live wins over shadow.
 func (r RouteConfig) Targets(ls map[string]string) []Target {
-	root := Target{Receiver: r.Receiver, SuspectReceiver: r.SuspectReceiver, Mode: r.Mode}
+	root := Target{Receiver: r.Receiver, SuspectReceiver: r.SuspectReceiver, Mode: r.Mode, MuteTimes: r.MuteTimes}
 	if root.Mode == "" {
 		root.Mode = ModeShadow
 	}
@@ -88,6 +94,7 @@ func (r RouteConfig) descend(ls map[string]string, inherited Target) []Target {
 		if child.Mode != "" {
 			t.Mode = child.Mode
 		}
+		t.MuteTimes = slices.Concat(t.MuteTimes, child.MuteTimes)
 		out = append(out, child.descend(ls, t)...)
 		if !child.Continue {
 			break
@@ -134,6 +141,15 @@ func (r RouteConfig) validate(path string, known func(string) bool, perOwner map
 	}
 	if r.Receiver != "" && !known(r.Receiver) {
 		problems = append(problems, &triage.FieldError{Field: path + ".receiver", Value: r.Receiver, Remedy: "is not defined under receivers"})
+	}
+	for i, h := range r.Inhibit {
+		at := fmt.Sprintf("%s.inhibit[%d]", path, i)
+		if path != "route" {
+			problems = append(problems, &triage.FieldError{Field: at, Remedy: "stands at the root of route only"})
+		}
+		if len(h.Matchers) == 0 || len(h.While) == 0 {
+			problems = append(problems, &triage.FieldError{Field: at, Remedy: "needs matchers, of what is held back, and while, of what holds it back"})
+		}
 	}
 	for i, child := range r.Routes {
 		problems = append(problems, child.validate(fmt.Sprintf("%s.routes[%d]", path, i), known, perOwner))

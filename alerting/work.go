@@ -3,6 +3,7 @@ package alerting
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -187,7 +188,7 @@ func (a *Alerting) record(ctx context.Context, e *entry, answer triage.Answer) e
 	a.metrics.reports.WithLabelValues(strconv.FormatBool(len(deliveries) > 0)).Inc()
 	a.mu.Lock()
 	e.inc.Reports, e.inc.UpdatedAt = inc.Reports, inc.UpdatedAt
-	if len(deliveries) > 0 {
+	if slices.ContainsFunc(deliveries, func(del triage.Delivery) bool { return del.Muted == "" }) { // who was told nothing is told it anew
 		e.posted, e.postedAs = &report, inc.State
 	}
 	a.mu.Unlock()

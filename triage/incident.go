@@ -95,6 +95,7 @@ type Delivery struct {
 	Uncertain    bool          `json:"uncertain,omitempty"`  // an attempt may have arrived all the same
 	RemoteID     string        `json:"remote_id,omitempty"`  // what the other side calls it: Slack channel/ts
 	Courtesy     string        `json:"courtesy,omitempty"`   // the team told of its own change, once, that does not have the page itself
+	Muted        string        `json:"muted,omitempty"`      // recorded and not posted though the route is live: mute_times or inhibit
 	ResentBy     Actor         `json:"resent_by,omitzero"`   // who put it back into the outbox last
 	ResentAt     time.Time     `json:"resent_at,omitzero"`
 }

@@ -166,6 +166,7 @@ func (d *Dispatcher) SetReceivers(r Receivers) {
 type Destination struct {
 	Receiver string
 	Shadow   bool
+	Muted    string // why it is in shadow though its route is live; empty: it is not
 	Courtesy string // the team that is told of its own change and has not the page; empty: whoever has
 }
 
@@ -194,7 +195,7 @@ func (d *Dispatcher) Plan(inc triage.Incident, r triage.Report, to []Destination
 			}
 			del := triage.Delivery{
 				ID: deliveryID(inc.ID, r.Number, name), IncidentID: inc.ID, ReportNumber: r.Number, Receiver: key,
-				State: triage.DeliveryPending, CreatedAt: now, NextAttempt: now, Courtesy: t.Courtesy,
+				State: triage.DeliveryPending, CreatedAt: now, NextAttempt: now, Courtesy: t.Courtesy, Muted: t.Muted,
 			}
 			if t.Shadow {
 				del.State, del.NextAttempt = triage.DeliveryShadow, time.Time{}

@@ -141,6 +141,33 @@ func TestDeployRules(t *testing.T) {
 	}
 }
 
+// Whoever gets one of the alerts finds what to do about it, and the dashboard can be narrowed to one daemon and one receiver.
+func TestDeployRunbooksAndVariables(t *testing.T) {
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Alert       string
+				Annotations map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(readDeploy(t, "prometheus", "rules.yml"), &rules); err != nil {
+		t.Fatal(err)
+	}
+	runbooks := readDeploy(t, "..", "docs", "runbooks.md")
+	for _, r := range rules.Groups[0].Rules {
+		_, anchor, _ := strings.Cut(r.Annotations["runbook_url"], "docs/runbooks.md#")
+		if anchor != strings.ToLower(r.Alert) || !bytes.Contains(runbooks, []byte("\n## "+r.Alert+"\n")) {
+			t.Errorf("%s: its runbook is missing: %q", r.Alert, r.Annotations["runbook_url"])
+		}
+	}
+	for where, expr := range expressions(t) {
+		if strings.HasPrefix(where, "panel ") && strings.Contains(expr, "triaged_") && !strings.Contains(expr, `job=~"$job",instance=~"$instance"`) {
+			t.Errorf("%s does not heed the variables: %s", where, expr)
+		}
+	}
+}
+
 // The manifests must say what operations.md promises, and the first configuration must be one.
 func TestDeployManifests(t *testing.T) {
 	if _, err := configs.Parse(readDeploy(t, "kubernetes", "triaged.yml")); err != nil {
