@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -56,5 +57,43 @@ func TestDecisionsAreNumberedOnce(t *testing.T) {
 			t.Errorf("%s and %s share a number", other, name)
 		}
 		seen[name[:4]] = name
+	}
+}
+
+// Every package stands in the picture of the house.
+func TestArchitectureShowsEveryPackage(t *testing.T) {
+	root := filepath.Join("..", "..")
+	doc, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, top := range []string{"triage", "sources", "collector", "journal", "correlate", "alerting", "api", "web", "playbooks", "configs", "cmd"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			if d.Name() == "testdata" {
+				return filepath.SkipDir
+			}
+			if sources, err := filepath.Glob(filepath.Join(path, "*.go")); err != nil || len(sources) == 0 {
+				return err
+			}
+			seen++
+			rel, err := filepath.Rel(root, path)
+			if err != nil {
+				return err
+			}
+			if pkg := filepath.ToSlash(rel); !strings.Contains(string(doc), "`"+pkg+"`") {
+				t.Errorf("%s is not in docs/architecture.md: give it its one sentence", pkg)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if seen < 30 {
+		t.Fatalf("only %d packages were found", seen)
 	}
 }
