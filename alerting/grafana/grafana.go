@@ -16,8 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/common/config"
-
 	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -64,13 +62,9 @@ func New(o Options) (*Notifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	client, err := config.NewClientFromConfig(o.Config.HTTP, "grafana")
+	client, err := outbox.Client("grafana", o.Config.HTTP, o.Transport)
 	if err != nil {
-		return nil, fmt.Errorf("grafana_configs.http_config: %w", err)
-	}
-	client.CheckRedirect = outbox.SameHost
-	if o.Transport != nil {
-		client.Transport = o.Transport
+		return nil, err
 	}
 	return &Notifier{cfg: o.Config, client: client, now: o.Now, known: make(map[triage.ChangeID]written)}, nil
 }

@@ -10,14 +10,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	pd "github.com/PagerDuty/go-pagerduty"
-	"github.com/prometheus/common/config"
 
 	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
@@ -106,15 +104,9 @@ func New(o Options) (*Notifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	client, err := config.NewClientFromConfig(o.Config.HTTPConfig, "pagerduty")
+	client, err := outbox.Client("pagerduty", o.Config.HTTPConfig, o.Transport)
 	if err != nil {
-		return nil, fmt.Errorf("pagerduty_configs.http_config: %w", err)
-	}
-	if o.Config.HTTPConfig.FollowRedirects {
-		client.CheckRedirect = outbox.SameHost
-	}
-	if o.Transport != nil {
-		client.Transport = o.Transport
+		return nil, err
 	}
 	client.Transport = outbox.StrictTransport(client.Transport, "post to PagerDuty", o.Now)
 	return &Notifier{cfg: o.Config, keys: o.Keys, client: client, now: o.Now}, nil

@@ -3,12 +3,12 @@ package slack
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 
 	"github.com/prometheus/common/config"
 
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -72,11 +72,11 @@ func (c *Config) Validate() error {
 	if c.bot() && !channelID.MatchString(c.Channel) {
 		add("channel", c.Channel, "is needed with a bot token, as the channel's id (C…, at the bottom of the channel's details), not its name")
 	}
-	if _, err := parseURL(c.APIURL); err != nil || !strings.HasSuffix(c.APIURL, "/") {
+	if _, err := outbox.Address(c.APIURL); err != nil || !strings.HasSuffix(c.APIURL, "/") {
 		add("api_url", c.APIURL, "must be an http or https address that ends with /")
 	}
 	if c.WebhookURL != "" {
-		if _, err := parseURL(string(c.WebhookURL)); err != nil {
+		if _, err := outbox.Address(string(c.WebhookURL)); err != nil {
 			add("webhook_url", "", err.Error())
 		}
 	}
@@ -84,13 +84,4 @@ func (c *Config) Validate() error {
 		problems = append(problems, fmt.Errorf("slack_configs.http_config: %w", err))
 	}
 	return errors.Join(problems...)
-}
-
-// parseURL checks an address without repeating it.
-func parseURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, errors.New("must be an http or https address")
-	}
-	return u, nil
 }

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/config"
 	slackapi "github.com/slack-go/slack"
 
 	"github.com/triaged-dev/triaged/alerting/card"
@@ -58,15 +57,9 @@ func New(o Options) (*Notifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	client, err := config.NewClientFromConfig(o.Config.HTTPConfig, "slack")
+	client, err := outbox.Client("slack", o.Config.HTTPConfig, o.Transport)
 	if err != nil {
-		return nil, fmt.Errorf("slack_configs.http_config: %w", err)
-	}
-	if o.Config.HTTPConfig.FollowRedirects {
-		client.CheckRedirect = outbox.SameHost
-	}
-	if o.Transport != nil {
-		client.Transport = o.Transport
+		return nil, err
 	}
 	client.Transport = outbox.StrictTransport(client.Transport, "post to Slack", o.Now)
 	return &Notifier{cfg: o.Config, client: client, now: o.Now, settle: cmp.Or(o.Settle, settle)}, nil

@@ -3,10 +3,10 @@ package teams
 import (
 	"errors"
 	"fmt"
-	"net/url"
 
 	"github.com/prometheus/common/config"
 
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -46,16 +46,13 @@ func (c *Config) Validate() error {
 	if (c.WebhookURL == "") == (c.WebhookURLFile == "") {
 		add("webhook_url", "give exactly one of webhook_url and webhook_url_file")
 	}
-	if c.WebhookURL != "" && !isAddress(string(c.WebhookURL)) {
-		add("webhook_url", "must be an http or https address")
+	if c.WebhookURL != "" {
+		if _, err := outbox.Address(string(c.WebhookURL)); err != nil {
+			add("webhook_url", err.Error())
+		}
 	}
 	if err := c.HTTPConfig.Validate(); err != nil {
 		problems = append(problems, fmt.Errorf("teams_configs.http_config: %w", err))
 	}
 	return errors.Join(problems...)
-}
-
-func isAddress(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }

@@ -13,8 +13,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/common/config"
-
 	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/alerting/digest"
 	"github.com/triaged-dev/triaged/alerting/outbox"
@@ -45,15 +43,9 @@ func New(o Options) (*Notifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	client, err := config.NewClientFromConfig(o.Config.HTTPConfig, "teams")
+	client, err := outbox.Client("teams", o.Config.HTTPConfig, o.Transport)
 	if err != nil {
-		return nil, fmt.Errorf("teams_configs.http_config: %w", err)
-	}
-	if o.Config.HTTPConfig.FollowRedirects {
-		client.CheckRedirect = outbox.SameHost
-	}
-	if o.Transport != nil {
-		client.Transport = o.Transport
+		return nil, err
 	}
 	return &Notifier{cfg: o.Config, client: client, now: o.Now}, nil
 }
@@ -172,8 +164,9 @@ func (n *Notifier) post(ctx context.Context, m message) (outbox.Receipt, error) 
 	if err != nil {
 		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Retryable: true, Err: err}
 	}
+	_, wrong := outbox.Address(address)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
-	if err != nil || !isAddress(address) {
+	if err != nil || wrong != nil {
 		return outbox.Receipt{}, &outbox.DeliveryError{Reason: outbox.ReasonOther, Err: errors.New("the webhook address cannot be used for a request")}
 	}
 	req.Header.Set("Content-Type", "application/json")

@@ -3,10 +3,10 @@ package webhook
 import (
 	"errors"
 	"fmt"
-	"net/url"
 
 	"github.com/prometheus/common/config"
 
+	"github.com/triaged-dev/triaged/alerting/outbox"
 	"github.com/triaged-dev/triaged/triage"
 )
 
@@ -58,7 +58,7 @@ func (c *Config) Validate() error {
 		add("webhook_configs.secret", "give either secret or secret_file, not both")
 	}
 	if c.URL != "" {
-		if _, err := parseURL(string(c.URL)); err != nil {
+		if _, err := outbox.Address(string(c.URL)); err != nil {
 			add("webhook_configs.url", err.Error())
 		}
 	}
@@ -67,13 +67,4 @@ func (c *Config) Validate() error {
 		problems = append(problems, fmt.Errorf("webhook_configs.http_config: %w", err))
 	}
 	return errors.Join(problems...)
-}
-
-// parseURL checks an address without repeating it.
-func parseURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, errors.New("must be an http or https address, like https://hooks.example.com/triaged")
-	}
-	return u, nil
 }

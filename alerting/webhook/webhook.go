@@ -20,8 +20,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/config"
-
 	"github.com/triaged-dev/triaged/alerting/card"
 	"github.com/triaged-dev/triaged/alerting/digest"
 	"github.com/triaged-dev/triaged/alerting/outbox"
@@ -69,15 +67,9 @@ func New(o Options) (*Notifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	client, err := config.NewClientFromConfig(o.Config.HTTPConfig, "webhook")
+	client, err := outbox.Client("webhook", o.Config.HTTPConfig, o.Transport)
 	if err != nil {
-		return nil, fmt.Errorf("webhook_configs.http_config: %w", err)
-	}
-	if o.Config.HTTPConfig.FollowRedirects {
-		client.CheckRedirect = outbox.SameHost
-	}
-	if o.Transport != nil {
-		client.Transport = o.Transport
+		return nil, err
 	}
 	return &Notifier{cfg: o.Config, client: client, now: o.Now}, nil
 }
@@ -123,7 +115,7 @@ func (n *Notifier) post(ctx context.Context, id string, m message) (outbox.Recei
 	if err != nil {
 		return outbox.Receipt{}, unreadable(err)
 	}
-	u, err := parseURL(address)
+	u, err := outbox.Address(address)
 	if err != nil {
 		return outbox.Receipt{}, permanent(fmt.Errorf("the address: %w", err))
 	}
