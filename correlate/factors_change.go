@@ -187,9 +187,15 @@ func (m *ranking) riskFactor(c *candidate) finding {
 		return finding{nats: m.w.RiskFailed, say: func() string { return fmt.Sprintf("it %s: half a rollout may be live", statusWord(ch.Status)) }}
 	case ch.Version != "" && ch.Version == ch.PreviousVersion && slow(ch.Kind) && ch.Kind != triage.KindInfra:
 		return finding{nats: m.w.RiskNoop, say: func() string { return fmt.Sprintf("%s before and after: nothing changed but a restart", ch.Version) }}
+	case byController(ch):
+		return finding{nats: m.w.RiskReaction, say: func() string { return "a controller did it by itself: mostly a reaction" }}
 	}
 	return finding{}
 }
+
+// byController reports whether no person or pipeline asked for the change: an autoscaler's scaling. Whoever undoes it fights the
+// controller.
+func byController(ch *triage.Change) bool { return ch.Labels["controller"] != "" }
 
 func statusWord(s triage.Status) string {
 	if s == triage.StatusCancelled {

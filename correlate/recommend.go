@@ -133,6 +133,9 @@ func (m *ranking) together(c *candidate) bool {
 
 // reversal is the action that undoes a change, "" where none is known.
 func reversal(ch *triage.Change) triage.Action {
+	if byController(ch) {
+		return ""
+	}
 	switch ch.Kind {
 	case triage.KindFlag:
 		return triage.ActionFlagOff

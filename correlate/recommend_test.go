@@ -213,3 +213,22 @@ func TestShiftsBelongTogether(t *testing.T) {
 		}
 	}
 }
+
+// What an autoscaler did by itself is mostly a reaction, and whoever undoes it fights the controller.
+func TestAControllersScalingIsAReaction(t *testing.T) {
+	in := flagScene()
+	in.Changes[0].Kind, in.Changes[0].Labels = triage.KindScale, nil
+	asked := Rank(in)
+	in.Changes[0].Labels = map[string]string{"controller": "horizontalpodautoscaler"}
+	itself := Rank(in)
+	a, b := find(asked, "flag-1"), find(itself, "flag-1")
+	if a == nil || b == nil || b.Probability >= a.Probability {
+		t.Fatalf("as likely as what somebody asked for: %+v, %+v", a, b)
+	}
+	if rec := itself.Recommendation; rec.Action == triage.ActionConfigRevert {
+		t.Errorf("advised to undo it: %s", rec.Reason)
+	}
+	if asked.Recommendation.Action != triage.ActionConfigRevert {
+		t.Errorf("the scene is another one: %s", asked.Recommendation.Action)
+	}
+}

@@ -90,6 +90,7 @@ type Weights struct {
 	SizeSmall      float64 `w:"size.small"`
 	RiskFailed     float64 `w:"risk.failed"`
 	RiskNoop       float64 `w:"risk.noop"`
+	RiskReaction   float64 `w:"risk.reaction"`
 	WordsMax       float64 `w:"words.max"`
 	HistoryMax     float64 `w:"history.max"`
 	RevertedBefore float64 `w:"reverted.before"`
