@@ -63,15 +63,20 @@ func TestGitLabSnippet(t *testing.T) {
 		return string(out)
 	}
 	for jobStatus, want := range map[string]triage.Status{"success": triage.StatusSucceeded, "failed": triage.StatusFailed, "canceled": triage.StatusCancelled} {
-		sent = nil
 		run(jobs[".triaged"].Before, "")
 		run(jobs[".triaged"].After, jobStatus)
-		if len(sent) != 2 || sent[0].ID != "gitlab-ci:acme/checkout/7" || sent[1].ID != sent[0].ID || sent[0].Status != triage.StatusStarted || sent[0].StartedAt.IsZero() ||
-			sent[1].Status != want || sent[1].FinishedAt.IsZero() || time.Since(sent[1].FinishedAt).Abs() > time.Hour {
-			t.Errorf("%s: sent %+v", jobStatus, sent)
+		mu.Lock()
+		told := sent
+		sent = nil
+		mu.Unlock()
+		if len(told) != 2 || told[0].ID != "gitlab-ci:acme/checkout/7" || told[1].ID != told[0].ID || told[0].Status != triage.StatusStarted || told[0].StartedAt.IsZero() ||
+			told[1].Status != want || told[1].FinishedAt.IsZero() || time.Since(told[1].FinishedAt).Abs() > time.Hour {
+			t.Errorf("%s: sent %+v", jobStatus, told)
 		}
 	}
+	mu.Lock()
 	status = http.StatusUnauthorized
+	mu.Unlock()
 	if out := run(jobs[".triaged"].Before, ""); !strings.Contains(out, "triaged: not recorded") {
 		t.Errorf("a refusal is said: %s", out)
 	}
