@@ -23,7 +23,7 @@ func TestSay(t *testing.T) {
 		want string
 	}{
 		{"began at 11:59:10, 40 s before", noon, `began at <time datetime="2026-03-01T11:59:10Z" data-f="s">11:59:10</time>, 40 s before`},
-		{"by 12:18 UTC", noon, `by <time datetime="2026-03-01T12:18:00Z" data-f="m">12:18</time> UTC`},
+		{"by 12:18 UTC", noon, `by <time datetime="2026-03-01T12:18:00Z" data-f="m">12:18</time> <span class="zone-word">UTC</span>`},
 		{"at 23:58:00", midnight, `at <time datetime="2026-02-28T23:58:00Z" data-f="s">23:58:00</time>`},
 		{"<b> 1:2 99:99 v12:30x", noon, `&lt;b&gt; 1:2 99:99 v12:30x`},
 		{"no reference 12:00", time.Time{}, `no reference 12:00`},
