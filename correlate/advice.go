@@ -131,6 +131,8 @@ func (m *ranking) doubt(l *candidate, n *none, p, margin float64) (triage.Doubt,
 		return d, fmt.Sprintf(format, args...)
 	}
 	switch {
+	case l.alone != "":
+		return say(triage.DoubtAlone, "%s leads on one measurement alone, %s; another look in a minute will tell", name, l.alone)
 	case l.veto:
 		return say(triage.DoubtOlder, "%s is the likeliest change, but the trouble is older than it", name)
 	case l.far:

@@ -1,6 +1,7 @@
 package correlate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -56,34 +57,17 @@ func (m *ranking) bearing(l *candidate) []*prepared {
 	if s == nil {
 		return nil
 	}
-	type weighed struct {
-		p   *prepared
-		log float64
-	}
-	var all []weighed
+	log := func(p *prepared) float64 { return p.logAt(l.own.at, &m.w) }
+	var out []*prepared
 	for _, group := range s.signals {
 		for _, p := range group {
-			if k := p.firstAfter(l.own.at); k < len(p.bad) {
-				if log := p.logSplit(k, &m.w); log > 0 {
-					all = append(all, weighed{p, log})
-				}
+			if log(p) > 0 {
+				out = append(out, p)
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b weighed) int {
-		switch {
-		case a.log > b.log:
-			return -1
-		case a.log < b.log:
-			return 1
-		}
-		return 0
-	})
-	var out []*prepared
-	for _, w := range all[:min(len(all), aloneMost)] {
-		out = append(out, w.p)
-	}
-	return out
+	slices.SortStableFunc(out, func(a, b *prepared) int { return cmp.Compare(log(b), log(a)) })
+	return out[:min(len(out), aloneMost)]
 }
 
 // first is the change that leads the changes.

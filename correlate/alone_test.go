@@ -3,6 +3,7 @@ package correlate
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/triaged-dev/triaged/triage"
 )
@@ -21,6 +22,13 @@ func TestOneMeasurementAloneIsNotActedOn(t *testing.T) {
 	if rec := r.Recommendation; rec.Verdict != triage.VerdictCannotTell || rec.Target != nil || len(rec.Steps) > 0 ||
 		!strings.Contains(rec.Reason, "on one measurement alone, errors of pricing") || !strings.Contains(rec.Reason, "db-hints") {
 		t.Errorf("advised %s %s: %s", rec.Verdict, rec.Action, rec.Reason)
+	}
+	running := in
+	running.Changes = append([]triage.Change(nil), in.Changes...)
+	half := 50.0
+	running.Changes[0].RolloutPercent, running.Changes[0].FinishedAt, running.Changes[0].Status = &half, time.Time{}, triage.StatusStarted
+	if rec := Rank(running).Recommendation; rec.Action != triage.ActionPauseRollout {
+		t.Errorf("to hold what still rolls out is free: %s %s: %s", rec.Verdict, rec.Action, rec.Reason)
 	}
 	second := series("pricing", triage.SignalErrors, 0.001, 0.001, 0.3, before("4m50s"))
 	second.Metric = "other_errors"

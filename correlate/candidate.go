@@ -17,8 +17,9 @@ type candidate struct {
 	logOdds  triage.MilliNats
 	veto     bool
 	direct   bool
-	far      bool  // over before the usual lookback
-	micros   int64 // probability in millionths
+	alone    string // the one measurement on which its lead stands; empty: no single one
+	far      bool   // over before the usual lookback
+	micros   int64  // probability in millionths
 	density  float64
 	own      ownShift
 	words    []string // of title and paths

@@ -27,6 +27,10 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 	harm := m.harm(l)
 	sure := likely && l.direct && m.together(l) && m.rival(l) == nil && !l.veto && !m.long(l) && harm == ""
 	act := sure && reversal(l.ch) != ""
+	if act && m.undoOf(l.ch) == nil {
+		l.alone = m.alone(l)
+		sure, act = l.alone == "", l.alone == ""
+	}
 	switch {
 	case !act && running(l.ch, m.at) && p >= m.cfg.MinPause && !l.veto && harm == "" && !m.long(l):
 		rec.Target = targetOf(l.ch)
@@ -50,12 +54,6 @@ func (m *ranking) recommend(n *none) triage.Recommendation {
 		m.wait(&rec, l)
 	case act:
 		m.advise(&rec, l)
-		if on := m.alone(l); on != "" {
-			rec.Verdict, rec.Action, rec.Target, rec.AlsoUndoes, rec.Steps = triage.VerdictCannotTell, triage.ActionInvestigate, nil, nil, nil
-			rec.Doubt = triage.DoubtAlone
-			rec.Reason = fmt.Sprintf("%s leads on one measurement alone, %s; another look in a minute will tell", label(l.ch), on)
-			rec.Check = m.separate(l, n)
-		}
 	case sure:
 		rec.Target = targetOf(l.ch)
 		rec.Verdict, rec.Action = triage.VerdictAct, triage.ActionFixForward

@@ -26,6 +26,7 @@ type world struct {
 	firings   []triage.Alert
 	asked     []triage.SignalQuery
 	fail      error
+	down      bool // for what happened in the past
 }
 
 func (w *world) Topology() triage.Topology {
@@ -55,6 +56,9 @@ func (w *world) PastChanges(_ context.Context, from, to time.Time) ([]triage.Cha
 }
 
 func (w *world) PastFirings(_ context.Context, from, to time.Time) ([]triage.Alert, error) {
+	if w.down {
+		return nil, errors.New("down")
+	}
 	return slices.DeleteFunc(slices.Clone(w.firings), func(a triage.Alert) bool { return a.StartsAt.Before(from) || !a.StartsAt.Before(to) }), nil
 }
 
@@ -208,5 +212,18 @@ func TestRecordIsBounded(t *testing.T) {
 	r.forget(now.Add(-90 * time.Minute))
 	if len(g.At) != 2 {
 		t.Errorf("%d left, want two of the last 90 minutes", len(g.At))
+	}
+}
+
+// Metrics that were down at the start are asked for the past again.
+func TestThePastIsAskedForAgain(t *testing.T) {
+	w := &world{state: make(map[string][]byte), past: []triage.Change{rollout("before", "pricing", 24*time.Hour)}, down: true}
+	l := w.learner(t)
+	if n := learn(t, l); n != 0 {
+		t.Fatalf("%d looks at a past that nobody told", n)
+	}
+	w.down, l.next = false, time.Time{}
+	if learn(t, l); len(shifts(l.Placebo([]string{"pricing"}), triage.PlaceboDeploy, triage.PlaceboFirst)) != 1 {
+		t.Error("what happened before was never learned")
 	}
 }

@@ -21,8 +21,8 @@ const (
 	pastMost    = 2000
 )
 
-// readPast asks the metrics once, the latest day first. What they do not answer is left out: without a day's alerts none of its
-// changes counts as innocent.
+// readPast asks the metrics once, the latest day first. A day they do not answer for is left out: without its alerts none of its
+// changes counts as innocent. Where they answered for none they may only be down, and are asked again with the next list.
 func (l *Learner) readPast(ctx context.Context, from, now time.Time) past {
 	l.mu.Lock()
 	p := l.past
@@ -30,6 +30,7 @@ func (l *Learner) readPast(ctx context.Context, from, now time.Time) past {
 	if p.read || l.Past == nil {
 		return p
 	}
+	answered := false
 	for to := now; to.After(from) && len(p.changes) < pastMost && ctx.Err() == nil; to = to.Add(-pastStretch) {
 		begin := to.Add(-pastStretch)
 		if begin.Before(from) {
@@ -40,9 +41,10 @@ func (l *Learner) readPast(ctx context.Context, from, now time.Time) past {
 			l.Logger.Info("the metrics did not say what happened in the past; nothing is learned from that day", "from", begin, "to", to, "err", err)
 			continue
 		}
+		answered = true
 		p.firings, p.changes = append(p.firings, firings...), append(p.changes, changes...)
 	}
-	p.read = ctx.Err() == nil
+	p.read = answered && ctx.Err() == nil
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.past = p
