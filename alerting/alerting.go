@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -99,9 +98,6 @@ func New(o Options) (*Alerting, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Jitter == nil {
-		o.Jitter = rand.Float64
 	}
 	if o.Links == nil {
 		o.Links = func(triage.Incident, int) card.Links { return card.Links{} }
